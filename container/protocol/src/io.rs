@@ -1,0 +1,224 @@
+//! The files of the IO directory.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `input.json`: everything that belongs to one message. Nothing of it is needed to create the
+/// container, so a container may one day be created ahead of its message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    pub run_id: String,
+    pub space_id: String,
+    /// The workspace as the container sees it: `/spaces/<space>`.
+    pub space_workspace: String,
+    /// History, oldest first.
+    #[serde(default)]
+    pub messages: Vec<StoredMessage>,
+    /// The messages that the person replied to, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchor_messages: Vec<StoredMessage>,
+    pub prompt: String,
+    pub caller_id: String,
+    #[serde(default = "member")]
+    pub caller_role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preferences: Vec<Preference>,
+    /// 16 hex digits; only entry programs of the old system use it.
+    #[serde(default)]
+    pub nonce: String,
+    #[serde(default)]
+    pub bot_username: String,
+    /// Appended to the system prompt after a blank line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
+    #[serde(default)]
+    pub model: ModelSettings,
+    /// Environment of the agent beside what the container was created with. Never a credential.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+}
+
+fn member() -> String {
+    "member".into()
+}
+
+/// Which models to ask, in which order, and for how long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ModelSettings {
+    /// Tried in order. Empty means that the host resolved none, which is an error.
+    pub chain: Vec<Leg>,
+    /// Extra attempts per leg: 0 to 5.
+    pub max_retries_per_leg: u32,
+    /// Wall-clock budget over all attempts, in milliseconds.
+    pub budget_ms: u64,
+    /// Replace pi's own system prompt rather than add to it.
+    pub override_system_prompt: bool,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self { chain: Vec::new(), max_retries_per_leg: 2, budget_ms: 120_000, override_system_prompt: false }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leg {
+    pub provider: String,
+    pub model: String,
+    /// Where the provider's API is, if not at its usual place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+}
+
+/// Where `pi` sends the requests of a leg.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Endpoint {
+    /// A URL that the container reaches by its own network.
+    Url { url: String },
+    /// The host, over the run's socket at `/model/<provider>`: `entry` listens on the container's
+    /// loopback and forwards. Works without any network.
+    Host,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredMessage {
+    pub role: Role,
+    pub content: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    User,
+    Assistant,
+    Tool,
+    Ambient,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// As the container sees it, below `/spaces/<space>/inbox/`.
+    pub path: String,
+    /// `image`, `video`, `audio`, `voice` or `document`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub mime_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preference {
+    pub key: String,
+    pub value: String,
+}
+
+/// `credentials.json`. Mode 0600, owned by the agent's user, deleted by `entry` once read.
+///
+/// No `Debug`: a credential must not reach a log by accident.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Credentials {
+    /// Given to `pi` as its environment, and to nothing else (`ANTHROPIC_API_KEY` and the like).
+    pub environment: BTreeMap<String, String>,
+}
+
+/// `result.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunResult {
+    /// Absent counts as success, as in the replaced system.
+    #[serde(default = "yes")]
+    pub ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Names below `outbox/` that this run wrote, in the order of writing. `None` where the entry
+    /// program does not keep a manifest: the host then compares before and after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<AgentTimings>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Tokens and cost of the run as the providers reported them. Absent means not reported.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Usage {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+}
+
+/// Microseconds since the Unix epoch, by the container's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AgentTimings {
+    /// `entry` began.
+    pub entry_started: u64,
+    /// The last `pi` process was started.
+    pub agent_spawned: u64,
+    /// `pi` printed its first line.
+    pub agent_ready: u64,
+    /// `pi` ended.
+    pub agent_ended: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// container.md #24: the fields that an entry program of the old system reads.
+    #[test]
+    fn an_old_request_is_understood() {
+        let request: Request = serde_json::from_str(
+            r#"{"runId":"r","spaceId":"main","spaceWorkspace":"/spaces/main","messages":[],"prompt":"hi",
+               "callerId":"api:x","nonce":"0011223344556677","unknown":1}"#,
+        )
+        .unwrap();
+        assert_eq!(request.caller_role, "member");
+        assert_eq!(request.model, ModelSettings::default());
+    }
+
+    /// container.md #27: a missing `ok` counts as success.
+    #[test]
+    fn a_result_without_ok_is_a_success() {
+        let result: RunResult = serde_json::from_str(r#"{"reply":"x"}"#).unwrap();
+        assert!(result.ok);
+        assert_eq!(result.reply.as_deref(), Some("x"));
+    }
+}

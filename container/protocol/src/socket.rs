@@ -1,0 +1,54 @@
+//! HTTP on the run's socket. Who calls is known by the socket itself: no request carries an
+//! identity, and none would be believed.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET`: answers [`WhoAmI`].
+pub const WHOAMI: &str = "/api/whoami";
+/// `POST` [`ToolCall`]: answers [`ToolVerdict`].
+pub const TOOL_CALLS: &str = "/agent/tool-calls";
+/// Prefix: `/model/<provider>/<path of the provider's API>`, passed on with the answer streamed.
+pub const MODEL: &str = "/model";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WhoAmI {
+    pub caller_id: String,
+    pub space_id: String,
+    pub role: String,
+    pub permissions: Vec<String>,
+}
+
+/// A tool call that the agent is about to make.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolCall {
+    pub tool: String,
+    /// The tool's own arguments.
+    pub arguments: serde_json::Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "verdict")]
+pub enum ToolVerdict {
+    Allow,
+    /// The reason is shown to the agent.
+    Deny { reason: String },
+}
+
+/// The one shape of every error, on every listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody {
+    /// One sentence for people: the thing and the reason.
+    pub error: String,
+    /// Stable, for programs: `image_missing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The run that the error belongs to, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
