@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub const WHOAMI: &str = "/api/whoami";
 /// `POST` [`ToolCall`]: answers [`ToolVerdict`].
 pub const TOOL_CALLS: &str = "/agent/tool-calls";
+/// `POST` [`Probe`]: what `mercury doctor`'s probe container reports.
+pub const PROBE: &str = "/agent/probe";
 /// Prefix: `/model/<provider>/<path of the provider's API>`, passed on with the answer streamed.
 pub const MODEL: &str = "/model";
 
@@ -17,6 +19,15 @@ pub struct WhoAmI {
     pub space_id: String,
     pub role: String,
     pub permissions: Vec<String>,
+}
+
+/// Proof that a container reaches the host, and of which kernel it sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// `/proc/version` of the container: under gVisor not the host's.
+    pub kernel: String,
+    pub uid: u32,
 }
 
 /// A tool call that the agent is about to make.
@@ -48,6 +59,9 @@ pub struct ErrorBody {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What a person in a chat would read instead, where the two differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
     /// The run that the error belongs to, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,

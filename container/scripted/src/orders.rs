@@ -1,0 +1,235 @@
+//! The orders, and carrying one out.
+//!
+//! | order | does |
+//! |---|---|
+//! | `!reply TEXT` | replies TEXT |
+//! | `!sleep MS` | waits |
+//! | `!exit CODE` | ends with that code, without a reply |
+//! | `!hang` | never ends |
+//! | `!spawn-forever` | starts a process that never ends and holds stdout open, and goes on |
+//! | `!crash` | ends itself by a signal |
+//! | `!eat-memory MIB` | takes and touches that much memory |
+//! | `!whoami` | replies what `mrctl whoami` printed |
+//! | `!write PATH CONTENT` | writes a file, relative to the working directory |
+//! | `!tool NAME COMMAND` | asks the host about a tool call; replies `allow` or `deny: REASON` |
+//! | `!env NAME` | replies the variable, or `(unset)` |
+//! | `!ls DIR` | replies the names in DIR, sorted, one a line |
+//! | `!cat PATH` | replies the file's text |
+//! | `!garbage` | prints a line that is no JSON |
+//! | `!result-raw TEXT` | publishes TEXT as the run's result, past `entry` |
+//! | `!model-error TEXT` | ends the run as a failure of the model |
+//!
+//! What fails is replied as `error: …`, so that a test sees it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mercury_protocol::paths;
+use mercury_protocol::socket::{self, ToolCall, ToolVerdict};
+use mrctl::client::{self, Request};
+use serde_json::json;
+
+use crate::events;
+
+/// The argument by which this program is the process of `!spawn-forever`.
+pub(crate) const FOREVER: &str = "--forever";
+
+/// What an order leads to.
+pub(crate) enum Effect {
+    /// A part of the reply.
+    Text(String),
+    Nothing,
+    ModelError(String),
+    Exit(u8),
+}
+
+/// The trailing lines that begin with `!`, first to last.
+pub(crate) fn in_prompt(prompt: &str) -> Vec<&str> {
+    let mut orders: Vec<&str> = prompt
+        .lines()
+        .rev()
+        .take_while(|line| line.starts_with('!'))
+        .collect();
+    orders.reverse();
+    orders
+}
+
+/// What follows the last of `entry`'s sections: lines at the left border that begin with `</` or
+/// are the caller's tag end one.
+pub(crate) fn last_section(prompt: &str) -> &str {
+    let mut start = 0;
+    let mut position = 0;
+    for line in prompt.split_inclusive('\n') {
+        position += line.len();
+        if line.starts_with("</") || line.starts_with("<caller ") {
+            start = position;
+        }
+    }
+    prompt[start..].trim()
+}
+
+pub(crate) fn carry_out(order: &str) -> Effect {
+    let (name, rest) = order.split_once(' ').unwrap_or((order, ""));
+    match name {
+        "!reply" => Effect::Text(rest.into()),
+        "!sleep" => {
+            pause(Duration::from_millis(rest.trim().parse().unwrap_or(0)));
+            Effect::Nothing
+        }
+        "!exit" => Effect::Exit(rest.trim().parse().unwrap_or(1)),
+        "!hang" => never_end(),
+        "!spawn-forever" => said(spawn_forever()),
+        "!crash" => std::process::abort(),
+        "!eat-memory" => Effect::Text(eat_memory(rest.trim().parse().unwrap_or(0))),
+        "!whoami" => said(whoami()),
+        "!write" => said(write(rest)),
+        "!tool" => said(tool(rest)),
+        "!env" => Effect::Text(std::env::var(rest.trim()).unwrap_or_else(|_| "(unset)".into())),
+        "!ls" => said(list(rest.trim())),
+        "!cat" => said(std::fs::read_to_string(rest.trim()).map_err(|error| error.to_string())),
+        "!garbage" => {
+            events::garbage();
+            Effect::Nothing
+        }
+        "!result-raw" => said(result_raw(rest)),
+        "!model-error" => Effect::ModelError(rest.into()),
+        _ => Effect::Text(format!("error: unknown order {name}")),
+    }
+}
+
+/// Waits for a signal that ends the process.
+pub(crate) fn never_end() -> ! {
+    loop {
+        pause(Duration::from_secs(3600));
+    }
+}
+
+fn said(result: Result<String, String>) -> Effect {
+    Effect::Text(result.unwrap_or_else(|error| format!("error: {error}")))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "no runtime here: a stand-in for a process that takes its time"
+)]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a stand-in for an agent, which starts processes"
+)]
+fn command(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
+    std::process::Command::new(program)
+}
+
+fn spawn_forever() -> Result<String, String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    let child = command(this)
+        .arg(FOREVER)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    Ok(format!("spawned {}", child.id()))
+}
+
+fn eat_memory(mebibytes: usize) -> String {
+    // Not zero, so that every page is really touched.
+    let eaten = vec![1_u8; mebibytes << 20];
+    let sum: u64 = eaten
+        .iter()
+        .step_by(4096)
+        .map(|byte| u64::from(*byte))
+        .sum();
+    // Kept until the process ends.
+    std::mem::forget(eaten);
+    format!("ate {mebibytes} MiB in {sum} pages")
+}
+
+fn whoami() -> Result<String, String> {
+    let output = command("mrctl")
+        .arg("whoami")
+        .output()
+        .map_err(|error| format!("mrctl: {error}"))?;
+    let text = if output.status.success() {
+        output.stdout
+    } else {
+        output.stderr
+    };
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}
+
+fn write(rest: &str) -> Result<String, String> {
+    let (path, content) = rest.split_once(' ').unwrap_or((rest, ""));
+    if let Some(parent) = Path::new(path).parent() {
+        std::fs::create_dir_all(parent)
+            .map_err(|error| format!("{}: {error}", parent.display()))?;
+    }
+    std::fs::write(path, content).map_err(|error| format!("{path}: {error}"))?;
+    Ok(format!("wrote {path}"))
+}
+
+fn tool(rest: &str) -> Result<String, String> {
+    let (name, argument) = rest.split_once(' ').unwrap_or((rest, ""));
+    let call = ToolCall {
+        tool: name.into(),
+        arguments: json!({ "command": argument }),
+    };
+    let body = serde_json::to_vec(&call).map_err(|error| error.to_string())?;
+    let socket = mrctl::socket_path(std::env::var_os("API_SOCKET"));
+    let answer = client::exchange(&socket, &Request::post(socket::TOOL_CALLS, body))
+        .map_err(|error| error.to_string())?;
+    let verdict: ToolVerdict =
+        serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+    let (text, denied) = match verdict {
+        ToolVerdict::Allow => ("allow".to_owned(), false),
+        ToolVerdict::Deny { reason } => (format!("deny: {reason}"), true),
+    };
+    events::tool(name, &call.arguments, &text, denied);
+    Ok(text)
+}
+
+fn list(dir: &str) -> Result<String, String> {
+    let entries = std::fs::read_dir(dir).map_err(|error| format!("{dir}: {error}"))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|it| it.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    Ok(names.join("\n"))
+}
+
+fn result_raw(text: &str) -> Result<String, String> {
+    let result = Path::new(paths::IO_DIR).join(paths::RESULT);
+    let partial = result.with_extension("json.tmp");
+    std::fs::write(&partial, text)
+        .and_then(|()| std::fs::rename(&partial, &result))
+        .map_err(|error| error.to_string())?;
+    Ok("published".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_the_trailing_lines() {
+        assert_eq!(
+            in_prompt("!no\nhello\n!sleep 1\n!reply x"),
+            ["!sleep 1", "!reply x"]
+        );
+        assert!(in_prompt("!reply x\nhello").is_empty());
+    }
+
+    #[test]
+    fn the_last_section_is_the_bare_prompt() {
+        assert_eq!(
+            last_section("<caller id=\"x\" />\n\nhi\n\nthere"),
+            "hi\n\nthere"
+        );
+        assert_eq!(
+            last_section("<caller id=\"x\" />\n\n<history>\n  a\n</history>\n\nhi"),
+            "hi"
+        );
+    }
+}
