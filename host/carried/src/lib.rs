@@ -1,1 +1,43 @@
+//! What the host carries along, so that one binary is the whole product.
 
+/// A component with its manifest. Loaded like anybody's.
+#[derive(Clone, Copy)]
+pub struct Component {
+    pub name: &'static str,
+    /// The text of its `plugin.toml`.
+    pub manifest: &'static str,
+    pub wasm: &'static [u8],
+}
+
+/// A file that is mounted into every container, read-only.
+#[derive(Clone, Copy)]
+pub struct Tool {
+    /// Below `/opt/mercury`.
+    pub path: &'static str,
+    pub content: &'static [u8],
+    pub executable: bool,
+}
+
+macro_rules! component {
+    ($name:literal) => {
+        Component {
+            name: $name,
+            manifest: include_str!(concat!(env!("OUT_DIR"), "/", $name, ".toml")),
+            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")),
+        }
+    };
+}
+
+macro_rules! tool {
+    ($path:literal, $file:literal, $executable:literal) => {
+        Tool { path: $path, content: include_bytes!(concat!(env!("OUT_DIR"), "/", $file)), executable: $executable }
+    };
+}
+
+pub static COMPONENTS: &[Component] = &[component!("permission-guard"), component!("redact")];
+
+pub static TOOLS: &[Tool] = &[
+    tool!("bin/entry", "entry", true),
+    tool!("bin/mrctl", "mrctl", true),
+    tool!("pi/tool-guard.ts", "tool-guard.ts", false),
+];

@@ -1,0 +1,74 @@
+//! Builds what the host carries: the components for `wasm32-wasip2`, `entry` and `mrctl` as static
+//! binaries. In a target folder of their own, since cargo holds its own one locked meanwhile.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a build script starts cargo, speaks to it on stdout, and stops the build when something is missing"
+)]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Components: name of the plugin, its folder, its library.
+const COMPONENTS: &[(&str, &str, &str)] = &[
+    ("permission-guard", "guards/permission-guard", "permission_guard"),
+    ("redact", "processors/redact", "redact"),
+];
+const PROGRAMS: &[(&str, &str)] = &[("mercury-entry", "entry"), ("mrctl", "mrctl")];
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    // `<target>/<profile>/build/<package>/out`
+    let target_dir = out.ancestors().nth(4).expect("cargo's layout").join("carried");
+    for watched in ["components", "container/entry", "container/mrctl", "container/protocol", "container/pi", "wit"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+
+    build(&root.join("components/Cargo.toml"), "wasm32-wasip2", &target_dir, &[]);
+    for (name, folder, library) in COMPONENTS {
+        copy(&target_dir.join(format!("wasm32-wasip2/release/{library}.wasm")), &out.join(format!("{name}.wasm")));
+        copy(&root.join("components").join(folder).join("plugin.toml"), &out.join(format!("{name}.toml")));
+    }
+
+    let musl = format!("{}-unknown-linux-musl", env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets the architecture"));
+    let packages: Vec<&str> = PROGRAMS.iter().flat_map(|(package, _)| ["-p", package]).collect();
+    build(&root.join("Cargo.toml"), &musl, &target_dir, &packages);
+    for (_, binary) in PROGRAMS {
+        copy(&target_dir.join(&musl).join("release").join(binary), &out.join(binary));
+    }
+    copy(&root.join("container/pi/tool-guard.ts"), &out.join("tool-guard.ts"));
+}
+
+fn build(manifest: &Path, target: &str, target_dir: &Path, more: &[&str]) {
+    let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"));
+    // What the outer cargo says to its own rustc (wrappers of clippy, flags, target folder) is not for this one.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let own = name.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_NET", "CARGO_HTTP", "CARGO_REGIST", "CARGO_SOURCE"].iter().any(|keep| name.starts_with(keep));
+        if own || name.starts_with("RUSTC") || name == "RUSTFLAGS" {
+            cargo.env_remove(name);
+        }
+    }
+    let status = cargo
+        .args(["build", "--quiet", "--release", "--locked", "--target", target, "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(target_dir)
+        .args(more)
+        .status()
+        .expect("cargo starts");
+    assert!(
+        status.success(),
+        "building {} for {target} failed. If the target is missing: `rustup target add {target}`",
+        manifest.display()
+    );
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+}

@@ -1,0 +1,98 @@
+//! What an agent may ask of the host, on its run's socket.
+//!
+//! The socket says who calls. No request carries an identity, and none would be believed.
+
+mod model;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{State, rejection::JsonRejection},
+    http::StatusCode,
+    routing::{any, get, post},
+};
+use mercury_protocol::socket::{MODEL, TOOL_CALLS, ToolCall, ToolVerdict, WHOAMI, WhoAmI};
+
+use crate::{
+    domain::{ids::RunId, roles},
+    http::ApiError,
+    plugins::{Answer, Plugins, types::Caller},
+};
+
+/// Arguments of a tool call may be a whole file that the agent writes: 32 MiB.
+const MOST_BODY: usize = 32 << 20;
+
+/// Who is at the other end of a run's socket.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub run: RunId,
+    pub caller: String,
+    pub role: String,
+    pub space: String,
+    pub conversation: String,
+}
+
+impl Identity {
+    pub fn for_plugins(&self) -> Caller {
+        Caller {
+            person: self.caller.clone(),
+            role: self.role.clone(),
+            space: self.space.clone(),
+            conversation: Some(self.conversation.clone()),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Context {
+    identity: Arc<Identity>,
+    plugins: Arc<Plugins>,
+    upstreams: Arc<BTreeMap<String, String>>,
+    client: model::Client,
+}
+
+/// The routes of one run's socket. `upstreams` maps providers that the host itself serves or
+/// forwards to their base URL.
+pub fn router(identity: Identity, plugins: Arc<Plugins>, upstreams: Arc<BTreeMap<String, String>>) -> Router {
+    let context = Context { identity: Arc::new(identity), plugins, upstreams, client: model::client() };
+    Router::new()
+        .route(WHOAMI, get(whoami))
+        .route(TOOL_CALLS, post(check_tool_call))
+        .route(&format!("{MODEL}/{{provider}}/{{*path}}"), any(model::forward))
+        .fallback(|| async { ApiError::not_found() })
+        .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
+        .with_state(context)
+}
+
+async fn whoami(State(context): State<Context>) -> Json<WhoAmI> {
+    let identity = &context.identity;
+    Json(WhoAmI {
+        caller_id: identity.caller.clone(),
+        space_id: identity.space.clone(),
+        role: identity.role.clone(),
+        permissions: roles::permissions(&identity.role).iter().map(|&name| name.to_owned()).collect(),
+    })
+}
+
+async fn check_tool_call(
+    State(context): State<Context>,
+    call: Result<Json<ToolCall>, JsonRejection>,
+) -> Result<Json<ToolVerdict>, ApiError> {
+    let Json(call) =
+        call.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_tool_call", error.body_text(), "Send {\"tool\", \"arguments\"}"))?;
+    let arguments = call.arguments.to_string();
+    let answer = context.plugins.check_tool(context.identity.for_plugins(), &call.tool, &arguments).await;
+    let run = context.identity.run.as_str();
+    Ok(Json(match answer {
+        Answer::Allow => {
+            tracing::debug!(run, tool = call.tool, "tool call allowed");
+            ToolVerdict::Allow
+        }
+        Answer::Deny(reason) => {
+            tracing::info!(run, tool = call.tool, reason, caller = context.identity.caller, "tool call denied");
+            metrics::counter!("mercury_tool_calls_denied_total").increment(1);
+            ToolVerdict::Deny { reason }
+        }
+    }))
+}

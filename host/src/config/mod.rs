@@ -1,0 +1,447 @@
+//! Project file and environment become one typed, validated value.
+//!
+//! Reads files and nothing else. Order: default, then the file, then the environment. Every
+//! problem is reported at once, each with the place where the value stands.
+
+mod error;
+mod keys;
+mod source;
+mod value;
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value as Json;
+
+pub use error::ConfigError;
+pub use source::environment;
+
+use keys::{KEYS, Key, Status};
+use value::Value;
+
+/// Which OCI runtime runs the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    Runc,
+    /// gVisor. Never replaced by `runc` when it is missing.
+    Runsc,
+}
+
+impl Runtime {
+    /// The name under which Docker knows the runtime.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Runc => "runc",
+            Self::Runsc => "runsc",
+        }
+    }
+}
+
+/// What the container's network is. Always stated in the create request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    None,
+    /// Docker's default bridge.
+    Bridge,
+    /// A network that the operator made. Not for `runsc`: Docker's resolver is out of its reach.
+    Named(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    pub memory_bytes: i64,
+    /// Billionths of a core.
+    pub nano_cpus: i64,
+    pub pids: i64,
+}
+
+/// One model to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    pub provider: String,
+    pub model: String,
+}
+
+/// A plugin's entry under `plugins:` of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginConfig {
+    /// `false` switches a plugin off, also a built-in one.
+    pub enabled: Option<bool>,
+    pub settings: BTreeMap<String, String>,
+}
+
+/// The validated configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub log_level: String,
+    pub log_json: bool,
+    /// At least one leg.
+    pub model_chain: Vec<Leg>,
+    pub model_retries_per_leg: u32,
+    /// Ends at least ten seconds before the container's own time is up.
+    pub model_budget: Duration,
+    /// Provider → base URL.
+    pub model_endpoints: BTreeMap<String, String>,
+    pub override_pi_system_prompt: bool,
+    /// History goes into a run.
+    pub context_enabled: bool,
+    /// User turns of history: 1 to 50.
+    pub context_window: u32,
+    /// Absolute.
+    pub data_dir: PathBuf,
+    /// `data_dir` as the Docker daemon sees it.
+    pub daemon_data_dir: PathBuf,
+    pub agent_image: String,
+    pub agent_id: Option<String>,
+    pub container_timeout: Duration,
+    pub runtime: Runtime,
+    pub network: Network,
+    pub limits: Limits,
+    pub max_concurrency: usize,
+    pub bind: IpAddr,
+    pub port: u16,
+    pub bot_username: String,
+    pub admins: Vec<String>,
+    pub api_secret: Option<SecretString>,
+    pub chat_api_key: Option<SecretString>,
+    pub docker_host: Option<String>,
+    pub plugins: BTreeMap<String, PluginConfig>,
+    /// Said once at start: what was ignored, and what does nothing yet.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads the configuration of the project folder `project` with the variables `environment`.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming file or variable, the reason, and what is allowed.
+    pub fn load(project: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let file = source::File::load(project, environment)?;
+        let settings = Settings::read(&file, environment)?;
+        settings.into_config(project, &file, environment)
+    }
+
+    pub fn global_dir(&self) -> PathBuf {
+        self.data_dir.join("global")
+    }
+
+    pub fn spaces_dir(&self) -> PathBuf {
+        self.data_dir.join("spaces")
+    }
+
+    pub fn database_path(&self) -> PathBuf {
+        self.data_dir.join("state.db")
+    }
+
+    /// `path`, which lies below the data directory, as the Docker daemon sees it.
+    pub fn for_daemon(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.data_dir) {
+            Ok(relative) => self.daemon_data_dir.join(relative),
+            Err(_) => path.to_owned(),
+        }
+    }
+}
+
+/// Checked values by key name, before they take their final types.
+struct Settings {
+    values: BTreeMap<&'static str, Value>,
+    warnings: Vec<String>,
+}
+
+impl Settings {
+    fn read(file: &source::File, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let mut settings = Self { values: BTreeMap::new(), warnings: Vec::new() };
+        let mut problems = Vec::new();
+        for key in KEYS {
+            match settings.resolve(key, file, environment) {
+                Ok(Some(value)) => {
+                    settings.values.insert(key.name, value);
+                }
+                Ok(None) => {}
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if let Some(path) = &file.path {
+            for name in file.unknown() {
+                settings.warnings.push(format!("{}: unknown key {name} is ignored", path.display()));
+            }
+        }
+        if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid { problems }) }
+    }
+
+    fn resolve(
+        &mut self,
+        key: &Key,
+        file: &source::File,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Option<Value>, String> {
+        let mut value = None;
+        if let (Some(path), Some(raw)) = (key.yaml, key.yaml.and_then(|path| file.get(path))) {
+            let place = file.path.as_deref().unwrap_or(Path::new("mercury.yaml")).display();
+            value = value::from_file(key.kind, raw).map_err(|reason| format!("{place}: {path} {reason}"))?;
+        }
+        if let Some((name, raw)) = key.env.and_then(|name| environment.get_key_value(name)) {
+            match value::from_env(key.kind, raw) {
+                Ok(Some(set)) => value = Some(set),
+                Ok(None) if key.secret => {}
+                Ok(None) => self.warnings.push(format!("{name} is set but empty: taken as unset")),
+                Err(_) if key.secret => return Err(format!("{name} is not valid")),
+                Err(reason) => return Err(format!("{name}: {reason}")),
+            }
+        }
+        if let (Some(_), Status::Later(missing)) = (&value, key.status) {
+            let name = if key.secret { key.env.unwrap_or(key.name) } else { key.yaml.or(key.env).unwrap_or(key.name) };
+            self.warnings.push(format!("{name} is accepted but does nothing yet: this version has no {missing}"));
+        }
+        match (value, key.default) {
+            (None, Some(default)) => value::from_env(key.kind, default),
+            (value, _) => Ok(value),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        match self.values.get(name) {
+            Some(Value::Text(text)) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            _ => None,
+        }
+    }
+
+    fn secret(&self, name: &str) -> Option<SecretString> {
+        self.text(name).map(SecretString::from)
+    }
+
+    fn int(&self, name: &str) -> i64 {
+        match self.values.get(name) {
+            Some(Value::Int(number)) => *number,
+            _ => 0,
+        }
+    }
+
+    fn number(&self, name: &str) -> f64 {
+        match self.values.get(name) {
+            Some(Value::Number(number)) => *number,
+            _ => 0.0,
+        }
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.values.get(name), Some(Value::Bool(true)))
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        match self.values.get(name) {
+            Some(Value::List(items)) => items.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn json(&self, name: &str) -> Option<&Json> {
+        match self.values.get(name) {
+            Some(Value::Json(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn into_config(
+        mut self,
+        project: &Path,
+        file: &source::File,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Config, ConfigError> {
+        let invalid = |problem: String| ConfigError::Invalid { problems: vec![problem] };
+        let container_timeout = self.int("container_timeout_ms") as u64;
+        let budget = (self.int("model_chain_budget_ms") as u64).min(container_timeout.saturating_sub(10_000).max(5_000));
+        let data_dir = std::path::absolute(project.join(self.text("data_dir").unwrap_or_else(|| ".mercury".into())))
+            .map_err(|error| invalid(format!("MERCURY_DATA_DIR: {error}")))?;
+        let daemon_data_dir = self.text("host_data_dir").map_or_else(|| data_dir.clone(), PathBuf::from);
+        let runtime = match self.text("container_runtime").as_deref() {
+            Some("runsc") => Runtime::Runsc,
+            _ => Runtime::Runc,
+        };
+        let bind = self.text("bind").unwrap_or_default();
+        let config = Config {
+            log_level: self.text("log_level").unwrap_or_default(),
+            log_json: self.text("log_format").as_deref() == Some("json"),
+            model_chain: self.model_chain(file, environment).map_err(invalid)?,
+            model_retries_per_leg: self.int("model_max_retries_per_leg") as u32,
+            model_budget: Duration::from_millis(budget),
+            model_endpoints: endpoints(self.json("model_endpoints")).map_err(invalid)?,
+            override_pi_system_prompt: self.flag("override_pi_system_prompt"),
+            context_enabled: self.text("context_mode").as_deref() != Some("clear"),
+            context_window: self.int("context_window_size") as u32,
+            data_dir,
+            daemon_data_dir,
+            agent_image: self.text("agent_image").unwrap_or_default(),
+            agent_id: self.text("agent_id"),
+            container_timeout: Duration::from_millis(container_timeout),
+            runtime,
+            network: self.network(runtime),
+            limits: Limits {
+                memory_bytes: self.int("agent_memory_mb") << 20,
+                nano_cpus: (self.number("agent_cpus") * 1e9) as i64,
+                pids: self.int("agent_pids"),
+            },
+            max_concurrency: self.int("max_concurrency") as usize,
+            bind: bind.parse().map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
+            port: self.int("port") as u16,
+            bot_username: self.text("bot_username").unwrap_or_default(),
+            admins: self.list("admins"),
+            api_secret: self.secret("api_secret"),
+            chat_api_key: self.secret("chat_api_key"),
+            docker_host: self.text("docker_host").or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
+            plugins: plugins(file, self.json("extension_defaults")).map_err(invalid)?,
+            warnings: std::mem::take(&mut self.warnings),
+        };
+        config.check_exposure()?;
+        Ok(config)
+    }
+
+    fn network(&mut self, runtime: Runtime) -> Network {
+        if self.text("agent_network").as_deref() == Some("none") {
+            return Network::None;
+        }
+        match self.text("container_network") {
+            Some(name) if runtime == Runtime::Runc => Network::Named(name),
+            Some(name) => {
+                self.warnings.push(format!(
+                    "MERCURY_CONTAINER_NETWORK={name} is ignored under runsc: gVisor cannot reach Docker's resolver there"
+                ));
+                Network::Bridge
+            }
+            None => Network::Bridge,
+        }
+    }
+
+    /// The environment's chain beats the file's `model.chain`, which beats `model_chain`; without any,
+    /// the primary model and, if both of its keys are set, the fallback.
+    fn model_chain(&mut self, file: &source::File, environment: &BTreeMap<String, String>) -> Result<Vec<Leg>, String> {
+        const MOST: usize = 7;
+        let from_env = environment.get("MERCURY_MODEL_CHAIN").is_some_and(|text| !text.trim().is_empty());
+        let filled = |value: &&Json| from_env || value.as_array().is_none_or(|legs| !legs.is_empty());
+        let chain = self.json("model_chain").filter(filled).or_else(|| self.json("model_chain_top").filter(filled));
+        let Some(chain) = chain.cloned() else {
+            let mut legs = vec![Leg {
+                provider: self.text("model_provider").unwrap_or_default(),
+                model: self.text("model").unwrap_or_default(),
+            }];
+            if let (Some(provider), Some(model)) = (self.text("model_fallback_provider"), self.text("model_fallback")) {
+                legs.push(Leg { provider, model });
+            }
+            return Ok(legs);
+        };
+        let place = match (&file.path, from_env) {
+            (Some(path), false) => format!("{}: model.chain", path.display()),
+            _ => "MERCURY_MODEL_CHAIN".into(),
+        };
+        let legs = chain.as_array().filter(|legs| !legs.is_empty());
+        let legs = legs.ok_or_else(|| format!("{place} must be a list of {{provider, model}}, not empty"))?;
+        let mut legs = legs
+            .iter()
+            .enumerate()
+            .map(|(index, leg)| {
+                let field = |name| leg.get(name).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty());
+                match (field("provider"), field("model")) {
+                    (Some(provider), Some(model)) => Ok(Leg { provider: provider.into(), model: model.into() }),
+                    _ => Err(format!("{place}[{index}] needs `provider` and `model`, both as text")),
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if legs.len() > MOST && !from_env {
+            return Err(format!("{place} has {} models; at most {MOST} are allowed", legs.len()));
+        }
+        if legs.len() > MOST {
+            self.warnings.push(format!("{place} has {} models; only the first {MOST} are used", legs.len()));
+            legs.truncate(MOST);
+        }
+        Ok(legs)
+    }
+}
+
+impl Config {
+    /// A listener that others can reach needs secrets: the replaced system was open by default.
+    fn check_exposure(&self) -> Result<(), ConfigError> {
+        let long_enough = |secret: &Option<SecretString>| secret.as_ref().is_some_and(|s| s.expose_secret().len() >= 16);
+        if self.bind.is_loopback() || (long_enough(&self.api_secret) && long_enough(&self.chat_api_key)) {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid {
+            problems: vec![format!(
+                "server.bind / MERCURY_BIND is {}, which others can reach: set MERCURY_API_SECRET and MERCURY_CHAT_API_KEY \
+                 (16 characters or more each), or bind to 127.0.0.1",
+                self.bind
+            )],
+        })
+    }
+}
+
+fn endpoints(value: Option<&Json>) -> Result<BTreeMap<String, String>, String> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let map = value.as_object().ok_or("model.endpoints must map providers to URLs")?;
+    map.iter()
+        .map(|(provider, url)| {
+            let url = url.as_str().filter(|url| url.starts_with("http://") || url.starts_with("https://"));
+            url.map(|url| (provider.clone(), url.to_owned()))
+                .ok_or_else(|| format!("model.endpoints.{provider} must be an http or https URL"))
+        })
+        .collect()
+}
+
+/// `plugins.<name>.{enabled, settings.<key>}` of the file, and `<name>.<key>` pairs of
+/// `extensions` (the old spelling), which the environment's JSON replaces as a whole.
+fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<String, PluginConfig>, String> {
+    let mut plugins: BTreeMap<String, PluginConfig> = BTreeMap::new();
+    let sections = file.get("extensions").and_then(Json::as_object).into_iter().flatten();
+    match from_env.and_then(Json::as_object) {
+        Some(flat) => {
+            for (name, value) in flat {
+                if let (Some((plugin, key)), Some(value)) = (name.split_once('.'), scalar(value)) {
+                    plugins.entry(plugin.to_owned()).or_default().settings.insert(key.to_owned(), value);
+                }
+            }
+        }
+        None => {
+            for (plugin, settings) in sections {
+                for (key, value) in settings.as_object().into_iter().flatten() {
+                    if let Some(value) = scalar(value) {
+                        plugins.entry(plugin.clone()).or_default().settings.insert(key.clone(), value);
+                    }
+                }
+            }
+        }
+    }
+    for (name, entry) in file.get("plugins").and_then(Json::as_object).into_iter().flatten() {
+        let plugin = plugins.entry(name.clone()).or_default();
+        for (key, value) in entry.as_object().ok_or_else(|| format!("plugins.{name} must be a mapping"))? {
+            match (key.as_str(), value) {
+                ("enabled", Json::Bool(enabled)) => plugin.enabled = Some(*enabled),
+                ("enabled", _) => return Err(format!("plugins.{name}.enabled must be true or false")),
+                ("settings", Json::Object(settings)) => {
+                    for (key, value) in settings {
+                        let value = scalar(value).ok_or_else(|| format!("plugins.{name}.settings.{key} must be text, a number or a flag"))?;
+                        plugin.settings.insert(key.clone(), value);
+                    }
+                }
+                ("settings", _) => return Err(format!("plugins.{name}.settings must be a mapping")),
+                _ => return Err(format!("plugins.{name}.{key} is unknown; allowed are `enabled` and `settings`")),
+            }
+        }
+    }
+    Ok(plugins)
+}
+
+fn scalar(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Where values come from: the project file, `.env` and the environment.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value as Json;
+
+use super::{
+    ConfigError,
+    keys::{FREE_SECTIONS, KEYS, SECTIONS},
+};
+
+/// The process environment with the project's `.env` laid over it, as the replaced system did:
+/// a value in `.env` wins over an inherited one.
+pub fn environment(project: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
+    let path = project.join(".env");
+    if !path.is_file() {
+        return Ok(environment);
+    }
+    let fail = |error: dotenvy::Error| ConfigError::DotEnv { path: path.clone(), message: error.to_string() };
+    for pair in dotenvy::from_path_iter(&path).map_err(fail)? {
+        let (name, value) = pair.map_err(fail)?;
+        environment.insert(name, value);
+    }
+    Ok(environment)
+}
+
+/// The parsed project file.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub path: Option<PathBuf>,
+    root: serde_json::Map<String, Json>,
+}
+
+impl File {
+    /// `MERCURY_CONFIG_FILE` selects the file: unset means `mercury.yaml`, else `mercury.yml`, else
+    /// none; empty or `none` means none; anything else is a path relative to `project`.
+    pub(super) fn load(project: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let path = match environment.get("MERCURY_CONFIG_FILE").map(|name| name.trim()) {
+            Some(name) if name.is_empty() || name.eq_ignore_ascii_case("none") => return Ok(Self::default()),
+            Some(name) => project.join(name),
+            None => {
+                let found = ["mercury.yaml", "mercury.yml"].map(|name| project.join(name)).into_iter().find(|p| p.exists());
+                match found {
+                    Some(path) => path,
+                    None => return Ok(Self::default()),
+                }
+            }
+        };
+        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+        Self::parse(path, &text)
+    }
+
+    pub(super) fn parse(path: PathBuf, text: &str) -> Result<Self, ConfigError> {
+        // A file whose lines are all comments holds no document at all.
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Self { path: Some(path), root: serde_json::Map::new() });
+        }
+        let root: Json = serde_saphyr::from_str(text)
+            .map_err(|error| ConfigError::Syntax { path: path.clone(), message: error.to_string() })?;
+        match root {
+            Json::Null => Ok(Self { path: Some(path), root: serde_json::Map::new() }),
+            Json::Object(root) => Ok(Self { path: Some(path), root }),
+            _ => Err(ConfigError::NotAMapping { path }),
+        }
+    }
+
+    pub(super) fn get(&self, dotted: &str) -> Option<&Json> {
+        let mut parts = dotted.split('.');
+        let mut value = self.root.get(parts.next()?)?;
+        for part in parts {
+            value = value.as_object()?.get(part)?;
+        }
+        Some(value)
+    }
+
+    /// Names that nothing reads, each with the nearest name that something does.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let known: Vec<&str> = KEYS.iter().filter_map(|key| key.yaml).collect();
+        let mut unknown = Vec::new();
+        for (section, content) in &self.root {
+            if !SECTIONS.contains(&section.as_str()) {
+                unknown.push(with_suggestion(section, SECTIONS));
+            } else if let Some(keys) = content.as_object().filter(|_| !FREE_SECTIONS.contains(&section.as_str())) {
+                unknown.extend(
+                    keys.keys()
+                        .map(|key| format!("{section}.{key}"))
+                        .filter(|name| !known.contains(&name.as_str()))
+                        .map(|name| with_suggestion(&name, &known)),
+                );
+            }
+        }
+        unknown
+    }
+}
+
+fn with_suggestion(name: &str, known: &[&str]) -> String {
+    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    match nearest.filter(|nearest| strsim::jaro_winkler(name, nearest) > 0.85) {
+        Some(nearest) => format!("`{name}` (did you mean `{nearest}`?)"),
+        None => format!("`{name}`"),
+    }
+}

@@ -1,0 +1,172 @@
+use super::*;
+
+fn load_with(yaml: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let project = tempfile::tempdir().unwrap();
+    if let Some(yaml) = yaml {
+        std::fs::write(project.path().join("mercury.yaml"), yaml).unwrap();
+    }
+    let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    Config::load(project.path(), &environment)
+}
+
+fn problem(yaml: Option<&str>, environment: &[(&str, &str)]) -> String {
+    load_with(yaml, environment).unwrap_err().to_string()
+}
+
+/// config.md #1: nothing set.
+#[test]
+fn defaults() {
+    let config = load_with(None, &[]).unwrap();
+    assert!(config.data_dir.ends_with(".mercury"));
+    assert_eq!(config.port, 8787);
+    assert_eq!(config.max_concurrency, 2);
+    assert_eq!(config.container_timeout, Duration::from_secs(300));
+    assert_eq!(config.model_budget, Duration::from_secs(120));
+    assert_eq!(config.model_retries_per_leg, 2);
+    assert_eq!(config.model_chain.len(), 1);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+/// config.md #2: everything lies below the data directory.
+#[test]
+fn derived_paths() {
+    let config = load_with(None, &[("MERCURY_DATA_DIR", "/custom/data")]).unwrap();
+    for path in [config.global_dir(), config.spaces_dir(), config.database_path()] {
+        assert!(path.starts_with("/custom/data"), "{}", path.display());
+    }
+}
+
+/// config.md #3 #7: the model's budget ends before the container's time.
+#[test]
+fn budget_is_clamped() {
+    let config = load_with(None, &[("MERCURY_CONTAINER_TIMEOUT_MS", "120000")]).unwrap();
+    assert_eq!(config.model_budget, Duration::from_secs(110));
+    let config =
+        load_with(None, &[("MERCURY_CONTAINER_TIMEOUT_MS", "60000"), ("MERCURY_MODEL_CHAIN_BUDGET_MS", "300000")]).unwrap();
+    assert_eq!(config.model_budget, Duration::from_secs(50));
+}
+
+/// config.md #4: the environment's chain replaces the primary model.
+#[test]
+fn chain_from_the_environment() {
+    let config = load_with(None, &[("MERCURY_MODEL_CHAIN", r#"[{"provider":"a","model":"m"},{"provider":"b","model":"n"}]"#)]).unwrap();
+    assert_eq!(config.model_chain[1], Leg { provider: "b".into(), model: "n".into() });
+}
+
+/// config.md #6: primary and fallback.
+#[test]
+fn fallback_needs_both_keys() {
+    let both = [("MERCURY_MODEL_FALLBACK_PROVIDER", "openai"), ("MERCURY_MODEL_FALLBACK", "gpt")];
+    assert_eq!(load_with(None, &both).unwrap().model_chain.len(), 2);
+    assert_eq!(load_with(None, &both[..1]).unwrap().model_chain.len(), 1);
+}
+
+/// config.md #8: the environment beats the file, the file beats the default.
+#[test]
+fn precedence() {
+    let yaml = Some("server:\n  port: 4000\n  bot_username: nova\n");
+    let config = load_with(yaml, &[("MERCURY_PORT", "5000")]).unwrap();
+    assert_eq!((config.port, config.bot_username.as_str()), (5000, "nova"));
+}
+
+/// config.md #9: secrets come from the environment only.
+#[test]
+fn secrets_in_the_file_have_no_effect() {
+    let config = load_with(Some("server:\n  api_secret: leaked\n"), &[("MERCURY_CHAT_API_KEY", "k")]).unwrap();
+    assert!(config.api_secret.is_none());
+    assert_eq!(config.chat_api_key.unwrap().expose_secret(), "k");
+    assert!(!format!("{:?}", config.warnings).contains("leaked"));
+}
+
+/// config.md #11: the error names file, key and reason; all problems at once.
+#[test]
+fn errors_name_the_place() {
+    let text = problem(Some("server:\n  port: abc\nruntime:\n  max_concurrency: 99\n"), &[]);
+    insta::assert_snapshot!(text.replace(|c: char| c == '\\', "/").split("; ").map(|part| part.rsplit('/').next().unwrap()).collect::<Vec<_>>().join("\n"), @r"
+    mercury.yaml: runtime.max_concurrency 99 is not between 1 and 32
+    mercury.yaml: server.port must be a whole number
+    ");
+    assert!(problem(Some("model:\n  chain: [{provider: a, model: ''}]\n"), &[]).contains("mercury.yaml: model.chain[0]"));
+}
+
+/// config.md #12: unknown keys are named once, with the nearest known one.
+#[test]
+fn unknown_keys_are_warned_about() {
+    let config = load_with(Some("sever:\n  port: 1\nserver:\n  prot: 2\n"), &[]).unwrap();
+    let all = config.warnings.join("\n");
+    assert_eq!(config.warnings.len(), 2, "{all}");
+    assert!(all.contains("`sever` (did you mean `server`?)") && all.contains("`server.prot` (did you mean `server.port`?)"));
+}
+
+/// config.md #13: how the file is selected.
+#[test]
+fn file_selection() {
+    let yaml = Some("server:\n  port: 4000\n");
+    for none in ["", "NONE"] {
+        assert_eq!(load_with(yaml, &[("MERCURY_CONFIG_FILE", none)]).unwrap().port, 8787);
+    }
+    assert!(problem(None, &[("MERCURY_CONFIG_FILE", "missing.yaml")]).contains("missing.yaml"));
+}
+
+/// config.md #14: which chain counts, and how long it may be.
+#[test]
+fn chain_precedence_and_length() {
+    let leg = "{provider: p, model: m}";
+    let config = load_with(Some(&format!("model:\n  chain: [{leg}]\nmodel_chain: [{leg}, {leg}]\n")), &[]).unwrap();
+    assert_eq!(config.model_chain.len(), 1);
+    let config = load_with(Some(&format!("model:\n  chain: []\nmodel_chain: [{leg}, {leg}]\n")), &[]).unwrap();
+    assert_eq!(config.model_chain.len(), 2);
+    let eight = vec![leg; 8].join(",");
+    assert!(problem(Some(&format!("model:\n  chain: [{eight}]\n")), &[]).contains("at most 7"));
+    let eight = vec![r#"{"provider":"p","model":"m"}"#; 8].join(",");
+    let config = load_with(None, &[("MERCURY_MODEL_CHAIN", &format!("[{eight}]"))]).unwrap();
+    assert_eq!(config.model_chain.len(), 7);
+    assert!(problem(None, &[("MERCURY_MODEL_CHAIN", "[]")]).contains("MERCURY_MODEL_CHAIN"));
+}
+
+/// config.md #15: plugin settings from the old `extensions` section.
+#[test]
+fn extension_settings() {
+    let yaml = Some("extensions:\n  napkin:\n    distill_interval_ms: 5\n    on: true\n");
+    let config = load_with(yaml, &[]).unwrap();
+    assert_eq!(config.plugins["napkin"].settings["distill_interval_ms"], "5");
+    assert_eq!(config.plugins["napkin"].settings["on"], "true");
+    let config = load_with(yaml, &[("MERCURY_EXTENSION_DEFAULTS", r#"{"voice.mode":"auto"}"#)]).unwrap();
+    assert_eq!(config.plugins.keys().collect::<Vec<_>>(), ["voice"]);
+}
+
+/// config.md #21: relative and absolute paths.
+#[test]
+fn data_dir_is_absolute() {
+    assert!(load_with(None, &[("MERCURY_DATA_DIR", "state")]).unwrap().data_dir.is_absolute());
+}
+
+/// config.md #26 #27: bad values are errors at start; an empty number counts as unset.
+#[test]
+fn bad_values_stop_the_start() {
+    assert!(problem(None, &[("MERCURY_PORT", "5abc")]).contains("MERCURY_PORT"));
+    assert!(problem(None, &[("MERCURY_TRIGGER_MATCH", "nonsense")]).contains("mention, prefix, always"));
+    let config = load_with(None, &[("MERCURY_PORT", "")]).unwrap();
+    assert_eq!(config.port, 8787);
+    assert!(config.warnings[0].contains("MERCURY_PORT"));
+}
+
+#[test]
+fn a_setting_without_its_feature_is_accepted_with_a_warning() {
+    let config = load_with(Some("ingress:\n  telegram: true\n"), &[]).unwrap();
+    assert!(config.warnings[0].contains("ingress.telegram is accepted but does nothing yet"));
+}
+
+#[test]
+fn a_wide_listener_needs_secrets() {
+    assert!(problem(None, &[("MERCURY_BIND", "0.0.0.0")]).contains("MERCURY_API_SECRET"));
+    let secrets = [("MERCURY_BIND", "0.0.0.0"), ("MERCURY_API_SECRET", "0123456789abcdef"), ("MERCURY_CHAT_API_KEY", "0123456789abcdef")];
+    assert!(load_with(None, &secrets).is_ok());
+}
+
+/// container.md #8: sources of mounts as the daemon sees them.
+#[test]
+fn paths_for_the_daemon() {
+    let config = load_with(None, &[("MERCURY_DATA_DIR", "/data"), ("MERCURY_HOST_DATA_DIR", "/vol")]).unwrap();
+    assert_eq!(config.for_daemon(Path::new("/data/spaces/main")), Path::new("/vol/spaces/main"));
+}

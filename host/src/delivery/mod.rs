@@ -1,0 +1,59 @@
+//! From outbound rows to whoever waits for them.
+//!
+//! At present one platform, `api`: the request that brought the message waits here for its answer.
+//! Adapters will take their rows the same way.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use tokio::sync::Notify;
+
+use crate::store::{Outbound, Store, StoreError};
+
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    store: Store,
+    waiting: Arc<Mutex<HashMap<i64, Weak<Notify>>>>,
+}
+
+impl Delivery {
+    pub fn new(store: Store) -> Self {
+        Self { store, waiting: Arc::default() }
+    }
+
+    /// Says that the answer to `inbound` is on disk.
+    pub fn announce(&self, inbound: i64) {
+        let waiter = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&inbound);
+        if let Some(waiter) = waiter.and_then(|waiter| waiter.upgrade()) {
+            waiter.notify_waiters();
+        }
+    }
+
+    /// Waits for the answer to `inbound`. Several may wait for the same one.
+    pub async fn answer(&self, inbound: i64) -> Result<Outbound, StoreError> {
+        loop {
+            let waiter = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.retain(|_, waiter| waiter.strong_count() > 0);
+                let known = waiting.get(&inbound).and_then(Weak::upgrade);
+                let waiter = known.unwrap_or_default();
+                waiting.insert(inbound, Arc::downgrade(&waiter));
+                waiter
+            };
+            // Registered before the look, so an answer in between is not missed.
+            let mut notified = std::pin::pin!(waiter.notified());
+            notified.as_mut().enable();
+            if let Some(answer) = self.store.answer_to(inbound).await? {
+                return Ok(answer);
+            }
+            notified.await;
+        }
+    }
+
+    /// Marks an answer as delivered.
+    pub async fn delivered(&self, answer: &Outbound) -> Result<(), StoreError> {
+        self.store.delivered(answer.id, crate::clock::millis()).await
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether a message becomes a run.
+
+use super::roles;
+
+/// What is known of a message when it is decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    pub caller: &'a str,
+    pub role: &'a str,
+    pub text: &'a str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Guards see it next, then it is queued.
+    Run,
+    /// The person is told why.
+    Deny { code: &'static str, reason: String },
+}
+
+/// `system` is the host itself: a message from outside that claims it is refused.
+pub fn decide(facts: Facts<'_>) -> Decision {
+    if facts.caller.is_empty() || facts.caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE) || facts.role == roles::SYSTEM_ROLE {
+        return deny("caller_reserved", "This caller id is reserved. Use another callerId.");
+    }
+    if facts.text.trim().is_empty() {
+        return deny("empty_message", "The message is empty. Write what you want to know or to have done.");
+    }
+    if !roles::may(facts.role, "prompt") {
+        return deny("not_permitted", "You may not ask the assistant here. An admin of this space can grant it.");
+    }
+    Decision::Run
+}
+
+fn deny(code: &'static str, reason: &str) -> Decision {
+    Decision::Deny { code, reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn who_may_ask() {
+        let decide = |caller, role, text| decide(Facts { caller, role, text });
+        assert_eq!(decide("api:a", "member", "hi"), Decision::Run);
+        assert!(matches!(decide("system", "member", "hi"), Decision::Deny { code: "caller_reserved", .. }));
+        assert!(matches!(decide("api:a", "guest", "hi"), Decision::Deny { code: "not_permitted", .. }));
+        assert!(matches!(decide("api:a", "member", " \n"), Decision::Deny { code: "empty_message", .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_claims_system(text in ".*", caller in "(?i)system") {
+            prop_assert_ne!(decide(Facts { caller: &caller, role: "admin", text: &text }), Decision::Run);
+        }
+    }
+}

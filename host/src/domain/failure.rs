@@ -1,0 +1,268 @@
+//! Why a run has no answer, in words for the person and in words for the operator.
+
+use serde::{Deserialize, Serialize};
+
+/// What went wrong. The person in the chat reads [`Failure::for_person`], the operator
+/// [`Failure::for_operator`] with the next step; neither sees the other's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum Failure {
+    Timeout { seconds: u64 },
+    OutOfMemory { limit_mb: u64 },
+    Aborted,
+    /// The container ended without a result.
+    Crashed { exit_code: Option<i64>, output: String },
+    /// The entry program reported an error; `category` tells what to say about it.
+    Agent { error: String, category: Category },
+    /// What the agent left as its result cannot be read.
+    BadResult { detail: String },
+    NoCredentials { provider: String },
+    ImageMissing { image: String },
+    RuntimeMissing { runtime: String },
+    DockerUnavailable { detail: String },
+    /// Docker refused to create or start the container.
+    Refused { detail: String },
+    /// The host could not write what the run needs.
+    Storage { detail: String },
+    /// The host ended while the run was at work, and nothing was left of it.
+    Lost,
+    /// A required processor failed, so the answer was withheld.
+    Withheld { plugin: String },
+}
+
+/// Kinds of error that a model provider causes, told apart by the text that `pi` reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Category {
+    Auth,
+    KeyLimit,
+    Credits,
+    RateLimit,
+    ServerError,
+    Generic,
+}
+
+/// HTTP statuses are those of a gateway: the request was fine, what is behind it was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// 409: somebody stopped it.
+    Conflict,
+    /// 502: the agent or its model failed.
+    BadGateway,
+    /// 503: something that the host needs is not there.
+    Unavailable,
+    /// 504
+    GatewayTimeout,
+    /// 507: disk full.
+    InsufficientStorage,
+}
+
+/// The most of a program's output that a message carries, in characters.
+const OUTPUT_KEPT: usize = 500;
+
+impl Failure {
+    pub fn agent(error: &str) -> Self {
+        Self::Agent { error: shorten(error), category: Category::of(error) }
+    }
+
+    pub fn crashed(exit_code: Option<i64>, output: &str) -> Self {
+        Self::Crashed { exit_code, output: shorten(output) }
+    }
+
+    /// Stable, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Timeout { .. } => "timeout",
+            Self::OutOfMemory { .. } => "out_of_memory",
+            Self::Aborted => "aborted",
+            Self::Crashed { .. } => "container_crashed",
+            Self::Agent { category: Category::Auth, .. } => "model_auth",
+            Self::Agent { category: Category::KeyLimit, .. } => "model_key_limit",
+            Self::Agent { category: Category::Credits, .. } => "model_credits",
+            Self::Agent { category: Category::RateLimit, .. } => "model_rate_limit",
+            Self::Agent { category: Category::ServerError, .. } => "model_unavailable",
+            Self::Agent { category: Category::Generic, .. } => "agent_failed",
+            Self::BadResult { .. } => "bad_result",
+            Self::NoCredentials { .. } => "no_credentials",
+            Self::ImageMissing { .. } => "image_missing",
+            Self::RuntimeMissing { .. } => "runtime_missing",
+            Self::DockerUnavailable { .. } => "docker_unavailable",
+            Self::Refused { .. } => "container_refused",
+            Self::Storage { .. } => "storage",
+            Self::Lost => "lost",
+            Self::Withheld { .. } => "withheld",
+        }
+    }
+
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Timeout { .. } => Status::GatewayTimeout,
+            Self::Aborted => Status::Conflict,
+            Self::NoCredentials { .. }
+            | Self::ImageMissing { .. }
+            | Self::RuntimeMissing { .. }
+            | Self::DockerUnavailable { .. }
+            | Self::Refused { .. } => Status::Unavailable,
+            Self::Storage { .. } => Status::InsufficientStorage,
+            _ => Status::BadGateway,
+        }
+    }
+
+    /// One or two sentences without names of machines, keys or providers.
+    pub fn for_person(&self) -> String {
+        match self {
+            Self::Timeout { seconds } => {
+                format!("This took longer than the {seconds} seconds that I have for one message, so I stopped. Try a smaller step.")
+            }
+            Self::OutOfMemory { .. } => "I ran out of memory over this, so I stopped. Try a smaller step.".into(),
+            Self::Aborted => "Stopped.".into(),
+            Self::Crashed { .. } | Self::BadResult { .. } => {
+                "Something went wrong while I worked on this. Please try again; if it keeps happening, tell the operator.".into()
+            }
+            Self::Agent { category, .. } => match category {
+                Category::Auth => "I could not sign in to the language model. The operator has to look at it.".into(),
+                Category::KeyLimit | Category::Credits => "The allowance for the language model is used up. The operator has to look at it.".into(),
+                Category::RateLimit => "The language model is receiving too many requests at the moment. Please try again in a minute.".into(),
+                Category::ServerError => "The language model does not answer at the moment. Please try again shortly.".into(),
+                Category::Generic => "I could not finish this. Please try again; if it keeps happening, tell the operator.".into(),
+            },
+            Self::NoCredentials { .. } => "No language model is set up yet. The operator has to look at it.".into(),
+            Self::ImageMissing { .. } | Self::RuntimeMissing { .. } | Self::DockerUnavailable { .. } | Self::Refused { .. } => {
+                "I cannot start my workspace at the moment. The operator has to look at it; your message is kept.".into()
+            }
+            Self::Storage { .. } => "There is no space left to work on this. The operator has to look at it; your message is kept.".into(),
+            Self::Lost => "I was interrupted while I worked on this, and the work is gone. Please send it again.".into(),
+            Self::Withheld { .. } => "My answer could not be checked, so I may not send it. The operator has to look at it.".into(),
+        }
+    }
+
+    /// The thing and the reason.
+    pub fn for_operator(&self) -> String {
+        match self {
+            Self::Timeout { seconds } => format!("the run was stopped after {seconds} s"),
+            Self::OutOfMemory { limit_mb } => format!("the container was killed at its memory limit of {limit_mb} MiB (exit code 137)"),
+            Self::Aborted => "the run was stopped".into(),
+            Self::Crashed { exit_code: Some(code), output } if output.is_empty() => format!("the container ended with exit code {code}, without a result and without output"),
+            Self::Crashed { exit_code: Some(code), output } => format!("the container ended with exit code {code} without a result: {output}"),
+            Self::Crashed { exit_code: None, output } => format!("the container vanished without a result{}{output}", if output.is_empty() { "" } else { ": " }),
+            Self::Agent { error, .. } => format!("the agent failed: {error}"),
+            Self::BadResult { detail } => format!("the agent's result cannot be used: {detail}"),
+            Self::NoCredentials { provider } => format!("no credential for the model provider `{provider}`: the run was refused"),
+            Self::ImageMissing { image } => format!("the agent image `{image}` is not on this Docker daemon"),
+            Self::RuntimeMissing { runtime } => format!("the runtime `{runtime}` is not registered with Docker, and another is never used in its place"),
+            Self::DockerUnavailable { detail } => format!("Docker does not answer: {detail}"),
+            Self::Refused { detail } => format!("Docker refused the container: {detail}"),
+            Self::Storage { detail } => format!("the run's files could not be written: {detail}"),
+            Self::Lost => "the host ended during the run, and its container is gone".into(),
+            Self::Withheld { plugin } => format!("the required processor `{plugin}` failed, so the answer was withheld"),
+        }
+    }
+
+    /// What the operator can do about it.
+    pub fn next_step(&self) -> String {
+        match self {
+            Self::Timeout { .. } => "Raise agent.container_timeout_ms / MERCURY_CONTAINER_TIMEOUT_MS if such runs are wanted".into(),
+            Self::OutOfMemory { .. } => "Raise agent.memory_mb / MERCURY_AGENT_MEMORY_MB if such runs are wanted".into(),
+            Self::Aborted => "Send the message again to start over".into(),
+            Self::Crashed { .. } | Self::BadResult { .. } => "Run `mercury doctor`, then read the host's log for this run".into(),
+            Self::Agent { category: Category::Auth, .. } => "Check the provider's key in .env, for example MERCURY_ANTHROPIC_API_KEY".into(),
+            Self::Agent { .. } => "Read the host's log for this run; a model provider's own message is quoted above".into(),
+            Self::NoCredentials { provider } => match crate::credentials::variable_for(provider) {
+                Some(variable) => format!("Set {variable} in .env and restart; `mercury demo` shows the whole path without a key"),
+                None => "Set the provider's key in .env and restart; `mercury demo` shows the whole path without a key".into(),
+            },
+            Self::ImageMissing { image } => format!("Build it with `./dev image` or pull it with `docker pull {image}`; agent.image / MERCURY_AGENT_IMAGE names another"),
+            Self::RuntimeMissing { .. } => "Run `mercury doctor`: it prints the lines for /etc/docker/daemon.json".into(),
+            Self::DockerUnavailable { .. } => "Start Docker (`systemctl start docker`), or point MERCURY_DOCKER_HOST at its socket; `mercury doctor` checks it".into(),
+            Self::Refused { .. } => "Run `mercury doctor`; it makes the same request with a probe container".into(),
+            Self::Storage { .. } => "Free space on the data directory's disk, then send the message again".into(),
+            Self::Lost => "Send the message again".into(),
+            Self::Withheld { plugin } => format!("Read the log of `{plugin}`, or set plugins.{plugin}.enabled: false"),
+        }
+    }
+}
+
+impl Category {
+    /// By the text of the error; the first rule that matches decides (container.md section 11).
+    fn of(error: &str) -> Self {
+        let text = error.to_lowercase();
+        let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+        let number = |wanted: &str| text.split(|c: char| !c.is_ascii_digit()).any(|run| run == wanted);
+        if number("401") || number("403")
+            || has(&["invalid api key", "incorrect api key", "invalid x-api-key", "no api key found", "authentication failed", "invalid authentication", "unauthorized", "access denied"])
+        {
+            Self::Auth
+        } else if has(&["quota", "billing", "usage limit", "spending limit"]) {
+            Self::KeyLimit
+        } else if number("402") || has(&["insufficient credit", "not enough credit", "purchase credit", "purchase more credit", "no credit"]) {
+            Self::Credits
+        } else if number("429") || has(&["rate limit", "rate_limit"]) {
+            Self::RateLimit
+        } else if number("500") || number("502") || number("503") || number("504") || number("529")
+            || has(&["timeout", "timed out", "etimedout", "econnreset", "econnrefused", "connection error", "temporarily unavailable", "overload", "service unavailable", "bad gateway", "gateway timeout", "internal server error"])
+        {
+            Self::ServerError
+        } else {
+            Self::Generic
+        }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(OUTPUT_KEPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// container.md #42: the category by the text, the first rule that matches.
+    #[test]
+    fn categories() {
+        for (text, expected) in [
+            ("Error 401 Unauthorized", Category::Auth),
+            ("invalid api key", Category::Auth),
+            ("No API key found for anthropic", Category::Auth),
+            ("your billing quota is exhausted", Category::KeyLimit),
+            ("402 payment required", Category::Credits),
+            ("not enough credits", Category::Credits),
+            ("429 too many", Category::RateLimit),
+            ("rate_limit_error", Category::RateLimit),
+            ("502", Category::ServerError),
+            ("ETIMEDOUT", Category::ServerError),
+            ("", Category::Generic),
+            ("401 rate limit", Category::Auth),
+            ("line 4010", Category::Generic),
+        ] {
+            assert_eq!(Category::of(text), expected, "{text}");
+        }
+    }
+
+    /// container.md #40: long output is cut, the exit code stays.
+    #[test]
+    fn output_is_cut() {
+        let failure = Failure::crashed(Some(3), &"ä".repeat(1000));
+        let text = failure.for_operator();
+        assert!(text.chars().count() < 600 && text.contains("exit code 3"), "{text}");
+    }
+
+    /// container.md #43: what the person reads names no key and no provider.
+    #[test]
+    fn people_are_spared_the_machinery() {
+        for failure in [
+            Failure::agent("401"),
+            Failure::agent("billing"),
+            Failure::agent("503"),
+            Failure::NoCredentials { provider: "anthropic".into() },
+            Failure::ImageMissing { image: "registry/agent:1".into() },
+        ] {
+            let text = failure.for_person();
+            assert!(!text.contains("API key") && !text.contains("provider") && !text.contains("registry"), "{text}");
+            assert!(!failure.next_step().is_empty() && !failure.code().is_empty());
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a run is, and which states it may go through.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{RunId, SpaceId};
+
+/// `queued → preparing → running → finished | failed | aborted`, each change one transaction. What
+/// becomes of the answer is the outbound row's own state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// On disk, waiting for its turn.
+    Queued,
+    /// Its container's name is on disk; the container may exist, but was not started.
+    Preparing,
+    /// Its container was asked to start.
+    Running,
+    /// The agent's result is on disk.
+    Finished,
+    /// It ended without a result; the failure is on disk.
+    Failed,
+    /// Somebody stopped it.
+    Aborted,
+}
+
+impl RunState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Queued, Self::Preparing, Self::Running, Self::Finished, Self::Failed, Self::Aborted]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+
+    /// Whether a container may be at work for it.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Preparing | Self::Running)
+    }
+
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed | Self::Aborted)
+    }
+
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Queued => matches!(next, Self::Preparing | Self::Failed | Self::Aborted),
+            // Back to the queue: the host ended before the container was started.
+            Self::Preparing => !matches!(next, Self::Preparing),
+            Self::Running => next.is_over(),
+            Self::Finished | Self::Failed | Self::Aborted => false,
+        }
+    }
+}
+
+/// A run as it is kept.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub id: RunId,
+    pub inbound: i64,
+    pub space: SpaceId,
+    pub platform: String,
+    pub conversation: String,
+    pub caller: String,
+    pub author_name: Option<String>,
+    pub role: String,
+    pub prompt: String,
+    pub attachments: Vec<mercury_protocol::io::Attachment>,
+    pub state: RunState,
+    /// Times that a container was prepared for it.
+    pub attempts: u32,
+    /// Milliseconds since the epoch, when the container was asked to start.
+    pub started_at: Option<i64>,
+}
+
+/// What becomes of an unfinished run that a starting host finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// It waits in the queue as before.
+    Keep,
+    /// It never started: once more from the beginning.
+    Requeue,
+    /// Its container lives, or left a result: wait for the outcome as if nothing had happened.
+    Adopt,
+    /// Nothing is left of it.
+    Lost,
+}
+
+/// What a starting host sees of a run's container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remains {
+    pub result: bool,
+    pub container: Container,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    Gone,
+    /// Created, never started.
+    Created,
+    /// Alive, or exited with its exit state still to be read.
+    Started,
+}
+
+/// Most times that a container is prepared for one run: the first, and one more for a host that
+/// ended in between.
+pub const MOST_ATTEMPTS: u32 = 2;
+
+pub fn recover(state: RunState, attempts: u32, remains: Remains) -> Recovery {
+    match (state, remains.container) {
+        (RunState::Queued, _) => Recovery::Keep,
+        _ if remains.result => Recovery::Adopt,
+        (RunState::Preparing | RunState::Running, Container::Started) => Recovery::Adopt,
+        // `Running` is written before the start is asked for: a container that is only created, or was
+        // never created, did nothing yet.
+        (RunState::Preparing, _) | (RunState::Running, Container::Created) if attempts < MOST_ATTEMPTS => Recovery::Requeue,
+        _ => Recovery::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_keep_their_names() {
+        for state in [RunState::Queued, RunState::Preparing, RunState::Running, RunState::Finished, RunState::Failed, RunState::Aborted] {
+            assert_eq!(RunState::parse(state.as_str()), Some(state));
+            assert!(!state.is_over() || !state.may_become(RunState::Queued), "{state:?} is final");
+        }
+    }
+
+    #[test]
+    fn recovery_table() {
+        let gone = |result| Remains { result, container: Container::Gone };
+        let created = Remains { result: false, container: Container::Created };
+        let started = Remains { result: false, container: Container::Started };
+        let cases = [
+            (RunState::Queued, 0, gone(false), Recovery::Keep),
+            (RunState::Preparing, 1, gone(false), Recovery::Requeue),
+            (RunState::Preparing, 1, created, Recovery::Requeue),
+            (RunState::Preparing, 2, created, Recovery::Lost),
+            (RunState::Preparing, 1, started, Recovery::Adopt),
+            (RunState::Running, 1, started, Recovery::Adopt),
+            (RunState::Running, 1, created, Recovery::Requeue),
+            (RunState::Running, 1, gone(false), Recovery::Lost),
+            (RunState::Running, 1, gone(true), Recovery::Adopt),
+        ];
+        for (state, attempts, remains, expected) in cases {
+            assert_eq!(recover(state, attempts, remains), expected, "{state:?} {attempts} {remains:?}");
+        }
+    }
+}

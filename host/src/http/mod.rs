@@ -1,0 +1,7 @@
+//! What all HTTP listeners share: one shape of error, and how a unix socket is served.
+
+mod error;
+mod unix;
+
+pub use error::ApiError;
+pub use unix::{SocketServer, serve_on_socket};

@@ -1,0 +1,105 @@
+//! Every message's one way in: written down, decided, shown to the guards, queued.
+
+use std::sync::Arc;
+
+use crate::{
+    clock,
+    config::Config,
+    delivery::Delivery,
+    domain::{
+        decision::{self, Decision, Facts},
+        ids::RunId,
+        roles,
+        stages::Marks,
+    },
+    plugins::{Answer, Plugins, types::Caller},
+    runs::Runs,
+    store::{Accepted, Inbound, NewInbound, NewOutbound, NewRun, Problem, Store, StoreError},
+};
+
+/// How long after a failed attempt to decide a message the next one is made.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[derive(Clone)]
+pub struct Intake {
+    pub store: Store,
+    pub plugins: Arc<Plugins>,
+    pub runs: Arc<Runs>,
+    pub delivery: Delivery,
+    pub config: Arc<Config>,
+}
+
+impl Intake {
+    /// Takes a message: it is on disk when this returns, and its decision is under way. `received`
+    /// is the moment of its arrival, in microseconds.
+    pub async fn accept(&self, message: NewInbound, received: u64) -> Result<Accepted, StoreError> {
+        let accepted = self.store.accept(message.clone()).await?;
+        if let Accepted::New(id) = accepted {
+            let marks = Marks { received, accepted: clock::micros(), ..Marks::default() };
+            metrics::counter!("mercury_messages_accepted_total", "platform" => message.platform.clone()).increment(1);
+            let intake = self.clone();
+            tokio::spawn(async move { intake.settle(Inbound { id, message }, marks).await });
+        }
+        Ok(accepted)
+    }
+
+    /// Decides the messages that a predecessor accepted and did not decide.
+    pub async fn recover(&self) -> Result<usize, StoreError> {
+        let undecided = self.store.undecided().await?;
+        let count = undecided.len();
+        for inbound in undecided {
+            let marks = Marks { received: inbound.message.received_at.unsigned_abs() * 1000, accepted: clock::micros(), ..Marks::default() };
+            self.settle(inbound, marks).await;
+        }
+        Ok(count)
+    }
+
+    async fn settle(&self, inbound: Inbound, marks: Marks) {
+        while let Err(error) = self.decide(&inbound, marks).await {
+            tracing::error!(inbound = inbound.id, %error, "a message could not be decided; it is kept, and tried again");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn decide(&self, inbound: &Inbound, mut marks: Marks) -> Result<(), StoreError> {
+        let message = &inbound.message;
+        let role = if self.config.admins.contains(&message.author) {
+            roles::ADMIN_ROLE.to_owned()
+        } else {
+            self.store.role_of(&message.space, &message.author).await?
+        };
+        let decided = decision::decide(Facts { caller: &message.author, role: &role, text: &message.text });
+        if let Decision::Deny { code, reason } = decided {
+            return self.refuse(inbound.id, code, reason).await;
+        }
+        let caller = Caller {
+            person: message.author.clone(),
+            role: role.clone(),
+            space: message.space.to_string(),
+            conversation: Some(message.conversation.clone()),
+        };
+        if let Answer::Deny(reason) = self.plugins.check_prompt(caller, &message.text, Vec::new()).await {
+            return self.refuse(inbound.id, "denied_by_guard", reason).await;
+        }
+        marks.queued = clock::micros();
+        let run = NewRun {
+            id: RunId::from_uuid(uuid::Uuid::now_v7()),
+            inbound: inbound.id,
+            role,
+            created_at: clock::millis(),
+            marks,
+        };
+        self.store.queue(run).await?;
+        self.runs.wake();
+        Ok(())
+    }
+
+    async fn refuse(&self, inbound: i64, code: &str, reason: String) -> Result<(), StoreError> {
+        tracing::info!(inbound, code, reason, "message refused");
+        let problem = Problem { code: code.to_owned(), status: 403, detail: reason.clone(), next: String::new() };
+        let reply = NewOutbound { inbound, run: None, reply: reason, files: Vec::new(), problem: Some(problem), suppressed: false };
+        self.store.refuse(reply, clock::millis()).await?;
+        self.delivery.announce(inbound);
+        Ok(())
+    }
+}

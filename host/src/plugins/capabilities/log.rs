@@ -1,0 +1,18 @@
+use mercury_bindings::mercury::plugin::log::{Host, Level};
+
+use crate::plugins::state::State;
+
+impl Host for State {
+    async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.count_log(message.len())?;
+        let plugin = self.manifest.name.as_str();
+        match level {
+            Level::Trace => tracing::trace!(target: "mercury::plugin", plugin, "{message}"),
+            Level::Debug => tracing::debug!(target: "mercury::plugin", plugin, "{message}"),
+            Level::Info => tracing::info!(target: "mercury::plugin", plugin, "{message}"),
+            Level::Warn => tracing::warn!(target: "mercury::plugin", plugin, "{message}"),
+            Level::Error => tracing::error!(target: "mercury::plugin", plugin, "{message}"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,210 @@
+//! Components into machine code, once for each digest and engine.
+//!
+//! Compiling is the one step that no limit inside the process can bound, so a child process does
+//! it, with bounds on memory and time. What it wrote is kept in a folder that only the host can
+//! write, with a message authentication code: loading compiled code is trusting it, and a single
+//! flipped bit would load without an error.
+
+use std::{
+    hash::{Hash, Hasher},
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use wasmtime::{Engine, component::Component};
+
+/// Memory that the compiler may use, in bytes. A Python component (18 MB) took 360 MB.
+const COMPILER_MEMORY: u64 = 8 << 30;
+/// CPU seconds that it may use. A StarlingMonkey component took 8.
+const COMPILER_CPU_SECONDS: u64 = 120;
+/// Wall clock that it may take.
+const COMPILER_PATIENCE: Duration = Duration::from_secs(180);
+/// The hidden command of the `mercury` binary that is the child.
+pub const CHILD_COMMAND: &str = "compile-component";
+
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    #[error("it is not a WebAssembly component{detail}. Build it for `wasm32-wasip2`, or make a component of a core module with `wasm-tools component new`")]
+    NotAComponent { detail: &'static str },
+    #[error("it does not compile: {message}")]
+    Compiler { message: String },
+    #[error("compiling took longer than {} s", COMPILER_PATIENCE.as_secs())]
+    TooSlow,
+    #[error("the cache of compiled components at {} failed: {source}", path.display())]
+    Cache { path: PathBuf, source: std::io::Error },
+    #[error("its compiled form does not load: {message}")]
+    Load { message: String },
+}
+
+/// Who compiles.
+#[derive(Clone, Debug)]
+pub enum Compiler {
+    /// This executable, with [`CHILD_COMMAND`].
+    Child(PathBuf),
+    /// Only for tests of the library, whose executable has no such command.
+    InProcess,
+}
+
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: PathBuf,
+    key: [u8; 32],
+    compiler: Compiler,
+}
+
+impl Cache {
+    /// Opens the folder, makes it and its key where they are missing.
+    pub fn open(folder: &Path, compiler: Compiler) -> Result<Self, CompileError> {
+        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        let fail = |source| CompileError::Cache { path: folder.to_owned(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
+        let path = folder.join("key");
+        let key = match std::fs::read(&path) {
+            Ok(bytes) if bytes.len() == 32 => bytes,
+            _ => {
+                let fresh: [u8; 32] = rand::random();
+                let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(fail)?;
+                file.write_all(&fresh).map_err(fail)?;
+                fresh.to_vec()
+            }
+        };
+        let mut fixed = [0; 32];
+        fixed.copy_from_slice(&key);
+        Ok(Self { folder: folder.to_owned(), key: fixed, compiler })
+    }
+
+    /// The component of `wasm`, compiled now or earlier.
+    pub async fn load(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, CompileError> {
+        check_kind(wasm)?;
+        let name = format!("{}-{:016x}", hex(&Sha256::digest(wasm)), compatibility(engine));
+        let compiled = self.folder.join(format!("{name}.cwasm"));
+        if let Some(component) = self.load_checked(engine, &compiled)? {
+            return Ok(component);
+        }
+        self.compile(engine, wasm, &name, &compiled).await?;
+        self.load_checked(engine, &compiled)?.ok_or_else(|| CompileError::Load { message: "it vanished from the cache".into() })
+    }
+
+    fn load_checked(&self, engine: &Engine, compiled: &Path) -> Result<Option<Component>, CompileError> {
+        let (Ok(code), Ok(expected)) = (std::fs::read(compiled), std::fs::read(compiled.with_extension("mac"))) else {
+            return Ok(None);
+        };
+        if self.mac(&code).verify_slice(&expected).is_err() {
+            tracing::warn!(file = %compiled.display(), "compiled code was changed outside the host: compiling it anew");
+            return Ok(None);
+        }
+        drop(code);
+        trusted_load(engine, compiled).map(Some)
+    }
+
+    async fn compile(&self, engine: &Engine, wasm: &[u8], name: &str, compiled: &Path) -> Result<(), CompileError> {
+        let fail = |source| CompileError::Cache { path: self.folder.clone(), source };
+        // Names of their own: two hosts may share the folder's parent, and a crash leaves no half file.
+        let input = self.folder.join(format!("{name}.{}.wasm", std::process::id()));
+        let output = input.with_extension("out");
+        std::fs::write(&input, wasm).map_err(fail)?;
+        let outcome = match &self.compiler {
+            Compiler::Child(executable) => compile_in_child(executable, &input, &output).await,
+            Compiler::InProcess => compile_here(engine, &input, &output),
+        };
+        let _ = std::fs::remove_file(&input);
+        outcome?;
+        let code = std::fs::read(&output).map_err(fail)?;
+        let mac = self.mac(&code).finalize().into_bytes();
+        std::fs::write(compiled.with_extension("mac"), mac).map_err(fail)?;
+        std::fs::rename(&output, compiled).map_err(fail)
+    }
+
+    fn mac(&self, code: &[u8]) -> Hmac<Sha256> {
+        #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+        mac.update(code);
+        mac
+    }
+}
+
+/// The body of the child process.
+///
+/// # Errors
+/// What the parent shows: the compiler's message.
+pub fn child(input: &Path, output: &Path) -> Result<(), CompileError> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    for (resource, limit) in [(Resource::Cpu, COMPILER_CPU_SECONDS), (Resource::Core, 0)] {
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        let _ = setrlimit(resource, limit);
+    }
+    let mut config = wasmtime::Config::new();
+    config.epoch_interruption(true);
+    config.max_wasm_stack(512 << 10);
+    config.async_stack_size(2 << 20);
+    let failed = |error: wasmtime::Error| CompileError::Compiler { message: format!("{error:#}") };
+    let engine = Engine::new(&config).map_err(failed)?;
+    let memory = Rlimit { current: Some(COMPILER_MEMORY), maximum: Some(COMPILER_MEMORY) };
+    let _ = setrlimit(Resource::As, memory);
+    compile_here(&engine, input, output)
+}
+
+fn compile_here(engine: &Engine, input: &Path, output: &Path) -> Result<(), CompileError> {
+    let fail = |source| CompileError::Cache { path: output.to_owned(), source };
+    let wasm = std::fs::read(input).map_err(fail)?;
+    let code = engine.precompile_component(&wasm).map_err(|error| CompileError::Compiler { message: format!("{error:#}") })?;
+    std::fs::write(output, code).map_err(fail)
+}
+
+async fn compile_in_child(executable: &Path, input: &Path, output: &Path) -> Result<(), CompileError> {
+    let fail = |source| CompileError::Cache { path: executable.to_owned(), source };
+    let child = tokio::process::Command::new(executable)
+        .arg(CHILD_COMMAND)
+        .args([input, output])
+        .env_clear()
+        .env("RAYON_NUM_THREADS", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(fail)?;
+    let ended = tokio::time::timeout(COMPILER_PATIENCE, child.wait_with_output()).await.map_err(|_| CompileError::TooSlow)?.map_err(fail)?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let message = match said.trim() {
+        "" => format!("the compiler ended with {}", ended.status),
+        said => said.chars().take(4096).collect(),
+    };
+    Err(CompileError::Compiler { message })
+}
+
+/// The one place with `unsafe`: compiled code is trusted because its code was authenticated with
+/// a key that only the host can read, in a folder that only the host can write.
+#[allow(unsafe_code)]
+fn trusted_load(engine: &Engine, compiled: &Path) -> Result<Component, CompileError> {
+    // SAFETY: `compiled` was written by `Engine::precompile_component` of this version (its name
+    // carries the compatibility hash), and its MAC was checked just before.
+    unsafe { Component::deserialize_file(engine, compiled) }.map_err(|error| CompileError::Load { message: format!("{error:#}") })
+}
+
+/// Components and core modules begin alike; the fifth to eighth byte tell them apart
+/// (component-model/design/mvp/Binary.md: version 13 and layer 1, against version 1 and layer 0).
+fn check_kind(wasm: &[u8]) -> Result<(), CompileError> {
+    match wasm {
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(CompileError::NotAComponent { detail: ", it is a core module" }),
+        _ => Err(CompileError::NotAComponent { detail: "" }),
+    }
+}
+
+fn compatibility(engine: &Engine) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

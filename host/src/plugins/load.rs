@@ -1,0 +1,215 @@
+//! From folders and the binary's own components to loaded plugins.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use mercury_bindings::exports::mercury::plugin::{prompt_guard, result_processor, tool_guard};
+use wasmtime::{
+    Engine,
+    component::{InstancePre, Linker},
+};
+
+use super::{
+    Interface, Plugins,
+    compile::{Cache, CompileError, Compiler},
+    engine,
+    manifest::{Manifest, ManifestError},
+    plugin::{Breaker, Exports, Plugin},
+    state::State,
+};
+use crate::{config::PluginConfig, store::Store};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    #[error(transparent)]
+    Cache(CompileError),
+    #[error("the plugin folder {} cannot be read: {source}", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("the plugin `{name}` ({}) cannot be used: {reason}. Mend it, or switch it off with plugins.{name}.enabled: false", path.display())]
+    Plugin { name: String, path: PathBuf, reason: String },
+}
+
+/// A plugin before it is compiled.
+struct Source {
+    manifest: Manifest,
+    wasm: Vec<u8>,
+    /// For messages.
+    path: PathBuf,
+    built_in: bool,
+}
+
+impl Plugins {
+    /// Loads the built-in components and those in `folder`; one there replaces the built-in one of
+    /// its name. What is not essential and does not load is left out and reported.
+    ///
+    /// # Errors
+    /// Where a guard or a required processor cannot be loaded: without it, what it closes would
+    /// stand open.
+    pub async fn load(
+        data_dir: &Path,
+        configured: &BTreeMap<String, PluginConfig>,
+        compiler: Compiler,
+        store: &Store,
+    ) -> Result<Self, LoadError> {
+        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let engine = engine::engine().map_err(failed)?;
+        engine::start_clock(&engine).map_err(|error| LoadError::Engine(error.to_string()))?;
+        let linker = engine::linker(&engine).map_err(failed)?;
+        let cache = Cache::open(&data_dir.join("cache/components"), compiler).map_err(LoadError::Cache)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let guests = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(cores)
+            .thread_name("guest")
+            .enable_time()
+            .build()
+            .map_err(|error| LoadError::Engine(error.to_string()))?;
+        let mut plugins =
+            Self { plugins: Vec::new(), guests: Some(guests), permits: tokio::sync::Semaphore::new(cores * 2), disabled: Vec::new() };
+
+        for (name, source) in collect(&data_dir.join("plugins"), configured)? {
+            let config = configured.get(&name);
+            let loaded = match source {
+                Ok(source) => {
+                    let essential = source.manifest.is_essential();
+                    let path = source.path.clone();
+                    let settings = resolve_settings(&source.manifest, config, data_dir);
+                    load_one(&engine, &linker, &cache, source, settings, store).await.map_err(|reason| (path, reason, essential))
+                }
+                // Whoever cannot read the manifest cannot know whether it closes something.
+                Err((path, reason)) => Err((path, reason, true)),
+            };
+            match loaded {
+                Ok(plugin) => plugins.plugins.push(Arc::new(plugin)),
+                Err((path, reason, true)) => return Err(LoadError::Plugin { name, path, reason }),
+                Err((path, reason, false)) => {
+                    tracing::error!(plugin = name, path = %path.display(), reason, "a plugin cannot be used and is left out");
+                    plugins.disabled.push((name, reason));
+                }
+            }
+        }
+        Ok(plugins)
+    }
+}
+
+type Collected = BTreeMap<String, Result<Source, (PathBuf, String)>>;
+
+/// Sorted by name, which is also the order of the calls.
+fn collect(folder: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result<Collected, LoadError> {
+    let enabled = |name: &str| configured.get(name).and_then(|plugin| plugin.enabled).unwrap_or(true);
+    let mut found = Collected::new();
+    for component in mercury_carried::COMPONENTS {
+        if enabled(component.name) {
+            let path = PathBuf::from(format!("built-in {}", component.name));
+            let source = Manifest::parse(&path, component.manifest)
+                .map(|manifest| Source { manifest, wasm: component.wasm.to_vec(), path: path.clone(), built_in: true })
+                .map_err(|error| (path, error.to_string()));
+            found.insert(component.name.to_owned(), source);
+        }
+    }
+    let unreadable = |source| LoadError::Folder { path: folder.to_owned(), source };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        Err(source) => return Err(unreadable(source)),
+    };
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if !path.is_dir() {
+            continue;
+        }
+        let folder_name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match read_folder(&path) {
+            Ok(source) if !enabled(&source.manifest.name) => {}
+            Ok(source) => {
+                found.insert(source.manifest.name.clone(), Ok(source));
+            }
+            Err(_) if !enabled(&folder_name) => {}
+            Err(reason) => {
+                found.insert(folder_name, Err((path, reason)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_folder(folder: &Path) -> Result<Source, String> {
+    let manifest = Manifest::read(folder).map_err(|error: ManifestError| error.to_string())?;
+    let path = folder.join(&manifest.component);
+    let wasm = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Source { manifest, wasm, path: folder.to_owned(), built_in: false })
+}
+
+fn resolve_settings(manifest: &Manifest, config: Option<&PluginConfig>, data_dir: &Path) -> BTreeMap<String, String> {
+    let data_dir = data_dir.display().to_string();
+    let mut settings: BTreeMap<String, String> = manifest
+        .settings
+        .iter()
+        .filter_map(|(key, setting)| Some((key.clone(), setting.default.as_ref()?.replace("${data-dir}", &data_dir))))
+        .collect();
+    for (key, value) in config.into_iter().flat_map(|config| &config.settings) {
+        if !manifest.settings.contains_key(key) {
+            tracing::warn!(plugin = manifest.name, key, "the plugin declares no such setting; it will not read it");
+        }
+        settings.insert(key.clone(), value.clone());
+    }
+    settings
+}
+
+async fn load_one(
+    engine: &Engine,
+    linker: &Linker<State>,
+    cache: &Cache,
+    source: Source,
+    settings: BTreeMap<String, String>,
+    store: &Store,
+) -> Result<Plugin, String> {
+    let component = cache.load(engine, &source.wasm).await.map_err(|error| error.to_string())?;
+    let pre = linker.instantiate_pre(&component).map_err(|error| {
+        format!("it does not fit this host's contract (mercury:plugin@0.1.0): {error:#}. Build it against the host's wit/ folder")
+    })?;
+    let exports = exports(&pre, &source.manifest)?;
+    tracing::info!(
+        plugin = source.manifest.name,
+        version = source.manifest.version,
+        built_in = source.built_in,
+        provides = ?source.manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
+        "plugin loaded"
+    );
+    Ok(Plugin {
+        manifest: Arc::new(source.manifest),
+        built_in: source.built_in,
+        exports,
+        settings: Arc::new(settings),
+        pre,
+        store: store.clone(),
+        breaker: Breaker::new(),
+    })
+}
+
+fn exports(pre: &InstancePre<State>, manifest: &Manifest) -> Result<Exports, String> {
+    let missing = |interface: Interface| {
+        move |error: wasmtime::Error| {
+            format!("its manifest provides {0}, but the component does not export mercury:plugin/{0}@0.1.0: {error:#}", interface.name())
+        }
+    };
+    let mut exports = Exports::default();
+    for &interface in &manifest.provides {
+        match interface {
+            Interface::PromptGuard => {
+                exports.prompt_guard = Some(prompt_guard::GuestIndices::new(pre).map_err(missing(interface))?);
+            }
+            Interface::ToolGuard => {
+                exports.tool_guard = Some(tool_guard::GuestIndices::new(pre).map_err(missing(interface))?);
+            }
+            Interface::ResultProcessor => {
+                exports.result_processor = Some(result_processor::GuestIndices::new(pre).map_err(missing(interface))?);
+            }
+        }
+    }
+    Ok(exports)
+}

@@ -1,0 +1,193 @@
+//! `plugin.toml`: what a plugin is, what it provides, and what it may use.
+//!
+//! Unknown fields are errors: a typo in a limit must not lose the limit.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("cannot read {}: {source}. A plugin is a folder with `plugin.toml` and its component", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{} is not a valid manifest:\n{message}", path.display())]
+    Invalid { path: PathBuf, message: String },
+}
+
+/// An interface that the host calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interface {
+    PromptGuard,
+    ToolGuard,
+    ResultProcessor,
+}
+
+impl Interface {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PromptGuard => "prompt-guard",
+            Self::ToolGuard => "tool-guard",
+            Self::ResultProcessor => "result-processor",
+        }
+    }
+
+    pub fn is_guard(self) -> bool {
+        matches!(self, Self::PromptGuard | Self::ToolGuard)
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// Lower-case letters, digits and dashes; also the name under which it is configured.
+    pub name: String,
+    pub version: String,
+    #[serde(default)]
+    pub description: String,
+    /// The component's file name in the plugin's folder.
+    pub component: String,
+    pub provides: Vec<Interface>,
+    /// For processors: the reply is withheld when this one fails.
+    #[serde(default)]
+    pub required: bool,
+    #[serde(default)]
+    pub settings: BTreeMap<String, Setting>,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub kv: Kv,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Setting {
+    /// `${data-dir}` stands for the host's data directory.
+    #[serde(default)]
+    pub default: Option<String>,
+    #[serde(default)]
+    pub description: String,
+}
+
+/// Bounds of one call.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// Over all memories and tables, in MiB: 1 to 256.
+    pub memory_mib: u32,
+    /// Computing time, in milliseconds: 1 to 10,000.
+    pub deadline_ms: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory_mib: 64, deadline_ms: 200 }
+    }
+}
+
+impl Limits {
+    pub fn memory_bytes(self) -> usize {
+        (self.memory_mib as usize) << 20
+    }
+
+    pub fn deadline(self) -> Duration {
+        Duration::from_millis(self.deadline_ms.into())
+    }
+}
+
+/// The grant of durable state.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Kv {
+    /// Keys and values together, in bytes. Zero means that the plugin has no such grant.
+    pub quota_bytes: u64,
+}
+
+impl Manifest {
+    pub fn read(folder: &Path) -> Result<Self, ManifestError> {
+        let path = folder.join("plugin.toml");
+        let text = std::fs::read_to_string(&path).map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
+        Self::parse(&path, &text)
+    }
+
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ManifestError> {
+        let invalid = |message: String| ManifestError::Invalid { path: path.to_owned(), message };
+        let manifest: Self = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        manifest.check().map_err(invalid)?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !plain(&self.name) {
+            return Err(format!("name `{}`: use lower-case letters, digits and dashes", self.name));
+        }
+        if self.component.contains(['/', '\\']) || self.component.starts_with('.') || self.component.is_empty() {
+            return Err(format!("component `{}`: must be a file name in the plugin's own folder", self.component));
+        }
+        if self.provides.is_empty() {
+            return Err("provides: name at least one of prompt-guard, tool-guard, result-processor".into());
+        }
+        if !(1..=256).contains(&self.limits.memory_mib) {
+            return Err(format!("limits.memory-mib {} is not between 1 and 256", self.limits.memory_mib));
+        }
+        if !(1..=10_000).contains(&self.limits.deadline_ms) {
+            return Err(format!("limits.deadline-ms {} is not between 1 and 10000", self.limits.deadline_ms));
+        }
+        Ok(())
+    }
+
+    pub fn provides(&self, interface: Interface) -> bool {
+        self.provides.contains(&interface)
+    }
+
+    /// Whether the host must not run without it: it closes something.
+    pub fn is_essential(&self) -> bool {
+        self.required || self.provides.iter().any(|interface| interface.is_guard())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "name = \"g\"\nversion = \"1.0.0\"\ncomponent = \"g.wasm\"\nprovides = [\"tool-guard\"]\n";
+
+    fn refusal(text: &str) -> String {
+        Manifest::parse(Path::new("plugin.toml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_small_manifest_has_safe_defaults() {
+        let manifest = Manifest::parse(Path::new("plugin.toml"), GOOD).unwrap();
+        assert_eq!(manifest.limits.memory_bytes(), 64 << 20);
+        assert_eq!(manifest.kv.quota_bytes, 0);
+        assert!(manifest.is_essential());
+    }
+
+    #[test]
+    fn a_typo_is_an_error_with_its_line() {
+        insta::assert_snapshot!(refusal(&format!("{GOOD}[limits]\nmemory-mb = 1\n")), @r"
+        plugin.toml is not a valid manifest:
+        TOML parse error at line 6, column 1
+          |
+        6 | memory-mb = 1
+          | ^^^^^^^^^
+        unknown field `memory-mb`, expected `memory-mib` or `deadline-ms`
+        ");
+    }
+
+    #[test]
+    fn what_leads_out_of_the_folder_is_refused() {
+        for component in ["../g.wasm", "/etc/passwd", ".hidden", ""] {
+            let text = GOOD.replace("g.wasm", component);
+            assert!(refusal(&text).contains("own folder"), "{component}");
+        }
+        assert!(refusal(&GOOD.replace("name = \"g\"", "name = \"G!\"")).contains("lower-case"));
+        assert!(refusal(&format!("{GOOD}[limits]\nmemory-mib = 4096\n")).contains("between 1 and 256"));
+    }
+}

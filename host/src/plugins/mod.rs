@@ -1,0 +1,194 @@
+//! WebAssembly components: guards and processors, with no authority but what was granted.
+//!
+//! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
+//! processor that fails is skipped unless it is required. Never hands a component a secret.
+
+mod capabilities;
+mod compile;
+mod engine;
+mod load;
+mod manifest;
+mod plugin;
+mod state;
+
+use std::{sync::Arc, time::Duration};
+
+use mercury_bindings::{
+    exports::mercury::plugin::result_processor::{Delivery, Outcome, RunResult},
+    mercury::plugin::{
+        types::{Caller, Media},
+        verdicts::Verdict,
+    },
+};
+
+pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
+pub use load::LoadError;
+pub use manifest::{Interface, Manifest, ManifestError};
+pub use mercury_bindings::{exports::mercury::plugin::result_processor as processor, mercury::plugin::types};
+pub use plugin::{CallError, Plugin};
+
+/// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
+const GUARD_PATIENCE: Duration = Duration::from_secs(2);
+/// The same for a processor, whose failure only costs its own change.
+const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What all guards together say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Allow,
+    Deny(String),
+}
+
+/// What all processors together made of a result.
+#[derive(Debug, PartialEq)]
+pub enum Processed {
+    Deliver(Delivery),
+    /// Nothing is sent; the text is for the log.
+    Suppress(String),
+    /// A required processor failed.
+    Withhold { plugin: String },
+}
+
+/// The loaded plugins. Cheap to share.
+pub struct Plugins {
+    plugins: Vec<Arc<Plugin>>,
+    /// Guests have a runtime of their own: a spinning one delays no timer of the host.
+    guests: Option<tokio::runtime::Runtime>,
+    /// Calls at once: more would only wait for the cores.
+    permits: tokio::sync::Semaphore,
+    /// Plugins that could not be loaded and are not essential, for status and health.
+    disabled: Vec<(String, String)>,
+}
+
+impl Plugins {
+    pub fn loaded(&self) -> &[Arc<Plugin>] {
+        &self.plugins
+    }
+
+    pub fn disabled(&self) -> &[(String, String)] {
+        &self.disabled
+    }
+
+    fn providing(&self, interface: Interface) -> impl Iterator<Item = &Arc<Plugin>> {
+        self.plugins.iter().filter(move |plugin| plugin.manifest.provides(interface))
+    }
+
+    async fn call<R: Send + 'static>(
+        &self,
+        plugin: &Arc<Plugin>,
+        export: &'static str,
+        patience: Duration,
+        call: impl for<'a> FnOnce(
+            &'a mut wasmtime::Store<state::State>,
+            &'a wasmtime::component::Instance,
+            &'a plugin::Exports,
+        ) -> futures_util::future::BoxFuture<'a, wasmtime::Result<R>>
+        + Send
+        + 'static,
+    ) -> Result<R, CallError> {
+        let late = || CallError::Timeout { plugin: plugin.name().to_owned(), export, within: patience };
+        let began = tokio::time::Instant::now();
+        let _permit = tokio::time::timeout(patience, self.permits.acquire()).await.map_err(|_| late())?;
+        let guests = self.guests.as_ref().ok_or_else(late)?.handle();
+        plugin.call(guests, export, patience.saturating_sub(began.elapsed()), call).await
+    }
+
+    /// Asks every prompt guard in order; the first objection ends it.
+    pub async fn check_prompt(&self, caller: Caller, prompt: &str, attachments: Vec<Media>) -> Answer {
+        for plugin in self.providing(Interface::PromptGuard) {
+            let (caller, prompt, attachments) = (caller.clone(), prompt.to_owned(), attachments.clone());
+            let verdict = self
+                .call(plugin, "prompt-guard", GUARD_PATIENCE, move |store, instance, exports| {
+                    Box::pin(async move {
+                        let indices = exports.prompt_guard.as_ref().ok_or_else(missing)?;
+                        indices.load(&mut *store, instance)?.call_check(store, &caller, &prompt, &attachments).await
+                    })
+                })
+                .await;
+            if let Answer::Deny(reason) = settle(plugin, verdict) {
+                return Answer::Deny(reason);
+            }
+        }
+        Answer::Allow
+    }
+
+    /// Asks every tool guard in order; the first objection ends it. `arguments` is JSON.
+    pub async fn check_tool(&self, caller: Caller, tool: &str, arguments: &str) -> Answer {
+        for plugin in self.providing(Interface::ToolGuard) {
+            let (caller, tool, arguments) = (caller.clone(), tool.to_owned(), arguments.to_owned());
+            let verdict = self
+                .call(plugin, "tool-guard", GUARD_PATIENCE, move |store, instance, exports| {
+                    Box::pin(async move {
+                        let indices = exports.tool_guard.as_ref().ok_or_else(missing)?;
+                        indices.load(&mut *store, instance)?.call_check(store, &caller, &tool, &arguments).await
+                    })
+                })
+                .await;
+            if let Answer::Deny(reason) = settle(plugin, verdict) {
+                return Answer::Deny(reason);
+            }
+        }
+        Answer::Allow
+    }
+
+    /// Hands the result through every processor in order, each on what the one before returned.
+    /// A processor may leave attachments out, but cannot add any that the run did not make.
+    pub async fn process(&self, mut result: RunResult) -> Processed {
+        for plugin in self.providing(Interface::ResultProcessor) {
+            let input = result.clone();
+            let outcome = self
+                .call(plugin, "result-processor", PROCESSOR_PATIENCE, move |store, instance, exports| {
+                    Box::pin(async move {
+                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
+                        indices.load(&mut *store, instance)?.call_process(store, &input).await
+                    })
+                })
+                .await;
+            let problem = match outcome {
+                Ok(Ok(Outcome::Deliver(delivery))) => {
+                    result.attachments.retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.handle));
+                    result.reply = delivery.reply;
+                    continue;
+                }
+                Ok(Ok(Outcome::Suppress(why))) => return Processed::Suppress(format!("{}: {why}", plugin.name())),
+                Ok(Err(said)) => said,
+                Err(error) => error.to_string(),
+            };
+            tracing::error!(plugin = plugin.name(), required = plugin.manifest.required, %problem, "a processor failed");
+            if plugin.manifest.required {
+                return Processed::Withhold { plugin: plugin.name().to_owned() };
+            }
+        }
+        Processed::Deliver(Delivery { reply: result.reply, attachments: result.attachments })
+    }
+}
+
+impl Drop for Plugins {
+    fn drop(&mut self) {
+        // A runtime may not be dropped from within another; its guests are of no use any more.
+        if let Some(guests) = self.guests.take() {
+            guests.shutdown_background();
+        }
+    }
+}
+
+fn missing() -> wasmtime::Error {
+    wasmtime::Error::msg("the component does not export what its manifest says it provides")
+}
+
+/// A guard that does not answer has not allowed.
+fn settle(plugin: &Arc<Plugin>, verdict: Result<Verdict, CallError>) -> Answer {
+    match verdict {
+        Ok(Verdict::Allow) => Answer::Allow,
+        Ok(Verdict::Deny(reason)) => Answer::Deny(reason),
+        Ok(Verdict::Ask(question)) => Answer::Deny(format!(
+            "{} wants somebody's approval ({}), and this version cannot ask for it yet",
+            plugin.name(),
+            question.text
+        )),
+        Err(_) => Answer::Deny(format!("the guard {} is unavailable, so this is not allowed", plugin.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

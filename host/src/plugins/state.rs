@@ -1,0 +1,98 @@
+//! What one call of a guest may see and use. Made for the call, dropped with it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use wasmtime::{ResourceLimiter, component::ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
+
+use super::manifest::Manifest;
+use crate::store::Store;
+
+/// Bytes of standard error that are kept for the author.
+const STDERR_KEPT: usize = 64 << 10;
+/// Host calls that one guest call may make.
+const MOST_HOST_CALLS: u32 = 100_000;
+/// Bytes that a guest may log in one call.
+const MOST_LOG_BYTES: usize = 1 << 20;
+/// Table elements over all tables of a guest.
+const MOST_TABLE_ELEMENTS: usize = 200_000;
+
+pub(super) struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) settings: Arc<BTreeMap<String, String>>,
+    pub(super) store: Store,
+    pub(super) limits: MemoryLimits,
+    pub(super) stderr: MemoryOutputPipe,
+    host_calls: u32,
+    log_bytes: usize,
+}
+
+impl State {
+    pub(super) fn new(manifest: Arc<Manifest>, settings: Arc<BTreeMap<String, String>>, store: Store) -> Self {
+        let stderr = MemoryOutputPipe::new(STDERR_KEPT);
+        // No folder, no network, no variable, no argument: what a guest gets comes from its grants.
+        let wasi = WasiCtx::builder().stderr(stderr.clone()).build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(1_000);
+        let limits = MemoryLimits { most: manifest.limits.memory_bytes(), memory: 0, elements: 0, high_water: 0 };
+        Self { wasi, table, manifest, settings, store, limits, stderr, host_calls: 0, log_bytes: 0 }
+    }
+
+    /// Counts a host call.
+    ///
+    /// # Errors
+    /// Traps the guest that makes too many.
+    pub(super) fn count_call(&mut self) -> wasmtime::Result<()> {
+        self.host_calls += 1;
+        if self.host_calls > MOST_HOST_CALLS {
+            wasmtime::bail!("too many host calls (limit {MOST_HOST_CALLS} in one call)");
+        }
+        Ok(())
+    }
+
+    pub(super) fn count_log(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.count_call()?;
+        self.log_bytes += bytes;
+        if self.log_bytes > MOST_LOG_BYTES {
+            wasmtime::bail!("log quota of {MOST_LOG_BYTES} bytes in one call used up");
+        }
+        Ok(())
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Bounds over all memories and all tables of a guest together.
+pub(super) struct MemoryLimits {
+    most: usize,
+    memory: usize,
+    elements: usize,
+    pub(super) high_water: usize,
+}
+
+impl ResourceLimiter for MemoryLimits {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory + desired.saturating_sub(current);
+        if total > self.most {
+            return Ok(false);
+        }
+        self.memory = total;
+        self.high_water = self.high_water.max(total);
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.elements + desired.saturating_sub(current);
+        if total > MOST_TABLE_ELEMENTS {
+            return Ok(false);
+        }
+        self.elements = total;
+        Ok(true)
+    }
+}

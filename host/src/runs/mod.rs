@@ -1,0 +1,136 @@
+//! Runs: taken from the queue, fairly over spaces, and brought to exactly one ending each.
+//!
+//! Whatever is in memory here can be lost: a starting host rebuilds it from the rows (`recovery`).
+
+mod perform;
+mod recovery;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock,
+    config::Config,
+    credentials::Credentials,
+    delivery::Delivery,
+    domain::{ids::RunId, run::Run, stages::Marks},
+    plugins::Plugins,
+    sandbox::Sandbox,
+    store::Store,
+};
+
+/// How long the executor rests after the database failed it.
+const REST: std::time::Duration = std::time::Duration::from_secs(1);
+
+pub struct Runs {
+    pub store: Store,
+    pub sandbox: Arc<Sandbox>,
+    pub plugins: Arc<Plugins>,
+    pub credentials: Credentials,
+    pub delivery: Delivery,
+    pub config: Arc<Config>,
+    /// Providers that the host serves to containers itself: name → base URL.
+    pub upstreams: Arc<BTreeMap<String, String>>,
+    queue: Notify,
+    permits: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// Ends the work of this process; the containers go on and are adopted by the next start.
+    hand_over: CancellationToken,
+}
+
+impl Runs {
+    #[allow(clippy::too_many_arguments, reason = "each is a room of its own")]
+    pub fn new(
+        store: Store,
+        sandbox: Arc<Sandbox>,
+        plugins: Arc<Plugins>,
+        credentials: Credentials,
+        delivery: Delivery,
+        config: Arc<Config>,
+        upstreams: BTreeMap<String, String>,
+        hand_over: CancellationToken,
+    ) -> Self {
+        let permits = Arc::new(Semaphore::new(config.max_concurrency));
+        Self {
+            store,
+            sandbox,
+            plugins,
+            credentials,
+            delivery,
+            config,
+            upstreams: Arc::new(upstreams),
+            queue: Notify::new(),
+            permits,
+            tasks: TaskTracker::new(),
+            hand_over,
+        }
+    }
+
+    /// Says that the queue has changed.
+    pub fn wake(&self) {
+        self.queue.notify_one();
+    }
+
+    /// Takes runs from the queue until the host stops. Each run holds its permit to its end, so the
+    /// limit on concurrency cannot drift.
+    pub async fn execute(self: Arc<Self>) {
+        let work = async {
+            loop {
+                let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
+                let (run, marks) = self.next().await;
+                let runs = self.clone();
+                self.spawn(async move { runs.perform(run, marks, permit).await });
+            }
+        };
+        tokio::select! {
+            () = self.hand_over.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    async fn next(&self) -> (Run, Marks) {
+        loop {
+            let mut changed = std::pin::pin!(self.queue.notified());
+            changed.as_mut().enable();
+            match self.store.take_next(clock::millis()).await {
+                Ok(Some((run, mut marks))) => {
+                    marks.picked = clock::micros();
+                    return (run, marks);
+                }
+                Ok(None) => changed.await,
+                Err(error) => {
+                    tracing::error!(%error, "the queue cannot be read; trying again");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    /// Runs `work` until it is done or the host hands over.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let hand_over = self.hand_over.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = hand_over.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// Waits until no task of this process works on a run any more.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// One run's place among the concurrent ones; an adopted run may exceed a limit that was lowered.
+    fn permit_for_adopted(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().try_acquire_owned().ok()
+    }
+
+    fn log_name(run: &RunId) -> &str {
+        run.as_str()
+    }
+}

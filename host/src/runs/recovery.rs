@@ -1,0 +1,90 @@
+//! What a starting host does about the runs that its predecessor left.
+
+use std::sync::Arc;
+
+use super::{REST, Runs};
+use crate::{
+    domain::{
+        failure::Failure,
+        ids::RunId,
+        outcome::Found,
+        run::{Container, Recovery, Remains, Run, RunState, recover},
+        stages::Marks,
+    },
+    sandbox::{self, Liveness},
+    store::StoreError,
+};
+
+impl Runs {
+    /// Answers runs that were over, adopts those whose container is at work, puts back those that
+    /// never started, and says of the rest that they are lost.
+    ///
+    /// Runs whose container cannot be looked at (Docker is down) are taken up in the background,
+    /// once Docker answers; their spaces wait for them.
+    pub async fn recover(self: &Arc<Self>) -> Result<usize, StoreError> {
+        for (run, marks, outcome) in self.store.unanswered().await? {
+            tracing::info!(run = Self::log_name(&run.id), "answering a run that was over");
+            let directories = self.sandbox.directories(&run.space, &run.id);
+            self.conclude(&run, &directories, outcome, marks).await;
+        }
+        let unfinished = self.store.unfinished().await?;
+        let active: Vec<_> = unfinished.iter().filter(|(run, _)| run.state != RunState::Queued).cloned().collect();
+        let count = active.len();
+        for (run, marks) in active {
+            let permit = self.permit_for_adopted();
+            let runs = self.clone();
+            self.spawn(async move {
+                runs.take_up(run, marks).await;
+                drop(permit);
+                runs.wake();
+            });
+        }
+        self.clear_orphans(unfinished.into_iter().map(|(run, _)| run.id).collect());
+        Ok(count)
+    }
+
+    async fn take_up(self: &Arc<Self>, run: Run, mut marks: Marks) {
+        let name = Self::log_name(&run.id);
+        let directories = self.sandbox.directories(&run.space, &run.id);
+        let container = loop {
+            match self.sandbox.inspect(&run.id).await {
+                Ok(Liveness::Gone) => break Container::Gone,
+                Ok(Liveness::Created) => break Container::Created,
+                Ok(Liveness::Alive | Liveness::Exited(_)) => break Container::Started,
+                Err(error) => {
+                    tracing::warn!(run = name, %error, "cannot tell what became of the run; asking Docker again");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        };
+        let result = sandbox::read_result(&directories).await != Found::Nothing;
+        let recovery = recover(run.state, run.attempts, Remains { result, container });
+        tracing::info!(run = name, state = run.state.as_str(), ?recovery, "a predecessor's run");
+        metrics::counter!("mercury_runs_recovered_total").increment(1);
+        match recovery {
+            Recovery::Keep => {}
+            Recovery::Requeue => self.insist(|| self.store.requeue(&run.id)).await,
+            Recovery::Lost => self.conclude(&run, &directories, Err(Failure::Lost), marks).await,
+            Recovery::Adopt => {
+                let _ = self.store.mark_running(&run.id, crate::clock::millis()).await;
+                let outcome = match self.serve(&run, &directories) {
+                    Ok(socket) => self.await_adopted(&run, &directories, socket, &mut marks).await,
+                    Err(error) => Err(Failure::Storage { detail: error.to_string() }),
+                };
+                self.conclude(&run, &directories, outcome, marks).await;
+            }
+        }
+    }
+
+    /// In the background: Docker may be down, and nothing waits for it.
+    fn clear_orphans(self: &Arc<Self>, keep: Vec<RunId>) {
+        let runs = self.clone();
+        self.spawn(async move {
+            match runs.sandbox.remove_orphans(&keep).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "removed containers that belong to no unfinished run"),
+                Err(error) => tracing::warn!(%error, "left-over containers were not looked for"),
+            }
+        });
+    }
+}

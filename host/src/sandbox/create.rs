@@ -1,0 +1,204 @@
+//! The create request of a run's container. Pure, so that a golden file shows all of it.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use mercury_protocol::paths;
+
+use crate::{
+    config::{Limits, Network, Runtime},
+    domain::ids::{RunId, SpaceId},
+};
+
+/// On every container of Mercury.
+pub const LABEL_MANAGED: &str = "mercury.managed";
+/// Of operators who run several hosts.
+pub const LABEL_AGENT: &str = "mercury.agent-id";
+/// The data directory's own id: another host's containers are never touched.
+pub const LABEL_INSTANCE: &str = "mercury.instance";
+pub const LABEL_RUN: &str = "mercury.run";
+
+/// Resources of the operator that the agent may read, by name and order of the old system. A list
+/// of what is allowed, so that a new file (`auth.json`) is not exposed by being there.
+pub const GLOBAL_ENTRIES: &[&str] = &[".pi", "AGENTS.md", "skills", "agents", "commands", "prompts", "extensions"];
+
+/// User and group of the agent. Not root, under either runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentUser {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// What a container is made of. Paths are as the daemon sees them.
+#[derive(Clone, Debug)]
+pub struct Spec<'a> {
+    pub run: &'a RunId,
+    pub space: &'a SpaceId,
+    pub agent_id: Option<&'a str>,
+    pub instance: &'a str,
+    pub image: &'a str,
+    pub runtime: Runtime,
+    pub network: &'a Network,
+    pub limits: &'a Limits,
+    pub user: AgentUser,
+    pub workspace: PathBuf,
+    pub io_dir: PathBuf,
+    pub run_dir: PathBuf,
+    pub tools_dir: PathBuf,
+    pub global_dir: PathBuf,
+    /// Those of [`GLOBAL_ENTRIES`] that exist: Docker would make a folder of a missing one.
+    pub global_entries: Vec<&'static str>,
+}
+
+/// Everything is stated, nothing is left to a default of the daemon: network, runtime, user, and
+/// that there is no privilege.
+pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
+    let AgentUser { uid, gid } = spec.user;
+    let text = |values: &[String]| Some(values.to_vec());
+    ContainerCreateBody {
+        image: Some(spec.image.to_owned()),
+        entrypoint: text(&[format!("{}/bin/entry", paths::TOOLS_DIR)]),
+        cmd: text(&[]),
+        user: Some(format!("{uid}:{gid}")),
+        working_dir: Some(format!("{}/{}", paths::SPACES, spec.space)),
+        env: Some(environment(spec)),
+        labels: Some(labels(spec)),
+        attach_stdin: Some(false),
+        attach_stdout: Some(false),
+        attach_stderr: Some(false),
+        open_stdin: Some(false),
+        tty: Some(false),
+        host_config: Some(HostConfig {
+            runtime: Some(spec.runtime.name().to_owned()),
+            binds: Some(binds(spec)),
+            network_mode: Some(match spec.network {
+                Network::None => "none".to_owned(),
+                Network::Bridge => "bridge".to_owned(),
+                Network::Named(name) => name.clone(),
+            }),
+            extra_hosts: (*spec.network == Network::Bridge).then(|| vec!["host.docker.internal:host-gateway".to_owned()]),
+            auto_remove: Some(false),
+            privileged: Some(false),
+            cap_drop: text(&["ALL".to_owned()]),
+            security_opt: text(&["no-new-privileges".to_owned()]),
+            readonly_rootfs: Some(true),
+            tmpfs: Some(tmpfs(uid, gid)),
+            memory: Some(spec.limits.memory_bytes),
+            // Equal to the memory: no swap, so the limit is a limit.
+            memory_swap: Some(spec.limits.memory_bytes),
+            nano_cpus: Some(spec.limits.nano_cpus),
+            pids_limit: Some(spec.limits.pids),
+            ipc_mode: Some("private".to_owned()),
+            init: Some(false),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".to_owned()),
+                config: Some(HashMap::from([("max-size".to_owned(), "1m".to_owned()), ("max-file".to_owned(), "1".to_owned())])),
+            }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn environment(spec: &Spec<'_>) -> Vec<String> {
+    vec![
+        format!("HOME={}", paths::HOME),
+        format!("PATH={}/bin:{}/.local/bin:/usr/local/bin:/usr/bin:/bin", paths::TOOLS_DIR, paths::HOME),
+        format!("IO_DIR={}", paths::IO_DIR),
+        format!("API_SOCKET={}/{}", paths::RUN_DIR, paths::SOCKET),
+        // Only for clients of the old system, which insist on one; the socket is the transport.
+        "API_URL=http://localhost".to_owned(),
+        format!("CONTAINER_RUNTIME={}", spec.runtime.name()),
+    ]
+}
+
+fn labels(spec: &Spec<'_>) -> HashMap<String, String> {
+    let mut labels = HashMap::from([
+        (LABEL_MANAGED.to_owned(), "true".to_owned()),
+        (LABEL_INSTANCE.to_owned(), spec.instance.to_owned()),
+        (LABEL_RUN.to_owned(), spec.run.to_string()),
+    ]);
+    if let Some(agent) = spec.agent_id {
+        labels.insert(LABEL_AGENT.to_owned(), agent.to_owned());
+    }
+    labels
+}
+
+fn binds(spec: &Spec<'_>) -> Vec<String> {
+    let mut binds = vec![
+        format!("{}:{}/{}:rw", spec.workspace.display(), paths::SPACES, spec.space),
+        format!("{}:{}:rw", spec.io_dir.display(), paths::IO_DIR),
+        format!("{}:{}:rw", spec.run_dir.display(), paths::RUN_DIR),
+        format!("{}:{}:ro", spec.tools_dir.display(), paths::TOOLS_DIR),
+    ];
+    for entry in &spec.global_entries {
+        binds.push(format!("{}:{}/{entry}:ro", spec.global_dir.join(entry).display(), paths::GLOBAL_DIR));
+    }
+    binds
+}
+
+/// The writable places of a read-only root. They count against the memory limit.
+fn tmpfs(uid: u32, gid: u32) -> HashMap<String, String> {
+    HashMap::from([
+        ("/tmp".to_owned(), "rw,noexec,nosuid,nodev,size=512m,mode=1777".to_owned()),
+        (paths::HOME.to_owned(), format!("rw,noexec,nosuid,nodev,size=512m,mode=0755,uid={uid},gid={gid}")),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden(runtime: Runtime, network: &Network, agent_id: Option<&str>) -> String {
+        let spec = Spec {
+            run: &RunId::from_stored("0198".into()),
+            space: &SpaceId::try_from("main".to_owned()).unwrap(),
+            agent_id,
+            instance: "i1",
+            image: "mercury-agent:latest",
+            runtime,
+            network,
+            limits: &Limits { memory_bytes: 2 << 30, nano_cpus: 2_000_000_000, pids: 512 },
+            user: AgentUser { uid: 1000, gid: 1000 },
+            workspace: "/vol/spaces/main".into(),
+            io_dir: "/vol/io/mercury-0198".into(),
+            run_dir: "/vol/run/0198".into(),
+            tools_dir: "/vol/tools/d1".into(),
+            global_dir: "/vol/global".into(),
+            global_entries: vec![".pi", "AGENTS.md"],
+        };
+        // Through a value, whose maps are sorted.
+        serde_json::to_string_pretty(&serde_json::to_value(request(&spec)).unwrap()).unwrap()
+    }
+
+    /// container.md #1 #73: runc has the whole hardening, and the host removes the container itself.
+    #[test]
+    fn runc() {
+        insta::assert_snapshot!("create-runc", golden(Runtime::Runc, &Network::Bridge, None));
+    }
+
+    /// container.md #2 #4 #6: runsc with an agent id and without a network.
+    #[test]
+    fn runsc_without_network() {
+        insta::assert_snapshot!("create-runsc-none", golden(Runtime::Runsc, &Network::None, Some("a1")));
+    }
+
+    /// container.md #3: a named network, and then no extra host.
+    #[test]
+    fn named_network() {
+        let request = golden(Runtime::Runc, &Network::Named("net".into()), None);
+        assert!(request.contains("\"NetworkMode\": \"net\"") && !request.contains("ExtraHosts"));
+    }
+
+    /// container.md #5 #14 (as architecture.md has it): no privilege and no token, whatever is configured.
+    #[test]
+    fn never_privileged_never_a_token() {
+        for runtime in [Runtime::Runc, Runtime::Runsc] {
+            for network in [Network::None, Network::Bridge, Network::Named("n".into())] {
+                let request = golden(runtime, &network, None);
+                assert!(request.contains("\"Privileged\": false") && request.contains("\"ReadonlyRootfs\": true"));
+                assert!(!request.contains("unconfined") && !request.contains("SYS_ADMIN") && !request.contains("TOKEN") && !request.contains("KEY"));
+            }
+        }
+    }
+}

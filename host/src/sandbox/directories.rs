@@ -1,0 +1,277 @@
+//! The folders of a run: made before its container, read after it, swept when it is over.
+//!
+//! What an agent may have written is opened without following links and without waiting (it could
+//! have left a pipe), and read up to a limit.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, OpenOptions, OpenOptionsExt as _},
+};
+use mercury_protocol::{io as protocol, paths};
+
+use super::create::AgentUser;
+use crate::domain::{
+    ids::{RunId, SpaceId},
+    outcome::Found,
+};
+
+/// The largest `result.json`: 16 MiB.
+const MOST_RESULT: u64 = 16 << 20;
+/// The largest file of a reply: 25 MiB, as in the replaced system.
+const MOST_FILE: u64 = 25 << 20;
+/// Files that one reply may carry.
+const MOST_FILES: usize = 50;
+
+/// Where a run's folders are on the host.
+#[derive(Clone, Debug)]
+pub struct Directories {
+    pub workspace: PathBuf,
+    pub io: PathBuf,
+    /// Holds the run's socket.
+    pub run: PathBuf,
+}
+
+/// A file that the run left in its outbox, copied to where no agent can change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collected {
+    pub filename: String,
+    pub path: PathBuf,
+    pub size_bytes: u64,
+}
+
+impl Directories {
+    pub fn new(data_dir: &Path, space: &SpaceId, run: &RunId, container: &str) -> Self {
+        Self {
+            workspace: data_dir.join("spaces").join(space.as_str()),
+            io: data_dir.join("io").join(container),
+            run: data_dir.join("run").join(run.as_str()),
+        }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.run.join(paths::SOCKET)
+    }
+
+    pub fn result(&self) -> PathBuf {
+        self.io.join(paths::RESULT)
+    }
+
+    /// Makes them, owned by the agent's user and closed to everybody else.
+    pub fn make(&self, user: AgentUser) -> io::Result<()> {
+        for folder in [&self.workspace, &self.io, &self.run] {
+            if let Some(parent) = folder.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => own(folder, user)?,
+            }
+        }
+        for folder in ["inbox", "outbox"].map(|name| self.workspace.join(name)) {
+            if !folder.exists() {
+                std::fs::create_dir(&folder)?;
+                own(&folder, user)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the request, and the credentials that `entry` deletes once it has read them.
+    pub fn write_request(&self, user: AgentUser, request: &protocol::Request, credentials: &protocol::Credentials) -> io::Result<()> {
+        write_private(&self.io.join(paths::INPUT), user, &serde_json::to_vec(request)?)?;
+        if !credentials.environment.is_empty() {
+            write_private(&self.io.join(paths::CREDENTIALS), user, &serde_json::to_vec(credentials)?)?;
+        }
+        Ok(())
+    }
+
+    /// What lies in the IO directory as the result.
+    pub fn read_result(&self) -> Found {
+        match read_bounded(&self.io, paths::RESULT, MOST_RESULT) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(result) => Found::Result(Box::new(result)),
+                Err(error) => Found::Unusable(format!("result.json is not what is expected: {error}")),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
+            Err(error) => Found::Unusable(format!("result.json: {error}")),
+        }
+    }
+
+    /// Copies the files that the run's manifest names from its outbox to `store`. What is no
+    /// regular file, hidden, too large or not there is left out with a warning.
+    pub fn collect(&self, manifest: &[String], store: &Path) -> io::Result<Vec<Collected>> {
+        if manifest.is_empty() {
+            return Ok(Vec::new());
+        }
+        let workspace = Dir::open_ambient_dir(&self.workspace, ambient_authority())?;
+        let outbox = workspace.open_dir_nofollow("outbox")?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(store)?;
+        let mut collected = Vec::new();
+        for (index, name) in manifest.iter().take(MOST_FILES).enumerate() {
+            // Numbered: what the agent called it is never a path of the host.
+            match copy_regular(&outbox, name, &store.join(index.to_string())) {
+                Ok(size_bytes) => collected.push(Collected { filename: name.clone(), path: store.join(index.to_string()), size_bytes }),
+                Err(error) => tracing::warn!(file = ?name, %error, "a file of the outbox is left out"),
+            }
+        }
+        if manifest.len() > MOST_FILES {
+            tracing::warn!(files = manifest.len(), "only the first {MOST_FILES} files of the outbox are sent");
+        }
+        Ok(collected)
+    }
+
+    /// Removes what belongs to the run alone. The workspace stays.
+    pub fn sweep(&self) {
+        for folder in [&self.io, &self.run] {
+            if let Err(error) = std::fs::remove_dir_all(folder)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(folder = %folder.display(), %error, "a run's folder could not be removed");
+            }
+        }
+    }
+}
+
+/// Gives `path` to the agent's user. Loud where it cannot: an agent that may not write its own
+/// workspace fails later and worse.
+pub fn own(path: &Path, user: AgentUser) -> io::Result<()> {
+    let found = std::fs::symlink_metadata(path)?;
+    if found.uid() == user.uid && found.gid() == user.gid {
+        return Ok(());
+    }
+    std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot give {} to uid {}: {error}", path.display(), user.uid)))
+}
+
+fn write_private(path: &Path, user: AgentUser, content: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    own(path, user)
+}
+
+fn open_untrusted(folder: &Dir, name: &str) -> io::Result<cap_std::fs::File> {
+    let mut options = OpenOptions::new();
+    options.read(true).follow(FollowSymlinks::No).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    let file = folder.open_with(name, &options)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
+    }
+    Ok(file)
+}
+
+fn read_bounded(folder: &Path, name: &str, most: u64) -> io::Result<Vec<u8>> {
+    let folder = Dir::open_ambient_dir(folder, ambient_authority())?;
+    let mut bytes = Vec::new();
+    let read = open_untrusted(&folder, name)?.take(most + 1).read_to_end(&mut bytes)?;
+    if read as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("is larger than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn copy_regular(folder: &Dir, name: &str, to: &Path) -> io::Result<u64> {
+    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+    if !plain {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a plain, visible file name"));
+    }
+    let from = open_untrusted(folder, name)?;
+    if from.metadata()?.len() > MOST_FILE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("is larger than {MOST_FILE} bytes")));
+    }
+    let mut to = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
+    // The kernel copies (copy_file_range); the bound holds also for a file that grows meanwhile.
+    io::copy(&mut from.into_std().take(MOST_FILE), &mut to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make() -> (tempfile::TempDir, Directories) {
+        let data = tempfile::tempdir().unwrap();
+        let space = SpaceId::try_from("main".to_owned()).unwrap();
+        let directories = Directories::new(data.path(), &space, &RunId::from_stored("r1".into()), "mercury-r1");
+        let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        directories.make(user).unwrap();
+        (data, directories)
+    }
+
+    /// container.md #69: a result that is a link, a pipe, too large or no result is not read.
+    #[test]
+    fn a_hostile_result_is_refused() {
+        let (data, directories) = make();
+        let result = directories.result();
+        assert_eq!(directories.read_result(), Found::Nothing);
+        std::fs::write(data.path().join("secret"), r#"{"reply":"leaked"}"#).unwrap();
+        for target in [data.path().join("secret"), directories.io.join("input.json")] {
+            std::fs::write(directories.io.join("input.json"), r#"{"reply":"leaked"}"#).unwrap();
+            std::os::unix::fs::symlink(&target, &result).unwrap();
+            assert!(matches!(directories.read_result(), Found::Unusable(_)), "{}", target.display());
+            std::fs::remove_file(&result).unwrap();
+        }
+        rustix::fs::mknodat(rustix::fs::CWD, &result, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(matches!(directories.read_result(), Found::Unusable(_)), "a pipe");
+        std::fs::remove_file(&result).unwrap();
+        for content in ["", "not JSON", r#"{"reply":5}"#, "[]"] {
+            std::fs::write(&result, content).unwrap();
+            assert!(matches!(directories.read_result(), Found::Unusable(_)), "{content}");
+        }
+        std::fs::write(&result, vec![b' '; MOST_RESULT as usize + 1]).unwrap();
+        assert!(matches!(directories.read_result(), Found::Unusable(text) if text.contains("larger")));
+    }
+
+    /// container.md #46: only plain, visible, regular files of the outbox are taken.
+    #[test]
+    fn the_outbox_is_picked_by_manifest() {
+        let (data, directories) = make();
+        let outbox = directories.workspace.join("outbox");
+        std::fs::write(outbox.join("a.txt"), "A").unwrap();
+        std::fs::write(outbox.join("unlisted.txt"), "U").unwrap();
+        std::fs::write(data.path().join("secret"), "S").unwrap();
+        std::os::unix::fs::symlink(data.path().join("secret"), outbox.join("link")).unwrap();
+        std::fs::create_dir(outbox.join("folder")).unwrap();
+        std::fs::write(outbox.join(".hidden"), "H").unwrap();
+        let names = ["a.txt", "link", "folder", ".hidden", "../../secret", "missing"].map(str::to_owned);
+        let store = data.path().join("delivery");
+        let collected = directories.collect(&names, &store).unwrap();
+        assert_eq!(collected.len(), 1);
+        assert_eq!(std::fs::read_to_string(&collected[0].path).unwrap(), "A");
+        assert!(directories.collect(&[], &data.path().join("none")).unwrap().is_empty());
+    }
+
+    /// container.md #46: an outbox that is a link leads nowhere.
+    #[test]
+    fn an_outbox_that_is_a_link_is_refused() {
+        let (data, directories) = make();
+        let outbox = directories.workspace.join("outbox");
+        std::fs::remove_dir(&outbox).unwrap();
+        std::os::unix::fs::symlink("/etc", &outbox).unwrap();
+        assert!(directories.collect(&["passwd".to_owned()], &data.path().join("d")).is_err());
+    }
+
+    /// container.md #65: what is written for the agent is closed to others.
+    #[test]
+    fn requests_are_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_data, directories) = make();
+        let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        let request: protocol::Request =
+            serde_json::from_str(r#"{"runId":"r","spaceId":"main","spaceWorkspace":"/spaces/main","prompt":"p","callerId":"c"}"#).unwrap();
+        let credentials = protocol::Credentials { environment: [("K".to_owned(), "canary".to_owned())].into() };
+        directories.write_request(user, &request, &credentials).unwrap();
+        for name in [paths::INPUT, paths::CREDENTIALS] {
+            let mode = std::fs::metadata(directories.io.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{name}");
+        }
+        assert!(!std::fs::read_to_string(directories.io.join(paths::INPUT)).unwrap().contains("canary"));
+        directories.sweep();
+        assert!(!directories.io.exists() && directories.workspace.exists());
+    }
+}

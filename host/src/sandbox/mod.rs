@@ -1,0 +1,231 @@
+//! Containers: from a request in a folder to a result in a folder.
+//!
+//! Owns the create request, the Docker client, the folders of a run, and the waiting. Knows nothing
+//! of messages, plugins or the database.
+
+pub mod create;
+pub mod daemon;
+mod directories;
+mod image;
+mod probe;
+mod signals;
+mod tools;
+mod wait;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use create::AgentUser;
+pub use daemon::{DaemonError, Info, Liveness};
+pub use directories::{Collected, Directories, own};
+pub use probe::{ProbeFailure, RuntimeProbe};
+pub use wait::Waiter;
+
+use crate::{
+    config::{Config, Runtime},
+    domain::{
+        failure::Failure,
+        ids::{RunId, SpaceId},
+        outcome::Found,
+    },
+};
+
+/// The uid and gid that the agent has where the host is root: the image's `mercury` user.
+const AGENT: AgentUser = AgentUser { uid: 1000, gid: 1000 };
+
+#[derive(Debug)]
+pub struct Sandbox {
+    config: Arc<Config>,
+    daemon: Arc<Daemon>,
+    signals: Arc<signals::Signals>,
+    /// The data directory's own id.
+    instance: String,
+    tools: PathBuf,
+    user: AgentUser,
+    /// The image in use: the configured one, or the local one that stands in for it.
+    image: watch::Sender<String>,
+}
+
+use daemon::Daemon;
+
+impl Sandbox {
+    /// Prepares the data directory. Does not touch Docker, which may come up later.
+    pub fn new(config: Arc<Config>) -> io::Result<Self> {
+        let instance = instance_id(&config.data_dir)?;
+        let tools = tools::install(&config.data_dir)?;
+        let me = rustix::process::geteuid();
+        // A host without root cannot give files away, so its agents run as itself.
+        let user = if me.is_root() { AGENT } else { AgentUser { uid: me.as_raw(), gid: rustix::process::getegid().as_raw() } };
+        for folder in ["io", "run", "spaces", "global"] {
+            std::fs::create_dir_all(config.data_dir.join(folder))?;
+        }
+        Ok(Self {
+            daemon: Arc::new(Daemon::new(config.docker_host.clone())),
+            signals: Arc::new(signals::Signals::new()),
+            image: watch::Sender::new(config.agent_image.clone()),
+            config,
+            instance,
+            tools,
+            user,
+        })
+    }
+
+    pub fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+
+    pub fn user(&self) -> AgentUser {
+        self.user
+    }
+
+    /// The image of the next container.
+    pub fn image(&self) -> String {
+        self.image.borrow().clone()
+    }
+
+    pub fn container_name(&self, run: &RunId) -> String {
+        run.container_name(self.config.agent_id.as_deref())
+    }
+
+    pub fn directories(&self, space: &SpaceId, run: &RunId) -> Directories {
+        Directories::new(&self.config.data_dir, space, run, &self.container_name(run))
+    }
+
+    /// Follows the daemon's events until `stop`.
+    pub async fn follow_exits(&self, stop: CancellationToken) {
+        self.signals.follow_exits(&self.daemon, &self.instance, stop).await;
+    }
+
+    /// Creates the container of a run whose folders are made.
+    pub async fn create(&self, space: &SpaceId, run: &RunId, directories: &Directories) -> Result<(), Failure> {
+        let image = self.image();
+        let global = self.config.global_dir();
+        let body = create::request(&create::Spec {
+            run,
+            space,
+            agent_id: self.config.agent_id.as_deref(),
+            instance: &self.instance,
+            image: &image,
+            runtime: self.config.runtime,
+            network: &self.config.network,
+            limits: &self.config.limits,
+            user: self.user,
+            workspace: self.config.for_daemon(&directories.workspace),
+            io_dir: self.config.for_daemon(&directories.io),
+            run_dir: self.config.for_daemon(&directories.run),
+            tools_dir: self.config.for_daemon(&self.tools),
+            global_dir: self.config.for_daemon(&global),
+            global_entries: create::GLOBAL_ENTRIES.iter().copied().filter(|entry| global.join(entry).exists()).collect(),
+        });
+        let name = self.container_name(run);
+        match self.daemon.create(&name, body.clone()).await {
+            // Left over from an attempt that this host's predecessor began.
+            Err(DaemonError::Answered { status: 409, .. }) => {
+                self.daemon.remove(&name).await.map_err(|error| self.failure(error, &image))?;
+                self.daemon.create(&name, body).await
+            }
+            other => other,
+        }
+        .map_err(|error| self.failure(error, &image))
+    }
+
+    pub async fn start(&self, run: &RunId) -> Result<(), Failure> {
+        self.daemon.start(&self.container_name(run)).await.map_err(|error| self.failure(error, &self.image()))
+    }
+
+    /// Begins to watch a run. To be called before it is started.
+    pub fn waiter<'a>(&'a self, run: &RunId, directories: &'a Directories) -> Waiter<'a> {
+        let name = self.container_name(run);
+        Waiter::new(self.daemon.clone(), self.signals.watch(&name, &directories.io), name, directories)
+    }
+
+    /// What a container that ended without a result printed last.
+    pub async fn output(&self, run: &RunId) -> String {
+        self.daemon.output(&self.container_name(run)).await
+    }
+
+    /// Removes the container and the folders of a run that is over; a container that has answered
+    /// gets `grace` to end by itself, so that its children end in order.
+    pub async fn discard(&self, run: &RunId, directories: &Directories, grace: Duration) {
+        let name = self.container_name(run);
+        let until = tokio::time::Instant::now() + grace;
+        while tokio::time::Instant::now() < until {
+            match self.daemon.inspect(&name).await {
+                Ok(Liveness::Alive) => tokio::time::sleep(Duration::from_millis(100)).await,
+                _ => break,
+            }
+        }
+        if let Err(error) = self.daemon.remove(&name).await {
+            tracing::warn!(container = name, %error, "the container could not be removed; the next start tries again");
+        }
+        let directories = directories.clone();
+        let _ = tokio::task::spawn_blocking(move || directories.sweep()).await;
+    }
+
+    pub async fn inspect(&self, run: &RunId) -> Result<Liveness, DaemonError> {
+        self.daemon.inspect(&self.container_name(run)).await
+    }
+
+    /// Removes containers and folders of this data directory that belong to no run in `keep`.
+    pub async fn remove_orphans(&self, keep: &[RunId]) -> Result<usize, DaemonError> {
+        let orphans = self.daemon.managed(&self.instance).await?;
+        let orphans = orphans.iter().filter(|found| !keep.iter().any(|run| Some(run.as_str()) == found.run.as_deref()));
+        let mut removed = 0;
+        for orphan in orphans {
+            self.daemon.remove(&orphan.id).await?;
+            removed += 1;
+        }
+        let names: Vec<String> = keep.iter().flat_map(|run| [self.container_name(run), run.to_string()]).collect();
+        let data_dir = self.config.data_dir.clone();
+        let _ = tokio::task::spawn_blocking(move || {
+            for folder in ["io", "run"].map(|name| data_dir.join(name)) {
+                sweep_except(&folder, &names);
+            }
+        })
+        .await;
+        Ok(removed)
+    }
+
+    fn failure(&self, error: DaemonError, image: &str) -> Failure {
+        daemon::classify(error, image, self.config.runtime.name())
+    }
+
+    pub fn runtime(&self) -> Runtime {
+        self.config.runtime
+    }
+}
+
+/// What a stopped waiting found, read off the runtime's threads.
+pub async fn read_result(directories: &Directories) -> Found {
+    let directories = directories.clone();
+    tokio::task::spawn_blocking(move || directories.read_result()).await.unwrap_or_else(|error| Found::Unusable(error.to_string()))
+}
+
+fn sweep_except(folder: &Path, keep: &[String]) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !keep.iter().any(|name| entry.file_name().to_string_lossy() == name.as_str()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// A random id that the data directory keeps, so that hosts of one daemon tell their containers apart.
+fn instance_id(data_dir: &Path) -> io::Result<String> {
+    let path = data_dir.join("instance");
+    if let Ok(id) = std::fs::read_to_string(&path) {
+        let id = id.trim();
+        if !id.is_empty() {
+            return Ok(id.to_owned());
+        }
+    }
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    std::fs::write(&path, format!("{id}\n"))?;
+    Ok(id)
+}

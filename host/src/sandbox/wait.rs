@@ -1,0 +1,100 @@
+//! Waits for whichever comes first: result, exit, time-out or stop.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::oneshot, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    daemon::{Daemon, Liveness},
+    directories::Directories,
+    signals::{Signal, Watch},
+};
+use crate::domain::outcome::{Ending, Exit};
+
+/// The slow poll behind the file watch.
+const POLL: Duration = Duration::from_secs(1);
+/// The slow poll behind the daemon's events.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// Watches one run from before its start to its end.
+pub struct Waiter<'a> {
+    daemon: Arc<Daemon>,
+    watch: Watch<'a>,
+    name: String,
+    directories: &'a Directories,
+}
+
+impl<'a> Waiter<'a> {
+    pub(super) fn new(daemon: Arc<Daemon>, watch: Watch<'a>, name: String, directories: &'a Directories) -> Self {
+        Self { daemon, watch, name, directories }
+    }
+
+    /// Waits until the run is over; a container whose time is up, or that is stopped, has been
+    /// killed when this returns.
+    pub async fn wait(self, deadline: Instant, limit: Duration, stop: &CancellationToken) -> Ending {
+        let (exited, mut exit) = oneshot::channel();
+        let prober = tokio::spawn(probe_until_exit(self.daemon.clone(), self.name.clone(), self.watch.signal.clone(), exited));
+        let _abort_on_return = AbortOnDrop(prober.abort_handle());
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    self.kill().await;
+                    return Ending::Aborted;
+                }
+                () = self.watch.signal.result.notified() => {}
+                _ = poll.tick() => {}
+                Ok(exit) = &mut exit => return Ending::Exit(exit),
+                () = tokio::time::sleep_until(deadline) => {
+                    self.kill().await;
+                    return Ending::Timeout { seconds: limit.as_secs() };
+                }
+            }
+            // A link to nowhere is something too: whoever reads it says so.
+            if tokio::fs::symlink_metadata(self.directories.result()).await.is_ok() {
+                return Ending::Result;
+            }
+        }
+    }
+
+    async fn kill(&self) {
+        for attempt in 1..=3 {
+            match self.daemon.kill(&self.name).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(container = self.name, attempt, %error, "the container could not be killed"),
+            }
+        }
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Asks the daemon whenever an exit is announced, and now and then. An error is no exit: the
+/// daemon may be restarting while the container runs on.
+async fn probe_until_exit(daemon: Arc<Daemon>, name: String, signal: Arc<Signal>, exited: oneshot::Sender<Exit>) {
+    loop {
+        let _ = tokio::time::timeout(PROBE, signal.exit.notified()).await;
+        match daemon.inspect(&name).await {
+            Ok(Liveness::Exited(exit)) => {
+                let _ = exited.send(exit);
+                return;
+            }
+            Ok(Liveness::Gone) => {
+                let _ = exited.send(Exit { code: None, oom_killed: false });
+                return;
+            }
+            // Between create and start it is neither alive nor over.
+            Ok(Liveness::Alive | Liveness::Created) => {}
+            Err(error) => tracing::warn!(container = name, %error, "the container's state could not be read; trying again"),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Runs and their states. Every change of state is one transaction with what belongs to it.
+
+use mercury_protocol::io::RunResult;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{NewOutbound, Store, StoreError, from_json, outbound, to_json};
+use crate::domain::{
+    failure::Failure,
+    ids::{RunId, SpaceId},
+    run::{Run, RunState},
+    stages::Marks,
+};
+
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    pub id: RunId,
+    pub inbound: i64,
+    pub role: String,
+    /// Milliseconds since the epoch.
+    pub created_at: i64,
+    pub marks: Marks,
+}
+
+/// How much is going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    pub queued: i64,
+    pub active: i64,
+}
+
+const SELECT: &str = "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
+    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure
+    FROM runs r JOIN inbound i ON i.id = r.inbound";
+
+impl Store {
+    /// Marks the message as decided and queues its run.
+    pub async fn queue(&self, run: NewRun) -> Result<(), StoreError> {
+        self.write(move |db| {
+            db.execute(
+                "INSERT INTO runs (id, inbound, space, role, state, created_at, marks)
+                 SELECT ?1, id, space, ?3, 'queued', ?4, ?5 FROM inbound WHERE id = ?2 ON CONFLICT (inbound) DO NOTHING",
+                params![run.id.as_str(), run.inbound, run.role, run.created_at, to_json(&run.marks)?],
+            )?;
+            db.execute("UPDATE inbound SET decided = 1 WHERE id = ?1", [run.inbound])?;
+            db.execute(
+                "INSERT INTO messages (space, conversation, run, role, content, created_at)
+                 SELECT space, conversation, ?1, 'user', text, received_at FROM inbound WHERE id = ?2 ON CONFLICT DO NOTHING",
+                params![run.id.as_str(), run.inbound],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes the next run and makes it `preparing`: of the idle spaces the least recently served
+    /// one, and of that its oldest. So a space with many messages delays no other.
+    pub async fn take_next(&self, now: i64) -> Result<Option<(Run, Marks)>, StoreError> {
+        self.write(move |db| {
+            let next: Option<String> = db
+                .query_row(
+                    "SELECT r.id FROM runs r JOIN spaces s ON s.id = r.space
+                     WHERE r.state = 'queued'
+                       AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.space = r.space AND a.state IN ('preparing', 'running'))
+                     ORDER BY s.served_at, r.id LIMIT 1",
+                    [],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let Some(id) = next else { return Ok(None) };
+            db.execute("UPDATE runs SET state = 'preparing', attempts = attempts + 1 WHERE id = ?1", [&id])?;
+            db.execute("UPDATE spaces SET served_at = ?2 WHERE id = (SELECT space FROM runs WHERE id = ?1)", params![id, now])?;
+            db.query_row(&format!("{SELECT} WHERE r.id = ?1"), [&id], |row| Ok((read(row)?, marks(row)?))).map(Some)
+        })
+        .await
+    }
+
+    /// Makes a `preparing` run `running`. `false` where it is no longer preparing.
+    pub async fn mark_running(&self, run: &RunId, now: i64) -> Result<bool, StoreError> {
+        let run = run.clone();
+        self.write(move |db| {
+            let changed = db.execute(
+                "UPDATE runs SET state = 'running', started_at = ?2 WHERE id = ?1 AND state = 'preparing'",
+                params![run.as_str(), now],
+            )?;
+            Ok(changed == 1)
+        })
+        .await
+    }
+
+    /// Puts a run back that never started.
+    pub async fn requeue(&self, run: &RunId) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |db| {
+            db.execute("UPDATE runs SET state = 'queued' WHERE id = ?1 AND state IN ('preparing', 'running')", [run.as_str()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps the agent's result before anything is done with it.
+    pub async fn finish(&self, run: &RunId, result: &RunResult, marks: Marks) -> Result<(), StoreError> {
+        let (run, result) = (run.clone(), result.clone());
+        self.write(move |db| {
+            db.execute(
+                "UPDATE runs SET state = 'finished', result = ?2, marks = ?3 WHERE id = ?1 AND state IN ('preparing', 'running')",
+                params![run.as_str(), to_json(&result)?, to_json(&marks)?],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends a run without a result. The outbound row follows when processors have seen the failure.
+    pub async fn fail(&self, run: &RunId, failure: &Failure, marks: Marks) -> Result<(), StoreError> {
+        let (run, failure) = (run.clone(), failure.clone());
+        let state = if failure == Failure::Aborted { RunState::Aborted } else { RunState::Failed };
+        self.write(move |db| {
+            db.execute(
+                "UPDATE runs SET state = ?2, failure = ?3, marks = ?4 WHERE id = ?1 AND state IN ('queued', 'preparing', 'running')",
+                params![run.as_str(), state.as_str(), to_json(&failure)?, to_json(&marks)?],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes the answer of a run that is over: the outbound row and the assistant's message.
+    pub async fn answer(&self, run: &RunId, reply: NewOutbound, marks: Marks, now: i64) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |db| {
+            outbound::insert(db, &reply, now)?;
+            save_marks(db, &run, &marks)?;
+            if reply.problem.is_none() {
+                db.execute(
+                    "INSERT INTO messages (space, conversation, run, role, content, created_at)
+                     SELECT i.space, i.conversation, ?1, 'assistant', ?2, ?3 FROM inbound i WHERE i.id = ?4 ON CONFLICT DO NOTHING",
+                    params![run.as_str(), reply.reply, now, reply.inbound],
+                )?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs that are queued or at work, oldest first.
+    pub async fn unfinished(&self) -> Result<Vec<(Run, Marks)>, StoreError> {
+        self.read(|db| {
+            db.prepare(&format!("{SELECT} WHERE r.state IN ('queued', 'preparing', 'running') ORDER BY r.id"))?
+                .query_map([], |row| Ok((read(row)?, marks(row)?)))?
+                .collect()
+        })
+        .await
+    }
+
+    /// Runs that are over but whose answer was not written: the host ended in between.
+    pub async fn unanswered(&self) -> Result<Vec<(Run, Marks, Result<RunResult, Failure>)>, StoreError> {
+        self.read(|db| {
+            db.prepare(&format!(
+                "{SELECT} WHERE r.state IN ('finished', 'failed', 'aborted')
+                 AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.inbound = r.inbound) ORDER BY r.id"
+            ))?
+            .query_map([], |row| {
+                let result: Option<String> = row.get(14)?;
+                let failure: Option<String> = row.get(15)?;
+                let ending = match (result, failure) {
+                    (Some(result), _) => Ok(from_json(14, &result)?),
+                    (None, Some(failure)) => Err(from_json(15, &failure)?),
+                    (None, None) => Err(Failure::Lost),
+                };
+                Ok((read(row)?, marks(row)?, ending))
+            })?
+            .collect()
+        })
+        .await
+    }
+
+    pub async fn activity(&self) -> Result<Activity, StoreError> {
+        self.read(|db| {
+            db.query_row(
+                "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state <> 'queued')
+                 FROM runs WHERE state IN ('queued', 'preparing', 'running')",
+                [],
+                |row| Ok(Activity { queued: row.get(0)?, active: row.get(1)? }),
+            )
+        })
+        .await
+    }
+
+    pub async fn save_marks(&self, run: &RunId, marks: Marks) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |db| save_marks(db, &run, &marks)).await
+    }
+
+    pub async fn marks_of(&self, run: &RunId) -> Result<Option<Marks>, StoreError> {
+        let run = run.clone();
+        self.read(move |db| {
+            let text: Option<String> =
+                db.query_row("SELECT marks FROM runs WHERE id = ?1", [run.as_str()], |row| row.get(0)).optional()?;
+            text.map(|text| from_json(0, &text)).transpose()
+        })
+        .await
+    }
+}
+
+fn save_marks(db: &Transaction<'_>, run: &RunId, marks: &Marks) -> rusqlite::Result<()> {
+    db.execute("UPDATE runs SET marks = ?2 WHERE id = ?1", params![run.as_str(), to_json(marks)?])?;
+    Ok(())
+}
+
+fn marks(row: &Row<'_>) -> rusqlite::Result<Marks> {
+    from_json(13, &row.get::<_, String>(13)?)
+}
+
+pub(super) fn space_id(row: &Row<'_>, column: usize) -> rusqlite::Result<SpaceId> {
+    SpaceId::try_from(row.get::<_, String>(column)?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error)))
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let state: String = row.get(10)?;
+    Ok(Run {
+        id: RunId::from_stored(row.get(0)?),
+        inbound: row.get(1)?,
+        space: space_id(row, 2)?,
+        platform: row.get(3)?,
+        conversation: row.get(4)?,
+        caller: row.get(5)?,
+        author_name: row.get(6)?,
+        role: row.get(7)?,
+        prompt: row.get(8)?,
+        attachments: from_json(9, &row.get::<_, String>(9)?)?,
+        state: RunState::parse(&state).ok_or_else(|| {
+            rusqlite::Error::FromSqlConversionFailure(10, rusqlite::types::Type::Text, format!("unknown run state `{state}`").into())
+        })?,
+        attempts: row.get(11)?,
+        started_at: row.get(12)?,
+    })
+}
