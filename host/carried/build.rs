@@ -14,10 +14,8 @@ use std::{
 };
 
 /// Components: name of the plugin, its folder, its library.
-const COMPONENTS: &[(&str, &str, &str)] = &[
-    ("permission-guard", "guards/permission-guard", "permission_guard"),
-    ("redact", "processors/redact", "redact"),
-];
+const COMPONENTS: &[(&str, &str, &str)] =
+    &[("permission-guard", "guards/permission-guard", "permission_guard"), ("redact", "processors/redact", "redact")];
 const PROGRAMS: &[(&str, &str)] = &[("mercury-entry", "entry"), ("mrctl", "mrctl")];
 
 fn main() {
@@ -35,7 +33,8 @@ fn main() {
         copy(&root.join("components").join(folder).join("plugin.toml"), &out.join(format!("{name}.toml")));
     }
 
-    let musl = format!("{}-unknown-linux-musl", env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets the architecture"));
+    let musl =
+        format!("{}-unknown-linux-musl", env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets the architecture"));
     let packages: Vec<&str> = PROGRAMS.iter().flat_map(|(package, _)| ["-p", package]).collect();
     build(&root.join("Cargo.toml"), &musl, &target_dir, &packages);
     for (_, binary) in PROGRAMS {
@@ -49,7 +48,10 @@ fn build(manifest: &Path, target: &str, target_dir: &Path, more: &[&str]) {
     // What the outer cargo says to its own rustc (wrappers of clippy, flags, target folder) is not for this one.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let own = name.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_NET", "CARGO_HTTP", "CARGO_REGIST", "CARGO_SOURCE"].iter().any(|keep| name.starts_with(keep));
+        let own = name.starts_with("CARGO_")
+            && !["CARGO_HOME", "CARGO_NET", "CARGO_HTTP", "CARGO_REGIST", "CARGO_SOURCE"]
+                .iter()
+                .any(|keep| name.starts_with(keep));
         if own || name.starts_with("RUSTC") || name == "RUSTFLAGS" {
             cargo.env_remove(name);
         }

@@ -1,12 +1,17 @@
 //! Mercury's host: a message comes in, a sandboxed agent's answer goes out.
 //!
-//! One room for each concern; arrows only downwards (see `docs/decisions/0001-rooms.md`).
+//! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake` → `runs` →
+//! `agent`, `delivery` → `plugins`, `sandbox`, `credentials` → `store` → `domain`, `config`.
 
 pub mod agent;
+pub mod api;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod delivery;
+pub mod demo;
 pub mod domain;
 pub mod http;
 pub mod intake;
@@ -15,3 +20,9 @@ pub mod runs;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;
+
+/// `MERCURY_VERSION` at build time, for packagers; else the crate's.
+pub const VERSION: &str = match option_env!("MERCURY_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};

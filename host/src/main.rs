@@ -1,1 +1,5 @@
-fn main() {}
+//! The `mercury` binary: see [`mercury::cli`].
+
+fn main() -> std::process::ExitCode {
+    mercury::cli::main()
+}

@@ -16,15 +16,7 @@ use crate::place::Place;
 
 /// What of the operator's global directory pi gets to see, as in the replaced system. Everything
 /// else in there stays out of its sight.
-const RESOURCES: &[&str] = &[
-    ".pi",
-    "AGENTS.md",
-    "skills",
-    "agents",
-    "commands",
-    "prompts",
-    "extensions",
-];
+const RESOURCES: &[&str] = &[".pi", "AGENTS.md", "skills", "agents", "commands", "prompts", "extensions"];
 
 #[derive(Debug, Error)]
 #[error("could not prepare pi's agent directory: {path}: {source}")]
@@ -41,23 +33,14 @@ pub fn prepare(
     gateway_port: Option<u16>,
 ) -> Result<(), AgentDirError> {
     let dir = &place.agent_dir;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(at(dir))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
     write(&dir.join("settings.json"), &settings())?;
-    write(
-        &dir.join("models.json"),
-        &models(legs, credentials, gateway_port),
-    )?;
+    write(&dir.join("models.json"), &models(legs, credentials, gateway_port))?;
     for name in RESOURCES {
         let target = place.global_dir.join(name);
         let link = dir.join(name);
         if target.exists() {
-            symlink(&target, &link)
-                .or_else(already_there)
-                .map_err(at(&link))?;
+            symlink(&target, &link).or_else(already_there).map_err(at(&link))?;
         }
     }
     Ok(())
@@ -103,10 +86,7 @@ fn models(legs: &[Leg], credentials: &Credentials, gateway_port: Option<u16>) ->
 /// provider's name (`ANTHROPIC_API_KEY`, `ANTHROPIC_OAUTH_TOKEN`).
 fn has_credential(provider: &str, credentials: &Credentials) -> bool {
     let prefix = format!("{}_", provider.to_uppercase().replace('-', "_"));
-    credentials
-        .environment
-        .keys()
-        .any(|name| name.starts_with(&prefix))
+    credentials.environment.keys().any(|name| name.starts_with(&prefix))
 }
 
 fn write(file: &Path, value: &Value) -> Result<(), AgentDirError> {
@@ -114,11 +94,7 @@ fn write(file: &Path, value: &Value) -> Result<(), AgentDirError> {
 }
 
 fn already_there(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        Ok(())
-    } else {
-        Err(error)
-    }
+    if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> AgentDirError {
@@ -131,29 +107,18 @@ mod tests {
     use super::*;
 
     fn leg(provider: &str, endpoint: Option<Endpoint>) -> Leg {
-        Leg {
-            provider: provider.into(),
-            model: "m".into(),
-            endpoint,
-        }
+        Leg { provider: provider.into(), model: "m".into(), endpoint }
     }
 
     #[test]
     fn providers_lead_where_their_legs_say() {
         let legs = [
             leg("anthropic", Some(Endpoint::Host)),
-            leg(
-                "openai",
-                Some(Endpoint::Url {
-                    url: "http://proxy/v1".into(),
-                }),
-            ),
+            leg("openai", Some(Endpoint::Url { url: "http://proxy/v1".into() })),
             leg("google", None),
             leg("mistral", Some(Endpoint::Host)),
         ];
-        let credentials = Credentials {
-            environment: [("ANTHROPIC_OAUTH_TOKEN".into(), "t".into())].into(),
-        };
+        let credentials = Credentials { environment: [("ANTHROPIC_OAUTH_TOKEN".into(), "t".into())].into() };
         assert_eq!(
             models(&legs, &credentials, Some(4000)),
             json!({"providers": {
@@ -167,18 +132,13 @@ mod tests {
     #[test]
     fn only_the_listed_resources_are_linked() {
         let dir = tempfile::tempdir().unwrap();
-        let mut place = Place::from_environment(|name| {
-            (name == "HOME").then(|| dir.path().join("home").into())
-        });
+        let mut place = Place::from_environment(|name| (name == "HOME").then(|| dir.path().join("home").into()));
         place.global_dir = dir.path().join("global");
         fs::create_dir_all(place.global_dir.join("skills/x")).unwrap();
         fs::write(place.global_dir.join("AGENTS.md"), "be kind").unwrap();
         fs::write(place.global_dir.join("auth.json"), "{}").unwrap();
         prepare(&place, &[], &Credentials::default(), None).unwrap();
-        assert_eq!(
-            fs::read_to_string(place.agent_dir.join("AGENTS.md")).unwrap(),
-            "be kind"
-        );
+        assert_eq!(fs::read_to_string(place.agent_dir.join("AGENTS.md")).unwrap(), "be kind");
         assert!(place.agent_dir.join("skills/x").is_dir());
         assert!(!place.agent_dir.join("auth.json").exists());
     }

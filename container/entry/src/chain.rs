@@ -73,10 +73,7 @@ pub fn run(settings: &ModelSettings, agent: &mut impl Agent) -> Result<String, C
                 return Err(ChainError::Stopped);
             }
             let budget = Duration::from_millis(settings.budget_ms);
-            let Some(left) = budget
-                .checked_sub(agent.elapsed())
-                .filter(|left| !left.is_zero())
-            else {
+            let Some(left) = budget.checked_sub(agent.elapsed()).filter(|left| !left.is_zero()) else {
                 return Err(over_budget(settings, last.as_ref()));
             };
             let ended = agent.attempt(leg, left);
@@ -111,10 +108,7 @@ fn pause_ms(failure: u32, random: u64) -> u64 {
 
 fn over_budget(settings: &ModelSettings, last: Option<&AttemptError>) -> ChainError {
     let last = last.map_or_else(|| AttemptError::Deadline.to_string(), ToString::to_string);
-    ChainError::Budget {
-        budget_ms: settings.budget_ms,
-        last,
-    }
+    ChainError::Budget { budget_ms: settings.budget_ms, last }
 }
 
 #[cfg(test)]
@@ -154,27 +148,17 @@ mod tests {
     }
 
     fn failed(text: &str) -> Attempt {
-        Attempt {
-            reply: Err(AttemptError::Model(text.into())),
-            tool_ran: false,
-        }
+        Attempt { reply: Err(AttemptError::Model(text.into())), tool_ran: false }
     }
 
     fn said(text: &str) -> Attempt {
-        Attempt {
-            reply: Ok(text.into()),
-            tool_ran: false,
-        }
+        Attempt { reply: Ok(text.into()), tool_ran: false }
     }
 
     fn settings(legs: &[&str], retries: u32) -> ModelSettings {
         let leg = |text: &&str| {
             let (provider, model) = text.split_once('/').unwrap();
-            Leg {
-                provider: provider.into(),
-                model: model.into(),
-                endpoint: None,
-            }
+            Leg { provider: provider.into(), model: model.into(), endpoint: None }
         };
         ModelSettings {
             chain: legs.iter().map(leg).collect(),
@@ -187,10 +171,7 @@ mod tests {
         settings: &ModelSettings,
         ends: impl IntoIterator<Item = Attempt>,
     ) -> (Result<String, ChainError>, Scripted) {
-        let mut agent = Scripted {
-            ends: ends.into_iter().collect(),
-            ..Scripted::default()
-        };
+        let mut agent = Scripted { ends: ends.into_iter().collect(), ..Scripted::default() };
         (run(settings, &mut agent), agent)
     }
 
@@ -206,91 +187,53 @@ mod tests {
     #[test]
     fn a_rate_limit_leads_to_the_next_leg() {
         let (reply, agent) = play(&settings(&["a/1", "b/2"], 2), [failed("429"), said("ok")]);
-        assert_eq!(
-            (reply.as_deref(), agent.asked.as_slice()),
-            (Ok("ok"), &["a/1".to_owned(), "b/2".into()][..])
-        );
+        assert_eq!((reply.as_deref(), agent.asked.as_slice()), (Ok("ok"), &["a/1".to_owned(), "b/2".into()][..]));
     }
 
     /// agent-entry.md #15, improved (weakness E3): only legs of the same provider are skipped.
     #[test]
     fn a_refused_credential_skips_its_provider() {
-        let (reply, agent) = play(
-            &settings(&["a/1", "a/2", "b/3"], 2),
-            [failed("401"), said("ok")],
-        );
-        assert_eq!(
-            (reply.as_deref(), agent.asked.as_slice()),
-            (Ok("ok"), &["a/1".to_owned(), "b/3".into()][..])
-        );
+        let (reply, agent) = play(&settings(&["a/1", "a/2", "b/3"], 2), [failed("401"), said("ok")]);
+        assert_eq!((reply.as_deref(), agent.asked.as_slice()), (Ok("ok"), &["a/1".to_owned(), "b/3".into()][..]));
         let (reply, agent) = play(&settings(&["a/1", "a/2"], 2), [failed("401 no")]);
-        assert_eq!(
-            (reply.unwrap_err().to_string().as_str(), agent.asked.len()),
-            ("401 no", 1)
-        );
+        assert_eq!((reply.unwrap_err().to_string().as_str(), agent.asked.len()), ("401 no", 1));
     }
 
     /// agent-entry.md #17
     #[test]
     fn the_last_error_is_reported_and_the_budget_ends_it() {
-        let (reply, _) = play(
-            &settings(&["a/1", "b/2"], 0),
-            [failed("first"), failed("second")],
-        );
+        let (reply, _) = play(&settings(&["a/1", "b/2"], 0), [failed("first"), failed("second")]);
         assert_eq!(reply.unwrap_err().to_string(), "second");
         let mut agent = Scripted {
             ends: [failed("slow"), failed("x")].into(),
             takes: Duration::from_secs(119),
             ..Scripted::default()
         };
-        let error = run(&settings(&["a/1"], 5), &mut agent)
-            .unwrap_err()
-            .to_string();
+        let error = run(&settings(&["a/1"], 5), &mut agent).unwrap_err().to_string();
         assert_eq!(agent.asked.len(), 2);
-        assert!(
-            error.contains("120000 ms") && error.ends_with("x"),
-            "{error}"
-        );
+        assert!(error.contains("120000 ms") && error.ends_with("x"), "{error}");
     }
 
     /// agent-entry.md #18
     #[test]
     fn cursor_is_refused_without_an_attempt() {
         let (reply, agent) = play(&settings(&["Cursor/x", "a/1"], 2), []);
-        assert!(
-            reply
-                .unwrap_err()
-                .to_string()
-                .contains("no longer supported")
-                && agent.asked.is_empty()
-        );
+        assert!(reply.unwrap_err().to_string().contains("no longer supported") && agent.asked.is_empty());
     }
 
     /// agent-entry.md, weaknesses E4 and E5
     #[test]
     fn what_a_retry_cannot_mend_is_not_retried() {
-        let setup = Attempt {
-            reply: Err(AttemptError::NotStarted("no such file".into())),
-            tool_ran: false,
-        };
+        let setup = Attempt { reply: Err(AttemptError::NotStarted("no such file".into())), tool_ran: false };
         let (reply, agent) = play(&settings(&["a/1", "b/2"], 2), [setup]);
         assert!(reply.is_err() && agent.asked.len() == 1);
-        let (reply, agent) = play(
-            &settings(&["a/1", "b/2"], 2),
-            [Attempt {
-                tool_ran: true,
-                ..failed("503")
-            }],
-        );
+        let (reply, agent) = play(&settings(&["a/1", "b/2"], 2), [Attempt { tool_ran: true, ..failed("503") }]);
         assert!(reply.is_err() && agent.asked.len() == 1);
     }
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        assert_eq!(
-            [0, 1, 5].map(|failure| pause_ms(failure, 0)),
-            [300, 600, 9600]
-        );
+        assert_eq!([0, 1, 5].map(|failure| pause_ms(failure, 0)), [300, 600, 9600]);
         assert_eq!(pause_ms(9, 199), 9799);
     }
 }

@@ -6,29 +6,18 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// Microseconds since the Unix epoch.
 pub fn now_us() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The names that the replaced system's formatter (ICU, en-GB) gives.
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec"];
 
 /// `DD Mon YYYY, HH:MM:SS UTC` for milliseconds since the Unix epoch.
 pub fn stamp(ms: u64) -> String {
     let at = from_ms(ms);
     let month = MONTHS[usize::from(u8::from(at.month())) - 1];
-    format!(
-        "{:02} {month} {}, {:02}:{:02}:{:02} UTC",
-        at.day(),
-        at.year(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
+    format!("{:02} {month} {}, {:02}:{:02}:{:02} UTC", at.day(), at.year(), at.hour(), at.minute(), at.second())
 }
 
 /// `YYYY-MM-DD`, UTC, for milliseconds since the Unix epoch.
@@ -40,9 +29,7 @@ pub fn date(ms: u64) -> String {
 /// A time beyond the year 9999 is shown as the epoch: it can only be a mistake.
 fn from_ms(ms: u64) -> OffsetDateTime {
     let seconds = i64::try_from(ms / 1000).unwrap_or(0);
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-        .to_offset(UtcOffset::UTC)
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH).to_offset(UtcOffset::UTC)
 }
 
 #[cfg(test)]

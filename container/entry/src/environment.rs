@@ -29,11 +29,7 @@ const RESERVED: &[&str] = &[
 
 /// Switches of pi (its `docs/environment-variables.md`) that keep it from looking for updates
 /// and model catalogues at every start. The request may say otherwise.
-const QUIET: &[(&str, &str)] = &[
-    ("PI_OFFLINE", "1"),
-    ("PI_SKIP_VERSION_CHECK", "1"),
-    ("PI_TELEMETRY", "0"),
-];
+const QUIET: &[(&str, &str)] = &[("PI_OFFLINE", "1"), ("PI_SKIP_VERSION_CHECK", "1"), ("PI_TELEMETRY", "0")];
 
 pub fn for_pi(
     inherited: impl IntoIterator<Item = (OsString, OsString)>,
@@ -42,12 +38,7 @@ pub fn for_pi(
     credentials: &Credentials,
 ) -> BTreeMap<OsString, OsString> {
     let mut all: BTreeMap<OsString, OsString> = inherited.into_iter().collect();
-    all.retain(|name, _| {
-        !matches!(
-            name.to_str(),
-            Some("IO_DIR" | "MERCURY_TOOLS_DIR" | "MERCURY_GLOBAL_DIR")
-        )
-    });
+    all.retain(|name, _| !matches!(name.to_str(), Some("IO_DIR" | "MERCURY_TOOLS_DIR" | "MERCURY_GLOBAL_DIR")));
     for (name, value) in QUIET {
         all.entry((*name).into()).or_insert_with(|| (*value).into());
     }
@@ -69,10 +60,7 @@ pub fn for_pi(
 
 /// A name or value that no environment can hold would make the start of pi fail.
 fn usable(name: &str, value: &str) -> bool {
-    !name.is_empty()
-        && !name.contains(['=', '\0'])
-        && !value.contains('\0')
-        && !RESERVED.contains(&name)
+    !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0') && !RESERVED.contains(&name)
 }
 
 fn printable(text: &str) -> OsString {
@@ -99,36 +87,19 @@ mod tests {
             "environment": {"PATH": "/evil", "CALLER_ID": "admin", "IO_DIR": "/x", "TZ": "UTC", "A": "request", "PI_OFFLINE": "0"},
         }))
         .unwrap();
-        let credentials = Credentials {
-            environment: [
-                ("A".into(), "credential".into()),
-                ("HOME".into(), "/".into()),
-            ]
-            .into(),
-        };
-        let inherited = [
-            ("IO_DIR".into(), "/run/mercury-io".into()),
-            ("LANG".into(), "C.UTF-8".into()),
-        ];
+        let credentials =
+            Credentials { environment: [("A".into(), "credential".into()), ("HOME".into(), "/".into())].into() };
+        let inherited = [("IO_DIR".into(), "/run/mercury-io".into()), ("LANG".into(), "C.UTF-8".into())];
         let all = for_pi(inherited, &place, &request, &credentials);
-        let get = |name: &str| {
-            all.get(std::ffi::OsStr::new(name))
-                .and_then(|it| it.to_str())
-        };
+        let get = |name: &str| all.get(std::ffi::OsStr::new(name)).and_then(|it| it.to_str());
         assert_eq!(get("PATH"), Some("/opt/mercury/bin:/bin"));
         assert_eq!(get("CALLER_ID"), Some("api:c"));
         assert_eq!(get("SPACE_ID"), Some("s"));
         assert_eq!(get("HOME"), Some("/home/mercury"));
         assert_eq!(get("API_SOCKET"), Some("/run/mercury/api.sock"));
         assert_eq!(get("PI_CODING_AGENT_DIR"), Some("/home/mercury/.pi/agent"));
-        assert_eq!(
-            (get("A"), get("TZ"), get("LANG")),
-            (Some("credential"), Some("UTC"), Some("C.UTF-8"))
-        );
-        assert_eq!(
-            (get("PI_OFFLINE"), get("PI_TELEMETRY")),
-            (Some("0"), Some("0"))
-        );
+        assert_eq!((get("A"), get("TZ"), get("LANG")), (Some("credential"), Some("UTC"), Some("C.UTF-8")));
+        assert_eq!((get("PI_OFFLINE"), get("PI_TELEMETRY")), (Some("0"), Some("0")));
         assert_eq!(get("IO_DIR"), None);
     }
 }

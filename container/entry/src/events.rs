@@ -93,26 +93,13 @@ impl Stream {
 impl Seen {
     fn outcome(self) -> Outcome {
         let reply = match self.last {
-            Some(Last {
-                failure: Some(failure),
-                ..
-            }) => Err(failure),
+            Some(Last { failure: Some(failure), .. }) => Err(failure),
             Some(Last { text, .. }) => Ok(text),
             None if self.structured => Ok(String::new()),
             None => Ok(String::from_utf8_lossy(&self.plain).trim().to_owned()),
         };
-        let tally = if self.at_message_end.says_something() {
-            self.at_message_end
-        } else {
-            self.at_turn_end
-        };
-        Outcome {
-            reply,
-            tally,
-            model: self.model,
-            provider: self.provider,
-            tool_ran: self.tool_ran,
-        }
+        let tally = if self.at_message_end.says_something() { self.at_message_end } else { self.at_turn_end };
+        Outcome { reply, tally, model: self.model, provider: self.provider, tool_ran: self.tool_ran }
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -142,16 +129,8 @@ impl Seen {
         let Some(message) = message.and_then(Message::of_assistant) else {
             return;
         };
-        self.last = Some(Last {
-            text: message.text(),
-            failure: message.failure(),
-        });
-        if message_end {
-            &mut self.at_message_end
-        } else {
-            &mut self.at_turn_end
-        }
-        .add(&message.usage);
+        self.last = Some(Last { text: message.text(), failure: message.failure() });
+        if message_end { &mut self.at_message_end } else { &mut self.at_turn_end }.add(&message.usage);
         self.model = message.model().or(self.model.take());
         self.provider = message.provider().or(self.provider.take());
     }
@@ -180,16 +159,9 @@ mod tests {
         let all = outcome(&assistant("turn_end", "Hello", rest));
         assert_eq!(all.reply.as_deref(), Ok("Hello"));
         let usage = all.tally.shown(all.model, all.provider).unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.total_tokens), (380, 2, Some(382)));
         assert_eq!(
-            (usage.input_tokens, usage.output_tokens, usage.total_tokens),
-            (380, 2, Some(382))
-        );
-        assert_eq!(
-            (
-                usage.cost,
-                usage.model.as_deref(),
-                usage.provider.as_deref()
-            ),
+            (usage.cost, usage.model.as_deref(), usage.provider.as_deref()),
             (Some(0.000_226), Some("m"), Some("p"))
         );
     }
@@ -197,23 +169,12 @@ mod tests {
     /// agent-entry.md #38
     #[test]
     fn usage_is_summed_and_the_last_text_replies() {
-        let first = assistant(
-            "turn_end",
-            "one",
-            r#","usage":{"input":100,"output":10,"cost":{"total":0.001}}"#,
-        );
-        let second = assistant(
-            "turn_end",
-            "two",
-            r#","usage":{"input":50,"output":5,"cost":{"total":0.002}}"#,
-        );
+        let first = assistant("turn_end", "one", r#","usage":{"input":100,"output":10,"cost":{"total":0.001}}"#);
+        let second = assistant("turn_end", "two", r#","usage":{"input":50,"output":5,"cost":{"total":0.002}}"#);
         let all = outcome(&format!("{first}\n{second}\n"));
         assert_eq!(all.reply.as_deref(), Ok("two"));
         let usage = all.tally.shown(None, None).unwrap();
-        assert_eq!(
-            (usage.input_tokens, usage.output_tokens, usage.total_tokens),
-            (150, 15, Some(165))
-        );
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.total_tokens), (150, 15, Some(165)));
         assert!((usage.cost.unwrap() - 0.003).abs() < 1e-12);
     }
 
@@ -221,51 +182,25 @@ mod tests {
     #[test]
     fn plain_text_replies_and_junk_before_an_event_does_not() {
         let all = outcome("just\ntext\n");
-        assert_eq!(
-            (all.reply.as_deref(), all.tally.says_something()),
-            (Ok("just\ntext"), false)
-        );
-        assert_eq!(
-            outcome(&format!("junk\n{}", assistant("message_end", "good", "")))
-                .reply
-                .as_deref(),
-            Ok("good")
-        );
+        assert_eq!((all.reply.as_deref(), all.tally.says_something()), (Ok("just\ntext"), false));
+        assert_eq!(outcome(&format!("junk\n{}", assistant("message_end", "good", ""))).reply.as_deref(), Ok("good"));
     }
 
     /// agent-entry.md #40
     #[test]
     fn usage_of_both_events_counts_once_and_a_bare_total_is_kept() {
         let usage = r#","usage":{"input":7,"output":1}"#;
-        let both = format!(
-            "{}\n{}",
-            assistant("message_end", "a", usage),
-            assistant("turn_end", "a", usage)
-        );
+        let both = format!("{}\n{}", assistant("message_end", "a", usage), assistant("turn_end", "a", usage));
+        assert_eq!(outcome(&both).tally.shown(None, None).unwrap().total_tokens, Some(8));
         assert_eq!(
-            outcome(&both).tally.shown(None, None).unwrap().total_tokens,
+            outcome(&assistant("message_end", "a", usage)).tally.shown(None, None).unwrap().total_tokens,
             Some(8)
         );
-        assert_eq!(
-            outcome(&assistant("message_end", "a", usage))
-                .tally
-                .shown(None, None)
-                .unwrap()
-                .total_tokens,
-            Some(8)
-        );
-        let total = outcome(&assistant(
-            "message_end",
-            "a",
-            r#","usage":{"total_tokens":999}"#,
-        ))
-        .tally
-        .shown(None, None)
-        .unwrap();
-        assert_eq!(
-            (total.input_tokens, total.output_tokens, total.total_tokens),
-            (0, 0, Some(999))
-        );
+        let total = outcome(&assistant("message_end", "a", r#","usage":{"total_tokens":999}"#))
+            .tally
+            .shown(None, None)
+            .unwrap();
+        assert_eq!((total.input_tokens, total.output_tokens, total.total_tokens), (0, 0, Some(999)));
     }
 
     /// agent-entry.md #41
@@ -277,38 +212,19 @@ mod tests {
             r#"{"type":"message_end","message":{"role":"assistant","content":[],"stopReason":"error","errorMessage":"429 {\"error\":{\"type\":\"rate_limit\"}}"}}"#,
         );
         let failure = outcome(stream).reply.unwrap_err();
-        assert!(
-            failure.contains("429") && !failure.contains("session") && failure.len() < stream.len()
-        );
+        assert!(failure.contains("429") && !failure.contains("session") && failure.len() < stream.len());
     }
 
     /// agent-entry.md #42, and weakness E6: the last message decides, in both directions.
     #[test]
     fn the_last_message_decides() {
-        let failed = assistant(
-            "message_end",
-            "",
-            r#","stopReason":"error","errorMessage":"overloaded""#,
-        );
+        let failed = assistant("message_end", "", r#","stopReason":"error","errorMessage":"overloaded""#);
         let good = assistant("message_end", "fine", r#","stopReason":"stop""#);
         let silent = assistant("message_end", "", r#","stopReason":"stop""#);
-        let half = assistant(
-            "message_end",
-            "half of",
-            r#","stopReason":"error","errorMessage":"terminated""#,
-        );
-        assert_eq!(
-            outcome(&format!("{failed}\n{good}")).reply.as_deref(),
-            Ok("fine")
-        );
-        assert_eq!(
-            outcome(&format!("{good}\n{failed}")).reply,
-            Err("overloaded".into())
-        );
-        assert_eq!(
-            outcome(&format!("{good}\n{silent}")).reply.as_deref(),
-            Ok("")
-        );
+        let half = assistant("message_end", "half of", r#","stopReason":"error","errorMessage":"terminated""#);
+        assert_eq!(outcome(&format!("{failed}\n{good}")).reply.as_deref(), Ok("fine"));
+        assert_eq!(outcome(&format!("{good}\n{failed}")).reply, Err("overloaded".into()));
+        assert_eq!(outcome(&format!("{good}\n{silent}")).reply.as_deref(), Ok(""));
         assert_eq!(outcome(&half).reply, Err("terminated".into()));
     }
 

@@ -59,18 +59,9 @@ pub enum Class {
 /// First match wins. agent-entry.md 4.4, with the setup errors of its weakness E4 in front.
 const RULES: &[(Class, &str)] = &[
     // What pi 0.87 says when it has no credential, or does not know the model.
-    (
-        Class::SkipProvider,
-        r"(?i)no api key|no credentials? found|not logged in|use /login",
-    ),
-    (
-        Class::NextLeg,
-        r"(?i)unknown provider|unknown model|model .{0,200}not found|no models? match",
-    ),
-    (
-        Class::EndAll,
-        r"(?i)failed to load extension|cannot find module|exec format error",
-    ),
+    (Class::SkipProvider, r"(?i)no api key|no credentials? found|not logged in|use /login"),
+    (Class::NextLeg, r"(?i)unknown provider|unknown model|model .{0,200}not found|no models? match"),
+    (Class::EndAll, r"(?i)failed to load extension|cannot find module|exec format error"),
     (
         Class::SkipProvider,
         r"(?i)\b40[13]\b|(invalid|incorrect)\s+api\s+key|authentication\s+failed|invalid\s+authentication|unauthorized|access\s+denied",
@@ -83,16 +74,10 @@ const RULES: &[(Class, &str)] = &[
         Class::NextLeg,
         r"(?i)tool\s+(use|calling)\s+(is\s+)?not\s+supported|tools?\s+(is\s+|are\s+)?not\s+supported|function\s+calling\s+(is\s+)?not\s+(supported|available)|not\s+support\s+(tool|function)|no\s+tool\s+use|unsupported.*\btools?\b",
     ),
-    (
-        Class::NextLeg,
-        r"(?i)tool\s+call\s+validation\s+failed|attempted\s+to\s+call\s+tool.*not\s+in\s+request\.tools",
-    ),
+    (Class::NextLeg, r"(?i)tool\s+call\s+validation\s+failed|attempted\s+to\s+call\s+tool.*not\s+in\s+request\.tools"),
     (Class::NextLeg, r"(?i)unhandled\s+stop\s+reason"),
     // Case-sensitive: an identical retry gives these again, while prose may speak of a malformed response.
-    (
-        Class::NextLeg,
-        r"\bMALFORMED_(RESPONSE|FUNCTION_CALL|TOOL_CALL)\b",
-    ),
+    (Class::NextLeg, r"\bMALFORMED_(RESPONSE|FUNCTION_CALL|TOOL_CALL)\b"),
     (Class::NextLeg, r"(?i)\b429\b|rate[\s_]+limit"),
     (
         Class::NextLeg,
@@ -103,9 +88,7 @@ const RULES: &[(Class, &str)] = &[
 impl AttemptError {
     pub fn class(&self) -> Class {
         match self {
-            Self::NotStarted(_) | Self::CursorProvider | Self::Deadline | Self::Stopped => {
-                Class::EndAll
-            }
+            Self::NotStarted(_) | Self::CursorProvider | Self::Deadline | Self::Stopped => Class::EndAll,
             Self::Killed { .. } => Class::Retry,
             Self::Model(text) | Self::Exited { stderr: text, .. } => classify(text),
         }
@@ -114,10 +97,7 @@ impl AttemptError {
 
 fn classify(text: &str) -> Class {
     let matches = |pattern: &str| Regex::new(pattern).is_ok_and(|it| it.is_match(text));
-    RULES
-        .iter()
-        .find(|(_, pattern)| matches(pattern))
-        .map_or(Class::Retry, |(class, _)| *class)
+    RULES.iter().find(|(_, pattern)| matches(pattern)).map_or(Class::Retry, |(class, _)| *class)
 }
 
 #[cfg(test)]

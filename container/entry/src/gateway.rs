@@ -16,15 +16,13 @@ pub fn open(socket: &Path) -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     let socket: PathBuf = socket.into();
-    thread::Builder::new()
-        .name("gateway".into())
-        .spawn(move || {
-            for client in listener.incoming().flatten() {
-                let socket = socket.clone();
-                // Out of threads: the connection closes, and pi sees a failed call.
-                let _ = thread::Builder::new().spawn(move || carry(client, &socket));
-            }
-        })?;
+    thread::Builder::new().name("gateway".into()).spawn(move || {
+        for client in listener.incoming().flatten() {
+            let socket = socket.clone();
+            // Out of threads: the connection closes, and pi sees a failed call.
+            let _ = thread::Builder::new().spawn(move || carry(client, &socket));
+        }
+    })?;
     Ok(port)
 }
 
@@ -69,9 +67,7 @@ fn pass(mut from: impl Read, mut to: impl Write) {
 }
 
 fn unreachable(error: &io::Error) -> String {
-    let body =
-        serde_json::json!({ "error": format!("the host's socket cannot be reached: {error}") })
-            .to_string();
+    let body = serde_json::json!({ "error": format!("the host's socket cannot be reached: {error}") }).to_string();
     format!(
         "HTTP/1.1 502 Bad Gateway\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()

@@ -20,19 +20,14 @@ pub fn before_leak(reply: &str) -> Option<&str> {
 
 /// `<function name="bash" …` outside a code fence.
 fn xml_call(reply: &str) -> Option<usize> {
-    let call = Regex::new(r#"(?i)<function\s+name=["']bash["']"#)
-        .ok()?
-        .find(reply)?
-        .start();
+    let call = Regex::new(r#"(?i)<function\s+name=["']bash["']"#).ok()?.find(reply)?.start();
     (!in_code(&reply[..call])).then_some(call)
 }
 
 /// `{"command": "…"}` as the reply's end, outside a code fence. An example within a text, or JSON
 /// of another meaning, is none.
 fn json_call(reply: &str) -> Option<usize> {
-    let (start, _) = reply
-        .match_indices("{\"command\"")
-        .find(|(at, _)| !in_code(&reply[..*at]))?;
+    let (start, _) = reply.match_indices("{\"command\"").find(|(at, _)| !in_code(&reply[..*at]))?;
     let value: Value = serde_json::from_str(&reply[start..]).ok()?;
     value["command"].is_string().then_some(start)
 }
@@ -57,14 +52,8 @@ mod tests {
     fn leaked_calls_are_cut_off() {
         assert_eq!(before_leak(r#"bashuseeland{"command": "ls"}"#), Some(""));
         assert_eq!(before_leak(r#"sh{"command":"ls","timeout":5}"#), Some(""));
-        assert_eq!(
-            before_leak("Let me look.\n{\"command\": \"ls\"}"),
-            Some("Let me look.")
-        );
-        assert_eq!(
-            before_leak("Sure. <function name='Bash'><p>ls</p></function>"),
-            Some("Sure.")
-        );
+        assert_eq!(before_leak("Let me look.\n{\"command\": \"ls\"}"), Some("Let me look."));
+        assert_eq!(before_leak("Sure. <function name='Bash'><p>ls</p></function>"), Some("Sure."));
         assert_eq!(before_leak("A normal answer."), None);
     }
 
@@ -79,9 +68,6 @@ mod tests {
         ] {
             assert_eq!(before_leak(text), None, "{text}");
         }
-        assert_eq!(
-            before_leak("She said {\"command\": \"ls\"}"),
-            Some("She said")
-        );
+        assert_eq!(before_leak("She said {\"command\": \"ls\"}"), Some("She said"));
     }
 }

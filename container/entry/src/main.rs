@@ -10,9 +10,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The result file tells the host; this line is for whoever reads the container's log.
-            let _ = std::io::stderr()
-                .lock()
-                .write_all(format!("{error}\n").as_bytes());
+            let _ = std::io::stderr().lock().write_all(format!("{error}\n").as_bytes());
             ExitCode::FAILURE
         }
     }

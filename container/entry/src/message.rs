@@ -29,9 +29,7 @@ pub(crate) struct Message<'a> {
 impl<'a> Message<'a> {
     /// `None` for a message of anybody else.
     pub(crate) fn of_assistant(raw: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(raw.get())
-            .ok()
-            .filter(|it: &Self| it.role == "assistant")
+        serde_json::from_str(raw.get()).ok().filter(|it: &Self| it.role == "assistant")
     }
 
     /// All text parts that are not empty, a line each.
@@ -39,34 +37,19 @@ impl<'a> Message<'a> {
         if let Some(text) = self.content.as_str() {
             return text.into();
         }
-        let parts = self
-            .content
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let texts = parts
-            .iter()
-            .filter(|part| part["type"] == "text")
-            .filter_map(|part| part["text"].as_str());
-        texts
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join("\n")
+        let parts = self.content.as_array().map(Vec::as_slice).unwrap_or_default();
+        let texts = parts.iter().filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str());
+        texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     /// A message that stopped for an error failed even if half of an answer is in it. An error
     /// text without such a reason counts only if there is no answer.
     pub(crate) fn failure(&self) -> Option<String> {
-        let told = self
-            .error_message
-            .as_str()
-            .map(str::trim)
-            .filter(|it| !it.is_empty());
+        let told = self.error_message.as_str().map(str::trim).filter(|it| !it.is_empty());
         match self.stop_reason.as_str() {
-            Some(reason @ ("error" | "aborted")) => Some(told.map_or_else(
-                || format!("the model stopped with reason '{reason}'"),
-                Into::into,
-            )),
+            Some(reason @ ("error" | "aborted")) => {
+                Some(told.map_or_else(|| format!("the model stopped with reason '{reason}'"), Into::into))
+            }
             _ if self.text().trim().is_empty() => told.map(Into::into),
             _ => None,
         }

@@ -27,32 +27,17 @@ impl Snapshot {
             return Self::default();
         };
         let mark = |entry: fs::DirEntry| {
-            let name = entry
-                .file_name()
-                .into_string()
-                .ok()
-                .filter(|name| !name.starts_with('.'))?;
+            let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
             let data = entry.metadata().ok().filter(fs::Metadata::is_file)?;
             let modified = i128::from(data.mtime()) * 1_000_000_000 + i128::from(data.mtime_nsec());
-            Some((
-                name,
-                Mark {
-                    size: data.size(),
-                    inode: data.ino(),
-                    modified,
-                },
-            ))
+            Some((name, Mark { size: data.size(), inode: data.ino(), modified }))
         };
         Self(entries.flatten().filter_map(mark).collect())
     }
 
     /// The names that are new or changed in `after`, in the order of their last write.
     pub fn written_until(&self, after: &Self) -> Vec<String> {
-        let mut written: Vec<_> = after
-            .0
-            .iter()
-            .filter(|(name, mark)| self.0.get(*name) != Some(mark))
-            .collect();
+        let mut written: Vec<_> = after.0.iter().filter(|(name, mark)| self.0.get(*name) != Some(mark)).collect();
         written.sort_by_key(|(_, mark)| mark.modified);
         written.into_iter().map(|(name, _)| name.clone()).collect()
     }
@@ -73,10 +58,7 @@ mod tests {
         }
         let before = Snapshot::of(dir.path());
         // File times move on with the kernel's tick, which is 10 ms at most.
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "waits for the file system's clock"
-        )]
+        #[allow(clippy::disallowed_methods, reason = "waits for the file system's clock")]
         let tick = || std::thread::sleep(std::time::Duration::from_millis(25));
         tick();
         fs::write(outbox.join("z-first"), "x").unwrap();

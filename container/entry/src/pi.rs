@@ -42,26 +42,10 @@ pub struct End {
 
 /// agent-entry.md 7.1, the 0.9 form.
 pub fn arguments(plan: &Plan, provider: &str, model: &str) -> Vec<OsString> {
-    let mut all: Vec<OsString> = ["--print", "--mode", "json", "--no-approve", "--no-session"]
-        .map(Into::into)
-        .into();
-    all.extend(
-        [
-            "--provider",
-            provider,
-            "--model",
-            model,
-            "--no-extensions",
-            "-e",
-        ]
-        .map(Into::into),
-    );
+    let mut all: Vec<OsString> = ["--print", "--mode", "json", "--no-approve", "--no-session"].map(Into::into).into();
+    all.extend(["--provider", provider, "--model", model, "--no-extensions", "-e"].map(Into::into));
     all.push(plan.tool_guard.clone().into());
-    let flag = if plan.override_system_prompt {
-        "--system-prompt"
-    } else {
-        "--append-system-prompt"
-    };
+    let flag = if plan.override_system_prompt { "--system-prompt" } else { "--append-system-prompt" };
     all.push(flag.into());
     all.push(plan.system_prompt.clone().into());
     all
@@ -75,39 +59,21 @@ pub fn run(plan: &Plan, provider: &str, model: &str, time: Duration, signals: &S
         Ok(running) => running,
         Err(error) => {
             let result = Err(AttemptError::NotStarted(error));
-            return End {
-                result,
-                outcome: Stream::default().finish(),
-                spawned,
-                ready: 0,
-                ended: clock::now_us(),
-            };
+            return End { result, outcome: Stream::default().finish(), spawned, ready: 0, ended: clock::now_us() };
         }
     };
     let attended = running.attend(&plan.prompt, deadline, signals);
     let ended = clock::now_us();
     let heard = running.end();
     let result = attended.and_then(|status| judge(status, &heard.outcome, heard.stderr));
-    End {
-        result,
-        outcome: heard.outcome,
-        spawned,
-        ready: heard.ready,
-        ended,
-    }
+    End { result, outcome: heard.outcome, spawned, ready: heard.ready, ended }
 }
 
 /// `status` is `None` if we ended pi because of the failure that it had reported.
-fn judge(
-    status: Option<WaitStatus>,
-    outcome: &Outcome,
-    stderr: String,
-) -> Result<(), AttemptError> {
+fn judge(status: Option<WaitStatus>, outcome: &Outcome, stderr: String) -> Result<(), AttemptError> {
     let Some(status) = status else {
         let failure = outcome.reply.as_ref().err().cloned();
-        return Err(AttemptError::Model(
-            failure.unwrap_or_else(|| "the model call failed".into()),
-        ));
+        return Err(AttemptError::Model(failure.unwrap_or_else(|| "the model call failed".into())));
     };
     if let Some(signal) = status.terminating_signal() {
         return Err(AttemptError::Killed { signal, stderr });
@@ -117,30 +83,17 @@ fn judge(
     match (&outcome.reply, status.exit_status()) {
         (Err(failure), _) => Err(AttemptError::Model(failure.clone())),
         (Ok(_), Some(0)) => Ok(()),
-        (Ok(_), code) => Err(AttemptError::Exited {
-            code: code.unwrap_or(-1),
-            stderr,
-        }),
+        (Ok(_), code) => Err(AttemptError::Exited { code: code.unwrap_or(-1), stderr }),
     }
 }
 
 fn start(plan: &Plan, provider: &str, model: &str) -> Result<Running, String> {
     if !plan.workspace.is_dir() {
-        return Err(format!(
-            "the workspace {} is missing",
-            plan.workspace.display()
-        ));
+        return Err(format!("the workspace {} is missing", plan.workspace.display()));
     }
-    let path = plan
-        .environment
-        .get(OsStr::new("PATH"))
-        .cloned()
-        .unwrap_or_default();
+    let path = plan.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
     let program = find(&path).ok_or_else(|| format!("no program 'pi' in {}", path.display()))?;
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "starting pi is what this program is for"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "starting pi is what this program is for")]
     let mut command = Command::new(&program);
     command
         .args(arguments(plan, provider, model))
@@ -152,18 +105,12 @@ fn start(plan: &Plan, provider: &str, model: &str) -> Result<Running, String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let child = command
-        .spawn()
-        .map_err(|error| format!("{}: {error}", program.display()))?;
+    let child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
     Running::new(child).map_err(|error| error.to_string())
 }
 
 /// The first executable `pi` on `path`.
 fn find(path: &OsStr) -> Option<PathBuf> {
-    let executable = |file: &PathBuf| {
-        file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
-    };
-    std::env::split_paths(path)
-        .map(|dir: PathBuf| Path::join(&dir, "pi"))
-        .find(executable)
+    let executable = |file: &PathBuf| file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
+    std::env::split_paths(path).map(|dir: PathBuf| Path::join(&dir, "pi")).find(executable)
 }

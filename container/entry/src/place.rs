@@ -25,26 +25,18 @@ pub struct Place {
 impl Place {
     /// Each place can be named by a variable; unset or empty means where the host mounts it.
     pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let named = |name: &str, usual: &str| {
-            variable(name)
-                .filter(|it| !it.is_empty())
-                .unwrap_or_else(|| usual.into())
-        };
+        let named =
+            |name: &str, usual: &str| variable(name).filter(|it| !it.is_empty()).unwrap_or_else(|| usual.into());
         let home = PathBuf::from(named("HOME", paths::HOME));
         let socket = PathBuf::from(paths::RUN_DIR).join(paths::SOCKET);
         Self {
             io_dir: named("IO_DIR", paths::IO_DIR).into(),
             agent_dir: home.join(".pi/agent"),
             home,
-            socket: variable("API_SOCKET")
-                .filter(|it| !it.is_empty())
-                .map_or(socket, PathBuf::from),
+            socket: variable("API_SOCKET").filter(|it| !it.is_empty()).map_or(socket, PathBuf::from),
             tools_dir: named("MERCURY_TOOLS_DIR", paths::TOOLS_DIR).into(),
             global_dir: named("MERCURY_GLOBAL_DIR", paths::GLOBAL_DIR).into(),
-            path: named(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            ),
+            path: named("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         }
     }
 

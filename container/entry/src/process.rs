@@ -57,13 +57,7 @@ impl Running {
             let Some(pipe) = pipe else { continue };
             fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
         }
-        Ok(Self {
-            child,
-            pid,
-            stream: Stream::default(),
-            stderr_tail: Vec::new(),
-            ready: 0,
-        })
+        Ok(Self { child, pid, stream: Stream::default(), stderr_tail: Vec::new(), ready: 0 })
     }
 
     /// Feeds and listens until pi has ended and nothing more comes, or until it has reported a
@@ -101,8 +95,7 @@ impl Running {
     fn drain(&mut self, signals: &Signals) {
         self.child.stdin = None;
         let until = Instant::now() + DRAIN_AT_MOST;
-        while (self.child.stdout.is_some() || self.child.stderr.is_some()) && Instant::now() < until
-        {
+        while (self.child.stdout.is_some() || self.child.stderr.is_some()) && Instant::now() < until {
             if self.poll(Some(DRAIN), signals) == 0 {
                 return;
             }
@@ -128,24 +121,9 @@ impl Running {
     fn poll(&self, timeout: Option<Duration>, signals: &Signals) -> usize {
         let signal_fd = signals.as_fd();
         let mut waited = vec![PollFd::from_borrowed_fd(signal_fd, PollFlags::IN)];
-        waited.extend(
-            self.child
-                .stdin
-                .as_ref()
-                .map(|pipe| PollFd::new(pipe, PollFlags::OUT)),
-        );
-        waited.extend(
-            self.child
-                .stdout
-                .as_ref()
-                .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
-        );
-        waited.extend(
-            self.child
-                .stderr
-                .as_ref()
-                .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
-        );
+        waited.extend(self.child.stdin.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        waited.extend(self.child.stdout.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        waited.extend(self.child.stderr.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         let timeout = timeout.map(timespec);
         // An interrupted poll was interrupted by a signal: something is to do.
         poll(&mut waited, timeout.as_ref()).unwrap_or(1)

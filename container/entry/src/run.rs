@@ -46,13 +46,8 @@ pub enum Error {
 /// Does the whole run and publishes its result, also if it failed. `started` is when this
 /// program began, in microseconds since the epoch.
 pub fn run(place: &Place, signals: &Signals, started: u64) -> Result<(), Error> {
-    let mut record = Record {
-        timings: AgentTimings {
-            entry_started: started,
-            ..AgentTimings::default()
-        },
-        ..Record::default()
-    };
+    let mut record =
+        Record { timings: AgentTimings { entry_started: started, ..AgentTimings::default() }, ..Record::default() };
     let reply = attempt(place, signals, &mut record);
     let result = RunResult {
         ok: reply.is_ok(),
@@ -94,17 +89,10 @@ fn converse(
 ) -> Result<String, Error> {
     let legs = &request.model.chain;
     let through_host = legs.iter().any(|leg| leg.endpoint == Some(Endpoint::Host));
-    let port = through_host
-        .then(|| gateway::open(&place.socket))
-        .transpose()
-        .map_err(Error::Gateway)?;
+    let port = through_host.then(|| gateway::open(&place.socket)).transpose().map_err(Error::Gateway)?;
     agent_dir::prepare(place, legs, credentials, port)?;
     let system_prompt = place.system_prompt();
-    fs::write(
-        &system_prompt,
-        system::build(request, clock::now_us() / 1000),
-    )
-    .map_err(Error::SystemPrompt)?;
+    fs::write(&system_prompt, system::build(request, clock::now_us() / 1000)).map_err(Error::SystemPrompt)?;
     let plan = Plan {
         workspace: request.space_workspace.clone().into(),
         tool_guard: place.tool_guard(),
@@ -113,12 +101,7 @@ fn converse(
         prompt: user::build(request),
         system_prompt,
     };
-    let mut agent = PiAgent {
-        plan: &plan,
-        signals,
-        record,
-        began: Instant::now(),
-    };
+    let mut agent = PiAgent { plan: &plan, signals, record, began: Instant::now() };
     let reply = chain::run(&request.model, &mut agent);
     let _ = fs::remove_file(&plan.system_prompt);
     Ok(reply?)
@@ -136,18 +119,12 @@ impl Agent for PiAgent<'_> {
     fn attempt(&mut self, leg: &Leg, time: Duration) -> Attempt {
         let end = pi::run(self.plan, &leg.provider, &leg.model, time, self.signals);
         let timings = &mut self.record.timings;
-        (
-            timings.agent_spawned,
-            timings.agent_ready,
-            timings.agent_ended,
-        ) = (end.spawned, end.ready, end.ended);
+        (timings.agent_spawned, timings.agent_ready, timings.agent_ended) = (end.spawned, end.ready, end.ended);
         self.record.tally.merge(&end.outcome.tally);
         self.record.model = end.outcome.model.or(self.record.model.take());
         self.record.provider = end.outcome.provider.or(self.record.provider.take());
         let tool_ran = end.outcome.tool_ran;
-        let reply = end
-            .result
-            .map(|()| presentable(end.outcome.reply.unwrap_or_default(), tool_ran));
+        let reply = end.result.map(|()| presentable(end.outcome.reply.unwrap_or_default(), tool_ran));
         Attempt { reply, tool_ran }
     }
 
@@ -188,13 +165,7 @@ mod tests {
     #[test]
     fn silence_is_done_and_a_leak_is_told() {
         assert_eq!(presentable(" \n".into(), false), DONE);
-        assert_eq!(
-            presentable("sh{\"command\":\"ls\"}".into(), false),
-            leak::NOTICE
-        );
-        assert_eq!(
-            presentable("sh{\"command\":\"ls\"}".into(), true),
-            "sh{\"command\":\"ls\"}"
-        );
+        assert_eq!(presentable("sh{\"command\":\"ls\"}".into(), false), leak::NOTICE);
+        assert_eq!(presentable("sh{\"command\":\"ls\"}".into(), true), "sh{\"command\":\"ls\"}");
     }
 }

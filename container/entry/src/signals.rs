@@ -52,17 +52,11 @@ impl Signals {
     pub fn pause(&self, time: Duration) {
         let started = std::time::Instant::now();
         while !self.stopped() {
-            let Some(left) = time
-                .checked_sub(started.elapsed())
-                .filter(|left| !left.is_zero())
-            else {
+            let Some(left) = time.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else {
                 return;
             };
             let timeout = timespec(left);
-            let _ = poll(
-                &mut [PollFd::new(&self.wake, PollFlags::IN)],
-                Some(&timeout),
-            );
+            let _ = poll(&mut [PollFd::new(&self.wake, PollFlags::IN)], Some(&timeout));
             self.clear();
         }
     }
@@ -70,8 +64,5 @@ impl Signals {
 
 /// A `poll` timeout. Longer than the type can say is as good as for ever.
 pub(crate) fn timespec(time: Duration) -> Timespec {
-    Timespec::try_from(time).unwrap_or(Timespec {
-        tv_sec: i32::MAX.into(),
-        tv_nsec: 0,
-    })
+    Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i32::MAX.into(), tv_nsec: 0 })
 }

@@ -19,19 +19,9 @@ pub struct Tally {
 impl Tally {
     /// Adds one message's `usage`. Providers name things differently; what is no number is 0.
     pub(crate) fn add(&mut self, usage: &Value) {
-        let first = |names: &[&str]| {
-            names
-                .iter()
-                .find_map(|name| usage.get(*name))
-                .map_or(0, count)
-        };
+        let first = |names: &[&str]| names.iter().find_map(|name| usage.get(*name)).map_or(0, count);
         let input = first(&["input", "input_tokens", "promptTokens", "prompt_tokens"]);
-        let output = first(&[
-            "output",
-            "output_tokens",
-            "completionTokens",
-            "completion_tokens",
-        ]);
+        let output = first(&["output", "output_tokens", "completionTokens", "completion_tokens"]);
         if input == 0 && output == 0 {
             self.total_only += first(&["totalTokens", "total_tokens"]);
         }
@@ -39,10 +29,7 @@ impl Tally {
         self.output += output;
         self.cache_read += first(&["cacheRead", "cache_read"]);
         self.cache_write += first(&["cacheWrite", "cache_write"]);
-        let cost = usage
-            .pointer("/cost/total")
-            .and_then(Value::as_f64)
-            .unwrap_or(0.0);
+        let cost = usage.pointer("/cost/total").and_then(Value::as_f64).unwrap_or(0.0);
         self.cost += cost.max(0.0);
     }
 
@@ -78,14 +65,8 @@ impl Tally {
 
 /// A token count, also where a provider writes it as a float.
 fn count(value: &Value) -> u64 {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "saturates, and a negative count is 0"
-    )]
-    value
-        .as_u64()
-        .unwrap_or_else(|| value.as_f64().unwrap_or(0.0) as u64)
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and a negative count is 0")]
+    value.as_u64().unwrap_or_else(|| value.as_f64().unwrap_or(0.0) as u64)
 }
 
 #[cfg(test)]
@@ -98,15 +79,7 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(&json!({"prompt_tokens": 3, "completionTokens": 2.0, "cache_read": "x", "cost": {"total": -1}}));
         let usage = tally.shown(None, None).unwrap();
-        assert_eq!(
-            (
-                usage.input_tokens,
-                usage.output_tokens,
-                usage.cache_read_tokens,
-                usage.cost
-            ),
-            (3, 2, None, None)
-        );
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cost), (3, 2, None, None));
         assert_eq!(Tally::default().shown(None, None), None);
     }
 }

@@ -25,20 +25,12 @@ pub struct Request {
 
 impl Request {
     pub fn get(path: &str) -> Self {
-        Self {
-            method: "GET",
-            path: path.into(),
-            body: None,
-        }
+        Self { method: "GET", path: path.into(), body: None }
     }
 
     /// `body` is JSON.
     pub fn post(path: &str, body: Vec<u8>) -> Self {
-        Self {
-            method: "POST",
-            path: path.into(),
-            body: Some(body),
-        }
+        Self { method: "POST", path: path.into(), body: Some(body) }
     }
 }
 
@@ -50,14 +42,9 @@ pub struct Response {
 
 /// Sends `request` and reads the answer. An answer outside 200 to 299 is [`Error::Refused`].
 pub fn exchange(socket: &Path, request: &Request) -> Result<Response, Error> {
-    let unreachable = |source| Error::Unreachable {
-        socket: socket.display().to_string(),
-        source,
-    };
+    let unreachable = |source| Error::Unreachable { socket: socket.display().to_string(), source };
     let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
-    stream
-        .set_read_timeout(Some(ANSWER_WITHIN))
-        .map_err(unreachable)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(unreachable)?;
     // A refusal may come before the whole request is read; then the write fails and the answer counts.
     let written = stream.write_all(&encode(request));
     let mut answer = Vec::new();
@@ -82,10 +69,7 @@ fn encode(request: &Request) -> Vec<u8> {
     )
     .into_bytes();
     if let Some(body) = &request.body {
-        let head = format!(
-            "content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
+        let head = format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         bytes.extend_from_slice(head.as_bytes());
         bytes.extend_from_slice(body);
     } else {
@@ -104,10 +88,7 @@ fn decode(answer: &[u8]) -> Result<Response, Error> {
     let status = head.code.ok_or(Error::Short)?;
     let rest = &answer[length..];
     let header = |name: &str| {
-        let found = head
-            .headers
-            .iter()
-            .find(|it| it.name.eq_ignore_ascii_case(name))?;
+        let found = head.headers.iter().find(|it| it.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(found.value).ok()
     };
     let body = if header("transfer-encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked")) {
@@ -130,10 +111,7 @@ fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>, Error> {
         if size == 0 {
             return Ok(body);
         }
-        let end = usize::try_from(size)
-            .ok()
-            .and_then(|size| start.checked_add(size))
-            .ok_or(Error::Short)?;
+        let end = usize::try_from(size).ok().and_then(|size| start.checked_add(size)).ok_or(Error::Short)?;
         body.extend_from_slice(rest.get(start..end).ok_or(Error::Short)?);
         // The chunk's own line end follows.
         rest = rest.get(end + 2..).ok_or(Error::Short)?;
@@ -163,10 +141,7 @@ mod tests {
             "",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{",
         ] {
-            assert!(
-                matches!(decode(answer.as_bytes()), Err(Error::Short)),
-                "{answer}"
-            );
+            assert!(matches!(decode(answer.as_bytes()), Err(Error::Short)), "{answer}");
         }
     }
 }

@@ -51,10 +51,8 @@ mod tests {
 
     #[test]
     fn json_keeps_the_hosts_order_and_gets_two_spaces() {
-        let response = Response {
-            status: 200,
-            body: br#"{"spaceId":"main","callerId":"a","permissions":["x"]}"#.to_vec(),
-        };
+        let response =
+            Response { status: 200, body: br#"{"spaceId":"main","callerId":"a","permissions":["x"]}"#.to_vec() };
         let shown = pretty(&response).unwrap();
         assert_eq!(
             shown,
@@ -65,14 +63,7 @@ mod tests {
     #[test]
     fn every_row_has_a_name_of_its_own() {
         for (index, command) in COMMANDS.iter().enumerate() {
-            assert!(
-                COMMANDS
-                    .iter()
-                    .skip(index + 1)
-                    .all(|other| other.name != command.name),
-                "{}",
-                command.name
-            );
+            assert!(COMMANDS.iter().skip(index + 1).all(|other| other.name != command.name), "{}", command.name);
         }
     }
 }

@@ -13,15 +13,9 @@ pub enum Error {
     #[error("Unknown option '{flag}' of '{command}'. Run 'mrctl help {command}'.")]
     UnknownFlag { command: &'static str, flag: String },
     #[error("Usage: mrctl {command} {usage}")]
-    Usage {
-        command: &'static str,
-        usage: &'static str,
-    },
+    Usage { command: &'static str, usage: &'static str },
     #[error("cannot reach the host at {socket}: {source}")]
-    Unreachable {
-        socket: String,
-        source: std::io::Error,
-    },
+    Unreachable { socket: String, source: std::io::Error },
     #[error("the host's answer broke off: {0}")]
     Broken(std::io::Error),
     #[error("the host's answer is not HTTP: {0}")]
@@ -36,29 +30,17 @@ pub enum Error {
     NotUtf8,
     /// The host said no.
     #[error("{status} — {reason}")]
-    Refused {
-        status: u16,
-        reason: String,
-        next: Option<String>,
-    },
+    Refused { status: u16, reason: String, next: Option<String> },
 }
 
 impl Error {
     /// What the host's answer with an error status says: its `error` field, or all of it.
     pub(crate) fn refused(status: u16, body: &[u8]) -> Self {
         match serde_json::from_slice::<ErrorBody>(body) {
-            Ok(body) => Self::Refused {
-                status,
-                reason: body.error,
-                next: body.next,
-            },
+            Ok(body) => Self::Refused { status, reason: body.error, next: body.next },
             Err(_) => {
                 let reason = String::from_utf8_lossy(body).trim().to_owned();
-                Self::Refused {
-                    status,
-                    reason,
-                    next: None,
-                }
+                Self::Refused { status, reason, next: None }
             }
         }
     }
@@ -67,9 +49,7 @@ impl Error {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::NoCommand => crate::help::text(None).unwrap_or_default(),
-            Self::Refused {
-                next: Some(next), ..
-            } => format!("error: {self}\n{next}\n"),
+            Self::Refused { next: Some(next), .. } => format!("error: {self}\n{next}\n"),
             _ => format!("error: {self}\n"),
         }
     }

@@ -9,6 +9,7 @@ mod commands;
 mod error;
 mod help;
 mod line;
+mod probe;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -30,11 +31,7 @@ pub fn socket_path(api_socket: Option<OsString>) -> PathBuf {
 pub fn run(arguments: &[String], socket: &Path, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     match answer(arguments, socket) {
         // Nobody is left to tell when our own output is closed, so write errors end here.
-        Ok(text) => u8::from(
-            out.write_all(text.as_bytes())
-                .and_then(|()| out.flush())
-                .is_err(),
-        ),
+        Ok(text) => u8::from(out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err()),
         Err(error) => {
             let _ = err.write_all(error.shown().as_bytes());
             1
@@ -49,6 +46,8 @@ fn answer(arguments: &[String], socket: &Path) -> Result<String, Error> {
         Some("--version" | "-V") => {
             return Ok(concat!("mrctl ", env!("CARGO_PKG_VERSION"), "\n").into());
         }
+        // For the host's own probe container, so it stands in no help.
+        Some("probe") => return client::exchange(socket, &probe::request()?).map(|_| String::new()),
         Some(_) => {}
     }
     let (command, line) = line::parse(arguments)?;

@@ -23,10 +23,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<(&'static Command, Line), Er
             Some(flag) if !flags_end => match command.switches.iter().find(|it| **it == flag) {
                 Some(switch) => line.switches.push(switch),
                 None => {
-                    return Err(Error::UnknownFlag {
-                        command: command.name,
-                        flag: word.clone(),
-                    });
+                    return Err(Error::UnknownFlag { command: command.name, flag: word.clone() });
                 }
             },
             _ if word == "-h" && !flags_end => line.help = true,
@@ -35,10 +32,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<(&'static Command, Line), Er
     }
     let (fewest, most) = command.positionals;
     if !line.help && !(fewest..=most).contains(&line.positionals.len()) {
-        return Err(Error::Usage {
-            command: command.name,
-            usage: command.usage,
-        });
+        return Err(Error::Usage { command: command.name, usage: command.usage });
     }
     Ok((command, line))
 }
@@ -47,10 +41,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<(&'static Command, Line), Er
 fn find(arguments: &[String]) -> Result<&'static Command, Error> {
     let matches = |command: &&Command| {
         let mut words = arguments.iter();
-        command
-            .name
-            .split(' ')
-            .all(|part| words.next().is_some_and(|word| word == part))
+        command.name.split(' ').all(|part| words.next().is_some_and(|word| word == part))
     };
     COMMANDS
         .iter()
@@ -71,13 +62,7 @@ mod tests {
     fn a_switch_is_taken_and_an_unknown_one_refused() {
         let (command, line) = parse(&words("whoami --json")).unwrap();
         assert_eq!((command.name, line.switches), ("whoami", vec!["json"]));
-        assert!(matches!(
-            parse(&words("whoami --jso")),
-            Err(Error::UnknownFlag { .. })
-        ));
-        assert!(matches!(
-            parse(&words("whoami me")),
-            Err(Error::Usage { .. })
-        ));
+        assert!(matches!(parse(&words("whoami --jso")), Err(Error::UnknownFlag { .. })));
+        assert!(matches!(parse(&words("whoami me")), Err(Error::Usage { .. })));
     }
 }

@@ -1,9 +1,6 @@
 //! `mrctl` against a host that is a few lines of fixture.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, also in its fixtures"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, also in its fixtures")]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -30,11 +27,7 @@ fn run(line: &[&str], socket: &Path) -> (u8, String, String) {
     let words: Vec<String> = line.iter().map(|it| (*it).into()).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = mrctl::run(&words, socket, &mut out, &mut err);
-    (
-        code,
-        String::from_utf8(out).unwrap(),
-        String::from_utf8(err).unwrap(),
-    )
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
 #[test]
@@ -42,23 +35,15 @@ fn whoami_shows_the_answer_and_sends_no_identity() {
     let answer = "HTTP/1.1 200 OK\r\n\r\n{\"callerId\":\"api:x\",\"spaceId\":\"main\",\"role\":\"member\",\"permissions\":[\"a\"]}";
     let (code, out, err, request) = ask(&["whoami"], answer);
     assert_eq!((code, err.as_str()), (0, ""));
-    assert!(
-        out.starts_with("{\n  \"callerId\": \"api:x\",\n  \"spaceId\": \"main\""),
-        "{out}"
-    );
-    assert!(
-        request.starts_with("GET /api/whoami HTTP/1.1\r\n"),
-        "{request}"
-    );
-    assert!(
-        !request.to_lowercase().contains("x-mercury")
-            && !request.to_lowercase().contains("authorization")
-    );
+    assert!(out.starts_with("{\n  \"callerId\": \"api:x\",\n  \"spaceId\": \"main\""), "{out}");
+    assert!(request.starts_with("GET /api/whoami HTTP/1.1\r\n"), "{request}");
+    assert!(!request.to_lowercase().contains("x-mercury") && !request.to_lowercase().contains("authorization"));
 }
 
 #[test]
 fn a_refusal_names_status_reason_and_next_step() {
-    let answer = "HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n{\"error\":\"Not for members\",\"next\":\"Ask an admin.\"}";
+    let answer =
+        "HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n{\"error\":\"Not for members\",\"next\":\"Ask an admin.\"}";
     let (code, out, err, _) = ask(&["whoami", "--json"], answer);
     assert_eq!((code, out.as_str()), (1, ""));
     assert_eq!(err, "error: 403 — Not for members\nAsk an admin.\n");
@@ -73,51 +58,26 @@ fn a_refusal_of_another_shape_is_shown_whole() {
 #[test]
 fn help_works_without_a_host() {
     let nowhere = Path::new("/nowhere/api.sock");
-    for line in [
-        &["help"][..],
-        &["--help"],
-        &["-h"],
-        &["help", "whoami"],
-        &["whoami", "--help"],
-    ] {
+    for line in [&["help"][..], &["--help"], &["-h"], &["help", "whoami"], &["whoami", "--help"]] {
         let (code, out, err) = run(line, nowhere);
         assert_eq!((code, err.as_str()), (0, ""), "{line:?}");
         assert!(out.contains("whoami"), "{line:?}");
     }
-    assert_eq!(
-        run(&["--version"], nowhere).1,
-        format!("mrctl {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(run(&["--version"], nowhere).1, format!("mrctl {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn mistakes_are_named() {
     let nowhere = Path::new("/nowhere/api.sock");
     let cases = [
-        (
-            &["x"][..],
-            "error: Unknown command 'x'. Run 'mrctl help'.\n",
-        ),
-        (
-            &["help", "x"],
-            "error: Unknown command 'x'. Run 'mrctl help'.\n",
-        ),
-        (
-            &["whoami", "--y"],
-            "error: Unknown option '--y' of 'whoami'. Run 'mrctl help whoami'.\n",
-        ),
-        (
-            &["whoami"],
-            "error: cannot reach the host at /nowhere/api.sock: No such file or directory (os error 2)\n",
-        ),
+        (&["x"][..], "error: Unknown command 'x'. Run 'mrctl help'.\n"),
+        (&["help", "x"], "error: Unknown command 'x'. Run 'mrctl help'.\n"),
+        (&["whoami", "--y"], "error: Unknown option '--y' of 'whoami'. Run 'mrctl help whoami'.\n"),
+        (&["whoami"], "error: cannot reach the host at /nowhere/api.sock: No such file or directory (os error 2)\n"),
     ];
     for (line, expected) in cases {
         let (code, out, err) = run(line, nowhere);
-        assert_eq!(
-            (code, out.as_str(), err.as_str()),
-            (1, "", expected),
-            "{line:?}"
-        );
+        assert_eq!((code, out.as_str(), err.as_str()), (1, "", expected), "{line:?}");
     }
     let (code, out, err) = run(&[], nowhere);
     assert_eq!((code, out.as_str()), (1, ""));

@@ -44,7 +44,9 @@ pub struct ToolCall {
 pub enum ToolVerdict {
     Allow,
     /// The reason is shown to the agent.
-    Deny { reason: String },
+    Deny {
+        reason: String,
+    },
 }
 
 /// The one shape of every error, on every listener.

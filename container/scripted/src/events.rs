@@ -12,10 +12,8 @@ const CHARACTERS_PER_TOKEN: usize = 4;
 /// Session header to the person's message.
 pub(crate) fn begin(prompt: &str) {
     let cwd = std::env::current_dir().unwrap_or_default();
-    print(
-        &json!({"type": "session", "version": 3, "id": "00000000-0000-7000-8000-000000000000",
-        "timestamp": "2024-12-03T14:00:00.000Z", "cwd": cwd}),
-    );
+    print(&json!({"type": "session", "version": 3, "id": "00000000-0000-7000-8000-000000000000",
+        "timestamp": "2024-12-03T14:00:00.000Z", "cwd": cwd}));
     print(&json!({"type": "agent_start"}));
     print(&json!({"type": "turn_start"}));
     let message = json!({"role": "user", "content": [{"type": "text", "text": prompt}], "timestamp": now_ms()});
@@ -43,13 +41,9 @@ pub(crate) fn model_error(prompt: &str, text: &str) {
 
 /// The lines around a tool call that was asked about.
 pub(crate) fn tool(name: &str, arguments: &Value, verdict: &str, denied: bool) {
-    print(
-        &json!({"type": "tool_execution_start", "toolCallId": "call_1", "toolName": name, "args": arguments}),
-    );
-    print(
-        &json!({"type": "tool_execution_end", "toolCallId": "call_1", "toolName": name,
-        "result": {"content": [{"type": "text", "text": verdict}], "details": {}}, "isError": denied}),
-    );
+    print(&json!({"type": "tool_execution_start", "toolCallId": "call_1", "toolName": name, "args": arguments}));
+    print(&json!({"type": "tool_execution_end", "toolCallId": "call_1", "toolName": name,
+        "result": {"content": [{"type": "text", "text": verdict}], "details": {}}, "isError": denied}));
 }
 
 /// A line on stdout that is no event.
@@ -59,9 +53,7 @@ pub(crate) fn garbage() {
 
 /// A line on stderr.
 pub(crate) fn complain(text: &str) {
-    let _ = std::io::stderr()
-        .lock()
-        .write_all(format!("{text}\n").as_bytes());
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 fn end(message: &Value, update: Option<&Value>) {
@@ -70,9 +62,7 @@ fn end(message: &Value, update: Option<&Value>) {
     pending["stopReason"] = json!("pending");
     print(&json!({"type": "message_start", "message": pending}));
     if let Some(update) = update {
-        print(
-            &json!({"type": "message_update", "usage": message["usage"], "assistantMessageEvent": update}),
-        );
+        print(&json!({"type": "message_update", "usage": message["usage"], "assistantMessageEvent": update}));
     }
     print(&json!({"type": "message_end", "message": message}));
     print(&json!({"type": "turn_end", "message": message, "toolResults": []}));
@@ -86,10 +76,8 @@ fn assistant(prompt: &str, reply_characters: usize) -> Value {
 }
 
 fn usage(input_characters: usize, output_characters: usize) -> Value {
-    let (input, output) = (
-        input_characters.div_ceil(CHARACTERS_PER_TOKEN),
-        output_characters.div_ceil(CHARACTERS_PER_TOKEN),
-    );
+    let (input, output) =
+        (input_characters.div_ceil(CHARACTERS_PER_TOKEN), output_characters.div_ceil(CHARACTERS_PER_TOKEN));
     json!({"input": input, "output": output, "cacheRead": 0, "cacheWrite": 0, "totalTokens": input + output,
         "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "total": 0}})
 }
@@ -100,14 +88,10 @@ fn print(event: &Value) {
 
 fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out
-        .write_all(format!("{text}\n").as_bytes())
-        .and_then(|()| out.flush());
+    let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
 }
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -41,11 +41,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    let reply = if texts.is_empty() {
-        "done".into()
-    } else {
-        texts.join("\n")
-    };
+    let reply = if texts.is_empty() { "done".into() } else { texts.join("\n") };
     events::reply(&prompt, &reply);
     ExitCode::SUCCESS
 }

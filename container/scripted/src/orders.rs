@@ -45,11 +45,7 @@ pub(crate) enum Effect {
 
 /// The trailing lines that begin with `!`, first to last.
 pub(crate) fn in_prompt(prompt: &str) -> Vec<&str> {
-    let mut orders: Vec<&str> = prompt
-        .lines()
-        .rev()
-        .take_while(|line| line.starts_with('!'))
-        .collect();
+    let mut orders: Vec<&str> = prompt.lines().rev().take_while(|line| line.starts_with('!')).collect();
     orders.reverse();
     orders
 }
@@ -108,62 +104,41 @@ fn said(result: Result<String, String>) -> Effect {
     Effect::Text(result.unwrap_or_else(|error| format!("error: {error}")))
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "no runtime here: a stand-in for a process that takes its time"
-)]
+#[allow(clippy::disallowed_methods, reason = "no runtime here: a stand-in for a process that takes its time")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a stand-in for an agent, which starts processes"
-)]
+#[allow(clippy::disallowed_methods, reason = "a stand-in for an agent, which starts processes")]
 fn command(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
     std::process::Command::new(program)
 }
 
 fn spawn_forever() -> Result<String, String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
-    let child = command(this)
-        .arg(FOREVER)
-        .spawn()
-        .map_err(|error| error.to_string())?;
+    let child = command(this).arg(FOREVER).spawn().map_err(|error| error.to_string())?;
     Ok(format!("spawned {}", child.id()))
 }
 
 fn eat_memory(mebibytes: usize) -> String {
     // Not zero, so that every page is really touched.
     let eaten = vec![1_u8; mebibytes << 20];
-    let sum: u64 = eaten
-        .iter()
-        .step_by(4096)
-        .map(|byte| u64::from(*byte))
-        .sum();
+    let sum: u64 = eaten.iter().step_by(4096).map(|byte| u64::from(*byte)).sum();
     // Kept until the process ends.
     std::mem::forget(eaten);
     format!("ate {mebibytes} MiB in {sum} pages")
 }
 
 fn whoami() -> Result<String, String> {
-    let output = command("mrctl")
-        .arg("whoami")
-        .output()
-        .map_err(|error| format!("mrctl: {error}"))?;
-    let text = if output.status.success() {
-        output.stdout
-    } else {
-        output.stderr
-    };
+    let output = command("mrctl").arg("whoami").output().map_err(|error| format!("mrctl: {error}"))?;
+    let text = if output.status.success() { output.stdout } else { output.stderr };
     Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
 fn write(rest: &str) -> Result<String, String> {
     let (path, content) = rest.split_once(' ').unwrap_or((rest, ""));
     if let Some(parent) = Path::new(path).parent() {
-        std::fs::create_dir_all(parent)
-            .map_err(|error| format!("{}: {error}", parent.display()))?;
+        std::fs::create_dir_all(parent).map_err(|error| format!("{}: {error}", parent.display()))?;
     }
     std::fs::write(path, content).map_err(|error| format!("{path}: {error}"))?;
     Ok(format!("wrote {path}"))
@@ -171,16 +146,12 @@ fn write(rest: &str) -> Result<String, String> {
 
 fn tool(rest: &str) -> Result<String, String> {
     let (name, argument) = rest.split_once(' ').unwrap_or((rest, ""));
-    let call = ToolCall {
-        tool: name.into(),
-        arguments: json!({ "command": argument }),
-    };
+    let call = ToolCall { tool: name.into(), arguments: json!({ "command": argument }) };
     let body = serde_json::to_vec(&call).map_err(|error| error.to_string())?;
     let socket = mrctl::socket_path(std::env::var_os("API_SOCKET"));
-    let answer = client::exchange(&socket, &Request::post(socket::TOOL_CALLS, body))
-        .map_err(|error| error.to_string())?;
-    let verdict: ToolVerdict =
-        serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+    let answer =
+        client::exchange(&socket, &Request::post(socket::TOOL_CALLS, body)).map_err(|error| error.to_string())?;
+    let verdict: ToolVerdict = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
     let (text, denied) = match verdict {
         ToolVerdict::Allow => ("allow".to_owned(), false),
         ToolVerdict::Deny { reason } => (format!("deny: {reason}"), true),
@@ -191,10 +162,7 @@ fn tool(rest: &str) -> Result<String, String> {
 
 fn list(dir: &str) -> Result<String, String> {
     let entries = std::fs::read_dir(dir).map_err(|error| format!("{dir}: {error}"))?;
-    let mut names: Vec<String> = entries
-        .flatten()
-        .map(|it| it.file_name().to_string_lossy().into_owned())
-        .collect();
+    let mut names: Vec<String> = entries.flatten().map(|it| it.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     Ok(names.join("\n"))
 }
@@ -214,22 +182,13 @@ mod tests {
 
     #[test]
     fn orders_are_the_trailing_lines() {
-        assert_eq!(
-            in_prompt("!no\nhello\n!sleep 1\n!reply x"),
-            ["!sleep 1", "!reply x"]
-        );
+        assert_eq!(in_prompt("!no\nhello\n!sleep 1\n!reply x"), ["!sleep 1", "!reply x"]);
         assert!(in_prompt("!reply x\nhello").is_empty());
     }
 
     #[test]
     fn the_last_section_is_the_bare_prompt() {
-        assert_eq!(
-            last_section("<caller id=\"x\" />\n\nhi\n\nthere"),
-            "hi\n\nthere"
-        );
-        assert_eq!(
-            last_section("<caller id=\"x\" />\n\n<history>\n  a\n</history>\n\nhi"),
-            "hi"
-        );
+        assert_eq!(last_section("<caller id=\"x\" />\n\nhi\n\nthere"), "hi\n\nthere");
+        assert_eq!(last_section("<caller id=\"x\" />\n\n<history>\n  a\n</history>\n\nhi"), "hi");
     }
 }

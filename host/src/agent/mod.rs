@@ -79,8 +79,9 @@ async fn check_tool_call(
     State(context): State<Context>,
     call: Result<Json<ToolCall>, JsonRejection>,
 ) -> Result<Json<ToolVerdict>, ApiError> {
-    let Json(call) =
-        call.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_tool_call", error.body_text(), "Send {\"tool\", \"arguments\"}"))?;
+    let Json(call) = call.map_err(|error| {
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_tool_call", error.body_text(), "Send {\"tool\", \"arguments\"}")
+    })?;
     let arguments = call.arguments.to_string();
     let answer = context.plugins.check_tool(context.identity.for_plugins(), &call.tool, &arguments).await;
     let run = context.identity.run.as_str();

@@ -255,7 +255,8 @@ impl Settings {
     ) -> Result<Config, ConfigError> {
         let invalid = |problem: String| ConfigError::Invalid { problems: vec![problem] };
         let container_timeout = self.int("container_timeout_ms") as u64;
-        let budget = (self.int("model_chain_budget_ms") as u64).min(container_timeout.saturating_sub(10_000).max(5_000));
+        let budget =
+            (self.int("model_chain_budget_ms") as u64).min(container_timeout.saturating_sub(10_000).max(5_000));
         let data_dir = std::path::absolute(project.join(self.text("data_dir").unwrap_or_else(|| ".mercury".into())))
             .map_err(|error| invalid(format!("MERCURY_DATA_DIR: {error}")))?;
         let daemon_data_dir = self.text("host_data_dir").map_or_else(|| data_dir.clone(), PathBuf::from);
@@ -287,13 +288,17 @@ impl Settings {
                 pids: self.int("agent_pids"),
             },
             max_concurrency: self.int("max_concurrency") as usize,
-            bind: bind.parse().map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
+            bind: bind
+                .parse()
+                .map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
             port: self.int("port") as u16,
             bot_username: self.text("bot_username").unwrap_or_default(),
             admins: self.list("admins"),
             api_secret: self.secret("api_secret"),
             chat_api_key: self.secret("chat_api_key"),
-            docker_host: self.text("docker_host").or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
+            docker_host: self
+                .text("docker_host")
+                .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
             plugins: plugins(file, self.json("extension_defaults")).map_err(invalid)?,
             warnings: std::mem::take(&mut self.warnings),
         };
@@ -365,7 +370,8 @@ impl Settings {
 impl Config {
     /// A listener that others can reach needs secrets: the replaced system was open by default.
     fn check_exposure(&self) -> Result<(), ConfigError> {
-        let long_enough = |secret: &Option<SecretString>| secret.as_ref().is_some_and(|s| s.expose_secret().len() >= 16);
+        let long_enough =
+            |secret: &Option<SecretString>| secret.as_ref().is_some_and(|s| s.expose_secret().len() >= 16);
         if self.bind.is_loopback() || (long_enough(&self.api_secret) && long_enough(&self.chat_api_key)) {
             return Ok(());
         }
@@ -422,7 +428,8 @@ fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<Stri
                 ("enabled", _) => return Err(format!("plugins.{name}.enabled must be true or false")),
                 ("settings", Json::Object(settings)) => {
                     for (key, value) in settings {
-                        let value = scalar(value).ok_or_else(|| format!("plugins.{name}.settings.{key} must be text, a number or a flag"))?;
+                        let value = scalar(value)
+                            .ok_or_else(|| format!("plugins.{name}.settings.{key} must be text, a number or a flag"))?;
                         plugin.settings.insert(key.clone(), value);
                     }
                 }

@@ -43,14 +43,16 @@ impl File {
             Some(name) if name.is_empty() || name.eq_ignore_ascii_case("none") => return Ok(Self::default()),
             Some(name) => project.join(name),
             None => {
-                let found = ["mercury.yaml", "mercury.yml"].map(|name| project.join(name)).into_iter().find(|p| p.exists());
+                let found =
+                    ["mercury.yaml", "mercury.yml"].map(|name| project.join(name)).into_iter().find(|p| p.exists());
                 match found {
                     Some(path) => path,
                     None => return Ok(Self::default()),
                 }
             }
         };
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
         Self::parse(path, &text)
     }
 

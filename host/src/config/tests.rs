@@ -42,14 +42,17 @@ fn budget_is_clamped() {
     let config = load_with(None, &[("MERCURY_CONTAINER_TIMEOUT_MS", "120000")]).unwrap();
     assert_eq!(config.model_budget, Duration::from_secs(110));
     let config =
-        load_with(None, &[("MERCURY_CONTAINER_TIMEOUT_MS", "60000"), ("MERCURY_MODEL_CHAIN_BUDGET_MS", "300000")]).unwrap();
+        load_with(None, &[("MERCURY_CONTAINER_TIMEOUT_MS", "60000"), ("MERCURY_MODEL_CHAIN_BUDGET_MS", "300000")])
+            .unwrap();
     assert_eq!(config.model_budget, Duration::from_secs(50));
 }
 
 /// config.md #4: the environment's chain replaces the primary model.
 #[test]
 fn chain_from_the_environment() {
-    let config = load_with(None, &[("MERCURY_MODEL_CHAIN", r#"[{"provider":"a","model":"m"},{"provider":"b","model":"n"}]"#)]).unwrap();
+    let config =
+        load_with(None, &[("MERCURY_MODEL_CHAIN", r#"[{"provider":"a","model":"m"},{"provider":"b","model":"n"}]"#)])
+            .unwrap();
     assert_eq!(config.model_chain[1], Leg { provider: "b".into(), model: "n".into() });
 }
 
@@ -86,7 +89,9 @@ fn errors_name_the_place() {
     mercury.yaml: runtime.max_concurrency 99 is not between 1 and 32
     mercury.yaml: server.port must be a whole number
     ");
-    assert!(problem(Some("model:\n  chain: [{provider: a, model: ''}]\n"), &[]).contains("mercury.yaml: model.chain[0]"));
+    assert!(
+        problem(Some("model:\n  chain: [{provider: a, model: ''}]\n"), &[]).contains("mercury.yaml: model.chain[0]")
+    );
 }
 
 /// config.md #12: unknown keys are named once, with the nearest known one.
@@ -95,7 +100,9 @@ fn unknown_keys_are_warned_about() {
     let config = load_with(Some("sever:\n  port: 1\nserver:\n  prot: 2\n"), &[]).unwrap();
     let all = config.warnings.join("\n");
     assert_eq!(config.warnings.len(), 2, "{all}");
-    assert!(all.contains("`sever` (did you mean `server`?)") && all.contains("`server.prot` (did you mean `server.port`?)"));
+    assert!(
+        all.contains("`sever` (did you mean `server`?)") && all.contains("`server.prot` (did you mean `server.port`?)")
+    );
 }
 
 /// config.md #13: how the file is selected.
@@ -160,7 +167,11 @@ fn a_setting_without_its_feature_is_accepted_with_a_warning() {
 #[test]
 fn a_wide_listener_needs_secrets() {
     assert!(problem(None, &[("MERCURY_BIND", "0.0.0.0")]).contains("MERCURY_API_SECRET"));
-    let secrets = [("MERCURY_BIND", "0.0.0.0"), ("MERCURY_API_SECRET", "0123456789abcdef"), ("MERCURY_CHAT_API_KEY", "0123456789abcdef")];
+    let secrets = [
+        ("MERCURY_BIND", "0.0.0.0"),
+        ("MERCURY_API_SECRET", "0123456789abcdef"),
+        ("MERCURY_CHAT_API_KEY", "0123456789abcdef"),
+    ];
     assert!(load_with(None, &secrets).is_ok());
 }
 

@@ -31,9 +31,7 @@ pub(super) fn from_env(kind: Kind, raw: &str) -> Result<Option<Value>, String> {
         Kind::Number { .. } => Value::Number(text.parse().map_err(|_| format!("`{text}` is not a number"))?),
         Kind::Choice(_) | Kind::Text | Kind::Url => Value::Text(text.to_owned()),
         Kind::List => Value::List(split(text)),
-        Kind::Json => {
-            Value::Json(serde_json::from_str(text).map_err(|error| format!("is not valid JSON: {error}"))?)
-        }
+        Kind::Json => Value::Json(serde_json::from_str(text).map_err(|error| format!("is not valid JSON: {error}"))?),
     };
     in_range(kind, value).map(Some)
 }

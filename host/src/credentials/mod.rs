@@ -77,11 +77,17 @@ impl Credentials {
 
     /// Names of the providers that have a credential.
     pub fn providers(&self) -> Vec<&'static str> {
-        PROVIDERS.iter().filter(|(_, names)| names.iter().any(|name| self.values.contains_key(name))).map(|(provider, _)| *provider).collect()
+        PROVIDERS
+            .iter()
+            .filter(|(_, names)| names.iter().any(|name| self.values.contains_key(name)))
+            .map(|(provider, _)| *provider)
+            .collect()
     }
 
     pub fn has(&self, provider: &str) -> bool {
-        PROVIDERS.iter().any(|(name, names)| *name == provider && names.iter().any(|name| self.values.contains_key(name)))
+        PROVIDERS
+            .iter()
+            .any(|(name, names)| *name == provider && names.iter().any(|name| self.values.contains_key(name)))
     }
 
     /// What a run that asks `providers` needs, and nothing else.
@@ -105,12 +111,15 @@ mod tests {
     use super::*;
 
     fn configured(pairs: &[(&str, &str)]) -> Credentials {
-        Credentials::from_environment(&pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+        Credentials::from_environment(
+            &pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        )
     }
 
     #[test]
     fn a_run_gets_only_what_its_models_need() {
-        let credentials = configured(&[("MERCURY_ANTHROPIC_API_KEY", "a"), ("MERCURY_OPENAI_API_KEY", "o"), ("MERCURY_OTHER", "x")]);
+        let credentials =
+            configured(&[("MERCURY_ANTHROPIC_API_KEY", "a"), ("MERCURY_OPENAI_API_KEY", "o"), ("MERCURY_OTHER", "x")]);
         let given = credentials.for_run(["anthropic"]).environment;
         assert_eq!(given.into_iter().collect::<Vec<_>>(), [("ANTHROPIC_API_KEY".to_owned(), "a".to_owned())]);
         assert_eq!(credentials.providers(), ["anthropic", "openai"]);

@@ -20,7 +20,10 @@ pub enum Decision {
 
 /// `system` is the host itself: a message from outside that claims it is refused.
 pub fn decide(facts: Facts<'_>) -> Decision {
-    if facts.caller.is_empty() || facts.caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE) || facts.role == roles::SYSTEM_ROLE {
+    if facts.caller.is_empty()
+        || facts.caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE)
+        || facts.role == roles::SYSTEM_ROLE
+    {
         return deny("caller_reserved", "This caller id is reserved. Use another callerId.");
     }
     if facts.text.trim().is_empty() {

@@ -7,27 +7,53 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum Failure {
-    Timeout { seconds: u64 },
-    OutOfMemory { limit_mb: u64 },
+    Timeout {
+        seconds: u64,
+    },
+    OutOfMemory {
+        limit_mb: u64,
+    },
     Aborted,
     /// The container ended without a result.
-    Crashed { exit_code: Option<i64>, output: String },
+    Crashed {
+        exit_code: Option<i64>,
+        output: String,
+    },
     /// The entry program reported an error; `category` tells what to say about it.
-    Agent { error: String, category: Category },
+    Agent {
+        error: String,
+        category: Category,
+    },
     /// What the agent left as its result cannot be read.
-    BadResult { detail: String },
-    NoCredentials { provider: String },
-    ImageMissing { image: String },
-    RuntimeMissing { runtime: String },
-    DockerUnavailable { detail: String },
+    BadResult {
+        detail: String,
+    },
+    NoCredentials {
+        provider: String,
+    },
+    ImageMissing {
+        image: String,
+    },
+    RuntimeMissing {
+        runtime: String,
+    },
+    DockerUnavailable {
+        detail: String,
+    },
     /// Docker refused to create or start the container.
-    Refused { detail: String },
+    Refused {
+        detail: String,
+    },
     /// The host could not write what the run needs.
-    Storage { detail: String },
+    Storage {
+        detail: String,
+    },
     /// The host ended while the run was at work, and nothing was left of it.
     Lost,
     /// A required processor failed, so the answer was withheld.
-    Withheld { plugin: String },
+    Withheld {
+        plugin: String,
+    },
 }
 
 /// Kinds of error that a model provider causes, told apart by the text that `pi` reports.
@@ -140,21 +166,35 @@ impl Failure {
     pub fn for_operator(&self) -> String {
         match self {
             Self::Timeout { seconds } => format!("the run was stopped after {seconds} s"),
-            Self::OutOfMemory { limit_mb } => format!("the container was killed at its memory limit of {limit_mb} MiB (exit code 137)"),
+            Self::OutOfMemory { limit_mb } => {
+                format!("the container was killed at its memory limit of {limit_mb} MiB (exit code 137)")
+            }
             Self::Aborted => "the run was stopped".into(),
-            Self::Crashed { exit_code: Some(code), output } if output.is_empty() => format!("the container ended with exit code {code}, without a result and without output"),
-            Self::Crashed { exit_code: Some(code), output } => format!("the container ended with exit code {code} without a result: {output}"),
-            Self::Crashed { exit_code: None, output } => format!("the container vanished without a result{}{output}", if output.is_empty() { "" } else { ": " }),
+            Self::Crashed { exit_code: Some(code), output } if output.is_empty() => {
+                format!("the container ended with exit code {code}, without a result and without output")
+            }
+            Self::Crashed { exit_code: Some(code), output } => {
+                format!("the container ended with exit code {code} without a result: {output}")
+            }
+            Self::Crashed { exit_code: None, output } => {
+                format!("the container vanished without a result{}{output}", if output.is_empty() { "" } else { ": " })
+            }
             Self::Agent { error, .. } => format!("the agent failed: {error}"),
             Self::BadResult { detail } => format!("the agent's result cannot be used: {detail}"),
-            Self::NoCredentials { provider } => format!("no credential for the model provider `{provider}`: the run was refused"),
+            Self::NoCredentials { provider } => {
+                format!("no credential for the model provider `{provider}`: the run was refused")
+            }
             Self::ImageMissing { image } => format!("the agent image `{image}` is not on this Docker daemon"),
-            Self::RuntimeMissing { runtime } => format!("the runtime `{runtime}` is not registered with Docker, and another is never used in its place"),
+            Self::RuntimeMissing { runtime } => {
+                format!("the runtime `{runtime}` is not registered with Docker, and another is never used in its place")
+            }
             Self::DockerUnavailable { detail } => format!("Docker does not answer: {detail}"),
             Self::Refused { detail } => format!("Docker refused the container: {detail}"),
             Self::Storage { detail } => format!("the run's files could not be written: {detail}"),
             Self::Lost => "the host ended during the run, and its container is gone".into(),
-            Self::Withheld { plugin } => format!("the required processor `{plugin}` failed, so the answer was withheld"),
+            Self::Withheld { plugin } => {
+                format!("the required processor `{plugin}` failed, so the answer was withheld")
+            }
         }
     }
 
@@ -188,18 +228,53 @@ impl Category {
         let text = error.to_lowercase();
         let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
         let number = |wanted: &str| text.split(|c: char| !c.is_ascii_digit()).any(|run| run == wanted);
-        if number("401") || number("403")
-            || has(&["invalid api key", "incorrect api key", "invalid x-api-key", "no api key found", "authentication failed", "invalid authentication", "unauthorized", "access denied"])
+        if number("401")
+            || number("403")
+            || has(&[
+                "invalid api key",
+                "incorrect api key",
+                "invalid x-api-key",
+                "no api key found",
+                "authentication failed",
+                "invalid authentication",
+                "unauthorized",
+                "access denied",
+            ])
         {
             Self::Auth
         } else if has(&["quota", "billing", "usage limit", "spending limit"]) {
             Self::KeyLimit
-        } else if number("402") || has(&["insufficient credit", "not enough credit", "purchase credit", "purchase more credit", "no credit"]) {
+        } else if number("402")
+            || has(&[
+                "insufficient credit",
+                "not enough credit",
+                "purchase credit",
+                "purchase more credit",
+                "no credit",
+            ])
+        {
             Self::Credits
         } else if number("429") || has(&["rate limit", "rate_limit"]) {
             Self::RateLimit
-        } else if number("500") || number("502") || number("503") || number("504") || number("529")
-            || has(&["timeout", "timed out", "etimedout", "econnreset", "econnrefused", "connection error", "temporarily unavailable", "overload", "service unavailable", "bad gateway", "gateway timeout", "internal server error"])
+        } else if number("500")
+            || number("502")
+            || number("503")
+            || number("504")
+            || number("529")
+            || has(&[
+                "timeout",
+                "timed out",
+                "etimedout",
+                "econnreset",
+                "econnrefused",
+                "connection error",
+                "temporarily unavailable",
+                "overload",
+                "service unavailable",
+                "bad gateway",
+                "gateway timeout",
+                "internal server error",
+            ])
         {
             Self::ServerError
         } else {

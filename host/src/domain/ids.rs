@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct SpaceId(String);
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a space id: use lower-case letters, digits and dashes, beginning with a letter or digit, 64 at most")]
+#[error(
+    "`{0}` is not a space id: use lower-case letters, digits and dashes, beginning with a letter or digit, 64 at most"
+)]
 pub struct InvalidSpaceId(String);
 
 impl SpaceId {
@@ -28,7 +30,8 @@ impl TryFrom<String> for SpaceId {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let mut bytes = text.bytes();
         let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let fits = bytes.next().is_some_and(alphanumeric) && bytes.all(|b| alphanumeric(b) || b == b'-') && text.len() <= 64;
+        let fits =
+            bytes.next().is_some_and(alphanumeric) && bytes.all(|b| alphanumeric(b) || b == b'-') && text.len() <= 64;
         if fits { Ok(Self(text)) } else { Err(InvalidSpaceId(text.chars().take(80).collect())) }
     }
 }

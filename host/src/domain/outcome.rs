@@ -45,7 +45,9 @@ pub fn decide(ending: Ending, found: Found, memory_limit_mb: u64, output: &str) 
     match (ending, found) {
         (Ending::Aborted, _) => Err(Failure::Aborted),
         (_, Found::Result(result)) if result.ok => Ok(*result),
-        (_, Found::Result(result)) => Err(Failure::agent(result.error.as_deref().unwrap_or("the agent gave no reason"))),
+        (_, Found::Result(result)) => {
+            Err(Failure::agent(result.error.as_deref().unwrap_or("the agent gave no reason")))
+        }
         (Ending::Timeout { seconds }, _) => Err(Failure::Timeout { seconds }),
         (Ending::Exit(exit), _) if exit.oom_killed || exit.code == Some(KILLED) => {
             Err(Failure::OutOfMemory { limit_mb: memory_limit_mb })

@@ -5,10 +5,34 @@ const MEMBER: &[&str] = &["prompt", "prefs.get", "media.receive", "media.send"];
 
 /// Every built-in permission, in the order in which they are listed.
 const ALL: &[&str] = &[
-    "prompt", "stop", "compact", "clear", "tasks.list", "tasks.create", "tasks.pause", "tasks.resume", "tasks.delete",
-    "config.get", "config.set", "prefs.get", "prefs.set", "roles.list", "roles.grant", "roles.revoke", "permissions.get",
-    "permissions.set", "spaces.list", "spaces.rename", "spaces.delete", "media.purge", "tts.synthesize", "media.receive",
-    "media.send", "mutes.list", "mutes.mute", "mutes.unmute",
+    "prompt",
+    "stop",
+    "compact",
+    "clear",
+    "tasks.list",
+    "tasks.create",
+    "tasks.pause",
+    "tasks.resume",
+    "tasks.delete",
+    "config.get",
+    "config.set",
+    "prefs.get",
+    "prefs.set",
+    "roles.list",
+    "roles.grant",
+    "roles.revoke",
+    "permissions.get",
+    "permissions.set",
+    "spaces.list",
+    "spaces.rename",
+    "spaces.delete",
+    "media.purge",
+    "tts.synthesize",
+    "media.receive",
+    "media.send",
+    "mutes.list",
+    "mutes.mute",
+    "mutes.unmute",
 ];
 
 pub const MEMBER_ROLE: &str = "member";

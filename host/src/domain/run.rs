@@ -121,7 +121,9 @@ pub fn recover(state: RunState, attempts: u32, remains: Remains) -> Recovery {
         (RunState::Preparing | RunState::Running, Container::Started) => Recovery::Adopt,
         // `Running` is written before the start is asked for: a container that is only created, or was
         // never created, did nothing yet.
-        (RunState::Preparing, _) | (RunState::Running, Container::Created) if attempts < MOST_ATTEMPTS => Recovery::Requeue,
+        (RunState::Preparing, _) | (RunState::Running, Container::Created) if attempts < MOST_ATTEMPTS => {
+            Recovery::Requeue
+        }
         _ => Recovery::Lost,
     }
 }
@@ -132,7 +134,14 @@ mod tests {
 
     #[test]
     fn states_keep_their_names() {
-        for state in [RunState::Queued, RunState::Preparing, RunState::Running, RunState::Finished, RunState::Failed, RunState::Aborted] {
+        for state in [
+            RunState::Queued,
+            RunState::Preparing,
+            RunState::Running,
+            RunState::Finished,
+            RunState::Failed,
+            RunState::Aborted,
+        ] {
             assert_eq!(RunState::parse(state.as_str()), Some(state));
             assert!(!state.is_over() || !state.may_become(RunState::Queued), "{state:?} is final");
         }

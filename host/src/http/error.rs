@@ -17,7 +17,10 @@ pub struct ApiError {
 impl ApiError {
     pub fn new(status: StatusCode, code: &str, error: impl Into<String>, next: &str) -> Self {
         let next = (!next.is_empty()).then(|| next.to_owned());
-        Self { status, body: ErrorBody { error: error.into(), code: Some(code.to_owned()), next, reply: None, run: None } }
+        Self {
+            status,
+            body: ErrorBody { error: error.into(), code: Some(code.to_owned()), next, reply: None, run: None },
+        }
     }
 
     pub fn not_found() -> Self {
@@ -25,7 +28,12 @@ impl ApiError {
     }
 
     pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", "Send the secret as `Authorization: Bearer …`")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Unauthorized",
+            "Send the secret as `Authorization: Bearer …`",
+        )
     }
 }
 
@@ -39,8 +47,12 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the database failed");
         let (status, code, next) = match &error {
-            StoreError::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "disk_full", "Free space on the disk; nothing was accepted"),
-            StoreError::Locked { .. } => (StatusCode::SERVICE_UNAVAILABLE, "database_locked", "Close the other process; nothing was accepted"),
+            StoreError::Full { .. } => {
+                (StatusCode::INSUFFICIENT_STORAGE, "disk_full", "Free space on the disk; nothing was accepted")
+            }
+            StoreError::Locked { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "database_locked", "Close the other process; nothing was accepted")
+            }
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "database_failed", "Read the host's log; nothing was accepted"),
         };
         Self::new(status, code, error.to_string(), next)

@@ -48,7 +48,11 @@ impl Intake {
         let undecided = self.store.undecided().await?;
         let count = undecided.len();
         for inbound in undecided {
-            let marks = Marks { received: inbound.message.received_at.unsigned_abs() * 1000, accepted: clock::micros(), ..Marks::default() };
+            let marks = Marks {
+                received: inbound.message.received_at.unsigned_abs() * 1000,
+                accepted: clock::micros(),
+                ..Marks::default()
+            };
             self.settle(inbound, marks).await;
         }
         Ok(count)
@@ -97,7 +101,14 @@ impl Intake {
     async fn refuse(&self, inbound: i64, code: &str, reason: String) -> Result<(), StoreError> {
         tracing::info!(inbound, code, reason, "message refused");
         let problem = Problem { code: code.to_owned(), status: 403, detail: reason.clone(), next: String::new() };
-        let reply = NewOutbound { inbound, run: None, reply: reason, files: Vec::new(), problem: Some(problem), suppressed: false };
+        let reply = NewOutbound {
+            inbound,
+            run: None,
+            reply: reason,
+            files: Vec::new(),
+            problem: Some(problem),
+            suppressed: false,
+        };
         self.store.refuse(reply, clock::millis()).await?;
         self.delivery.announce(inbound);
         Ok(())

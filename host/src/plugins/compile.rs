@@ -28,7 +28,9 @@ pub const CHILD_COMMAND: &str = "compile-component";
 
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    #[error("it is not a WebAssembly component{detail}. Build it for `wasm32-wasip2`, or make a component of a core module with `wasm-tools component new`")]
+    #[error(
+        "it is not a WebAssembly component{detail}. Build it for `wasm32-wasip2`, or make a component of a core module with `wasm-tools component new`"
+    )]
     NotAComponent { detail: &'static str },
     #[error("it does not compile: {message}")]
     Compiler { message: String },
@@ -50,7 +52,7 @@ pub enum Compiler {
 }
 
 #[derive(Clone, Debug)]
-pub struct Cache {
+pub(super) struct Cache {
     folder: PathBuf,
     key: [u8; 32],
     compiler: Compiler,
@@ -58,7 +60,7 @@ pub struct Cache {
 
 impl Cache {
     /// Opens the folder, makes it and its key where they are missing.
-    pub fn open(folder: &Path, compiler: Compiler) -> Result<Self, CompileError> {
+    pub(super) fn open(folder: &Path, compiler: Compiler) -> Result<Self, CompileError> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         let fail = |source| CompileError::Cache { path: folder.to_owned(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
@@ -67,7 +69,13 @@ impl Cache {
             Ok(bytes) if bytes.len() == 32 => bytes,
             _ => {
                 let fresh: [u8; 32] = rand::random();
-                let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(fail)?;
+                let mut file = std::fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(&path)
+                    .map_err(fail)?;
                 file.write_all(&fresh).map_err(fail)?;
                 fresh.to_vec()
             }
@@ -78,7 +86,7 @@ impl Cache {
     }
 
     /// The component of `wasm`, compiled now or earlier.
-    pub async fn load(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, CompileError> {
+    pub(super) async fn load(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, CompileError> {
         check_kind(wasm)?;
         let name = format!("{}-{:016x}", hex(&Sha256::digest(wasm)), compatibility(engine));
         let compiled = self.folder.join(format!("{name}.cwasm"));
@@ -86,7 +94,8 @@ impl Cache {
             return Ok(component);
         }
         self.compile(engine, wasm, &name, &compiled).await?;
-        self.load_checked(engine, &compiled)?.ok_or_else(|| CompileError::Load { message: "it vanished from the cache".into() })
+        self.load_checked(engine, &compiled)?
+            .ok_or_else(|| CompileError::Load { message: "it vanished from the cache".into() })
     }
 
     fn load_checked(&self, engine: &Engine, compiled: &Path) -> Result<Option<Component>, CompileError> {
@@ -151,7 +160,8 @@ pub fn child(input: &Path, output: &Path) -> Result<(), CompileError> {
 fn compile_here(engine: &Engine, input: &Path, output: &Path) -> Result<(), CompileError> {
     let fail = |source| CompileError::Cache { path: output.to_owned(), source };
     let wasm = std::fs::read(input).map_err(fail)?;
-    let code = engine.precompile_component(&wasm).map_err(|error| CompileError::Compiler { message: format!("{error:#}") })?;
+    let code =
+        engine.precompile_component(&wasm).map_err(|error| CompileError::Compiler { message: format!("{error:#}") })?;
     std::fs::write(output, code).map_err(fail)
 }
 
@@ -168,7 +178,10 @@ async fn compile_in_child(executable: &Path, input: &Path, output: &Path) -> Res
         .kill_on_drop(true)
         .spawn()
         .map_err(fail)?;
-    let ended = tokio::time::timeout(COMPILER_PATIENCE, child.wait_with_output()).await.map_err(|_| CompileError::TooSlow)?.map_err(fail)?;
+    let ended = tokio::time::timeout(COMPILER_PATIENCE, child.wait_with_output())
+        .await
+        .map_err(|_| CompileError::TooSlow)?
+        .map_err(fail)?;
     if ended.status.success() {
         return Ok(());
     }
@@ -186,7 +199,8 @@ async fn compile_in_child(executable: &Path, input: &Path, output: &Path) -> Res
 fn trusted_load(engine: &Engine, compiled: &Path) -> Result<Component, CompileError> {
     // SAFETY: `compiled` was written by `Engine::precompile_component` of this version (its name
     // carries the compatibility hash), and its MAC was checked just before.
-    unsafe { Component::deserialize_file(engine, compiled) }.map_err(|error| CompileError::Load { message: format!("{error:#}") })
+    unsafe { Component::deserialize_file(engine, compiled) }
+        .map_err(|error| CompileError::Load { message: format!("{error:#}") })
 }
 
 /// Components and core modules begin alike; the fifth to eighth byte tell them apart

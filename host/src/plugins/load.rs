@@ -68,8 +68,12 @@ impl Plugins {
             .enable_time()
             .build()
             .map_err(|error| LoadError::Engine(error.to_string()))?;
-        let mut plugins =
-            Self { plugins: Vec::new(), guests: Some(guests), permits: tokio::sync::Semaphore::new(cores * 2), disabled: Vec::new() };
+        let mut plugins = Self {
+            plugins: Vec::new(),
+            guests: Some(guests),
+            permits: tokio::sync::Semaphore::new(cores * 2),
+            disabled: Vec::new(),
+        };
 
         for (name, source) in collect(&data_dir.join("plugins"), configured)? {
             let config = configured.get(&name);
@@ -78,7 +82,9 @@ impl Plugins {
                     let essential = source.manifest.is_essential();
                     let path = source.path.clone();
                     let settings = resolve_settings(&source.manifest, config, data_dir);
-                    load_one(&engine, &linker, &cache, source, settings, store).await.map_err(|reason| (path, reason, essential))
+                    load_one(&engine, &linker, &cache, source, settings, store)
+                        .await
+                        .map_err(|reason| (path, reason, essential))
                 }
                 // Whoever cannot read the manifest cannot know whether it closes something.
                 Err((path, reason)) => Err((path, reason, true)),
@@ -194,7 +200,10 @@ async fn load_one(
 fn exports(pre: &InstancePre<State>, manifest: &Manifest) -> Result<Exports, String> {
     let missing = |interface: Interface| {
         move |error: wasmtime::Error| {
-            format!("its manifest provides {0}, but the component does not export mercury:plugin/{0}@0.1.0: {error:#}", interface.name())
+            format!(
+                "its manifest provides {0}, but the component does not export mercury:plugin/{0}@0.1.0: {error:#}",
+                interface.name()
+            )
         }
     };
     let mut exports = Exports::default();

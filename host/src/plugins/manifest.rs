@@ -110,7 +110,8 @@ pub struct Kv {
 impl Manifest {
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let path = folder.join("plugin.toml");
-        let text = std::fs::read_to_string(&path).map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
         Self::parse(&path, &text)
     }
 
@@ -122,7 +123,9 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), String> {
-        let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let plain = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
         if !plain(&self.name) {
             return Err(format!("name `{}`: use lower-case letters, digits and dashes", self.name));
         }

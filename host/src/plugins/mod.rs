@@ -46,7 +46,9 @@ pub enum Processed {
     /// Nothing is sent; the text is for the log.
     Suppress(String),
     /// A required processor failed.
-    Withhold { plugin: String },
+    Withhold {
+        plugin: String,
+    },
 }
 
 /// The loaded plugins. Cheap to share.
@@ -146,7 +148,9 @@ impl Plugins {
                 .await;
             let problem = match outcome {
                 Ok(Ok(Outcome::Deliver(delivery))) => {
-                    result.attachments.retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.handle));
+                    result
+                        .attachments
+                        .retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.handle));
                     result.reply = delivery.reply;
                     continue;
                 }

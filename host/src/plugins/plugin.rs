@@ -96,7 +96,9 @@ impl Plugin {
         guests: &tokio::runtime::Handle,
         export: &'static str,
         patience: Duration,
-        call: impl for<'a> FnOnce(&'a mut WasmStore<State>, &'a Instance, &'a Exports) -> BoxFuture<'a, wasmtime::Result<R>> + Send + 'static,
+        call: impl for<'a> FnOnce(&'a mut WasmStore<State>, &'a Instance, &'a Exports) -> BoxFuture<'a, wasmtime::Result<R>>
+        + Send
+        + 'static,
     ) -> Result<R, CallError> {
         let name = self.manifest.name.clone();
         if self.breaker.is_open() {
@@ -119,7 +121,11 @@ impl Plugin {
                 aborter.abort();
                 Err(CallError::Timeout { plugin: name.clone(), export, within: patience })
             }
-            Ok(Err(panic)) => Err(CallError::Trap { plugin: name.clone(), export, message: format!("the host itself failed: {panic}") }),
+            Ok(Err(panic)) => Err(CallError::Trap {
+                plugin: name.clone(),
+                export,
+                message: format!("the host itself failed: {panic}"),
+            }),
             Ok(Ok(Err(trap))) => {
                 Err(CallError::Trap { plugin: name.clone(), export, message: explain(&trap, &stderr.contents()) })
             }
@@ -137,7 +143,8 @@ impl Plugin {
             Err(_) => "fault",
         };
         metrics::counter!("mercury_plugin_calls_total", "plugin" => plugin.clone(), "export" => export, "outcome" => word).increment(1);
-        metrics::histogram!("mercury_plugin_call_seconds", "plugin" => plugin.clone(), "export" => export).record(took.as_secs_f64());
+        metrics::histogram!("mercury_plugin_call_seconds", "plugin" => plugin.clone(), "export" => export)
+            .record(took.as_secs_f64());
         match outcome {
             Ok((_, memory)) => {
                 metrics::gauge!("mercury_plugin_memory_bytes", "plugin" => plugin).set(*memory as f64);
@@ -146,7 +153,11 @@ impl Plugin {
             Err(error) => {
                 tracing::warn!(plugin, export, %error, "a plugin's call failed");
                 if self.breaker.count_fault() {
-                    tracing::error!(plugin, "the plugin failed {FAULTS_TO_BREAK} times in a row: it is not called for {} s", BREAK.as_secs());
+                    tracing::error!(
+                        plugin,
+                        "the plugin failed {FAULTS_TO_BREAK} times in a row: it is not called for {} s",
+                        BREAK.as_secs()
+                    );
                 }
             }
         }

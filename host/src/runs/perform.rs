@@ -61,7 +61,10 @@ impl Runs {
             to_make.make(user)?;
             to_make.write_request(user, &request, &credentials)
         };
-        tokio::task::spawn_blocking(write).await.map_err(|error| Failure::Storage { detail: error.to_string() })?.map_err(storage)?;
+        tokio::task::spawn_blocking(write)
+            .await
+            .map_err(|error| Failure::Storage { detail: error.to_string() })?
+            .map_err(storage)?;
         let socket = self.serve(run, directories).map_err(storage)?;
         marks.prepared = clock::micros();
         self.sandbox.create(&run.space, &run.id, directories).await?;
@@ -159,7 +162,14 @@ impl Runs {
     }
 
     /// Starts the container and waits for its end, whichever it is.
-    async fn await_result(&self, run: &Run, directories: &Directories, deadline: Instant, socket: SocketServer, marks: &mut Marks) -> Outcome {
+    async fn await_result(
+        &self,
+        run: &Run,
+        directories: &Directories,
+        deadline: Instant,
+        socket: SocketServer,
+        marks: &mut Marks,
+    ) -> Outcome {
         let waiter = self.sandbox.waiter(&run.id, directories);
         self.sandbox.start(&run.id).await?;
         marks.started = clock::micros();
@@ -168,7 +178,13 @@ impl Runs {
     }
 
     /// The same for a container that a predecessor started.
-    pub(super) async fn await_adopted(&self, run: &Run, directories: &Directories, socket: SocketServer, marks: &mut Marks) -> Outcome {
+    pub(super) async fn await_adopted(
+        &self,
+        run: &Run,
+        directories: &Directories,
+        socket: SocketServer,
+        marks: &mut Marks,
+    ) -> Outcome {
         let waiter = self.sandbox.waiter(&run.id, directories);
         let used = run.started_at.map_or(0, |started| (clock::millis() - started).max(0)) as u64;
         let left = self.config.container_timeout.saturating_sub(Duration::from_millis(used));
@@ -176,7 +192,14 @@ impl Runs {
         self.decide(run, directories, ending, socket, marks).await
     }
 
-    async fn decide(&self, run: &Run, directories: &Directories, ending: Ending, socket: SocketServer, marks: &mut Marks) -> Outcome {
+    async fn decide(
+        &self,
+        run: &Run,
+        directories: &Directories,
+        ending: Ending,
+        socket: SocketServer,
+        marks: &mut Marks,
+    ) -> Outcome {
         let found = sandbox::read_result(directories).await;
         marks.noticed = clock::micros();
         drop(socket);
@@ -196,9 +219,12 @@ impl Runs {
         let name = Self::log_name(&run.id);
         match &outcome {
             Ok(_) => tracing::info!(run = name, space = %run.space, "run finished"),
-            Err(failure) => tracing::warn!(run = name, space = %run.space, code = failure.code(), "run failed: {}", failure.for_operator()),
+            Err(failure) => {
+                tracing::warn!(run = name, space = %run.space, code = failure.code(), "run failed: {}", failure.for_operator())
+            }
         }
-        metrics::counter!("mercury_runs_total", "outcome" => outcome.as_ref().err().map_or("finished", Failure::code)).increment(1);
+        metrics::counter!("mercury_runs_total", "outcome" => outcome.as_ref().err().map_or("finished", Failure::code))
+            .increment(1);
         self.insist(|| async {
             match &outcome {
                 Ok(result) => self.store.finish(&run.id, result, marks).await,
@@ -254,7 +280,10 @@ impl Runs {
         match processed {
             Processed::Deliver(delivery) => {
                 reply.reply = delivery.reply;
-                let kept = files.iter().enumerate().filter(|(index, _)| delivery.attachments.iter().any(|kept| kept.handle == index.to_string()));
+                let kept = files
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| delivery.attachments.iter().any(|kept| kept.handle == index.to_string()));
                 reply.files = kept
                     .map(|(_, file)| OutboundFile {
                         filename: file.filename.clone(),

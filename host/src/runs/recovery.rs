@@ -28,6 +28,7 @@ impl Runs {
             self.conclude(&run, &directories, outcome, marks).await;
         }
         let unfinished = self.store.unfinished().await?;
+        self.sandbox.sweep_folders(&unfinished.iter().map(|(run, _)| run.id.clone()).collect::<Vec<_>>());
         let active: Vec<_> = unfinished.iter().filter(|(run, _)| run.state != RunState::Queued).cloned().collect();
         let count = active.len();
         for (run, marks) in active {
@@ -39,7 +40,7 @@ impl Runs {
                 runs.wake();
             });
         }
-        self.clear_orphans(unfinished.into_iter().map(|(run, _)| run.id).collect());
+        self.clear_orphans();
         Ok(count)
     }
 
@@ -77,14 +78,29 @@ impl Runs {
     }
 
     /// In the background: Docker may be down, and nothing waits for it.
-    fn clear_orphans(self: &Arc<Self>, keep: Vec<RunId>) {
+    fn clear_orphans(self: &Arc<Self>) {
         let runs = self.clone();
         self.spawn(async move {
-            match runs.sandbox.remove_orphans(&keep).await {
+            match runs.remove_orphans().await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "removed containers that belong to no unfinished run"),
-                Err(error) => tracing::warn!(%error, "left-over containers were not looked for"),
+                Err(error) => tracing::warn!("left-over containers were not removed: {error:#}"),
             }
         });
+    }
+
+    /// The containers are listed first, the runs read after: a run is on disk before its container
+    /// exists, so a container whose run is not found then is nobody's.
+    async fn remove_orphans(&self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+        let containers = self.sandbox.managed().await?;
+        let unfinished: Vec<RunId> = self.store.unfinished().await?.into_iter().map(|(run, _)| run.id).collect();
+        let mut removed = 0;
+        for container in containers {
+            if !unfinished.iter().any(|run| Some(run.as_str()) == container.run.as_deref()) {
+                self.sandbox.daemon().remove(&container.id).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 }

@@ -76,7 +76,8 @@ pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
                 Network::Bridge => "bridge".to_owned(),
                 Network::Named(name) => name.clone(),
             }),
-            extra_hosts: (*spec.network == Network::Bridge).then(|| vec!["host.docker.internal:host-gateway".to_owned()]),
+            extra_hosts: (*spec.network == Network::Bridge)
+                .then(|| vec!["host.docker.internal:host-gateway".to_owned()]),
             auto_remove: Some(false),
             privileged: Some(false),
             cap_drop: text(&["ALL".to_owned()]),
@@ -92,7 +93,10 @@ pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
             init: Some(false),
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
-                config: Some(HashMap::from([("max-size".to_owned(), "1m".to_owned()), ("max-file".to_owned(), "1".to_owned())])),
+                config: Some(HashMap::from([
+                    ("max-size".to_owned(), "1m".to_owned()),
+                    ("max-file".to_owned(), "1".to_owned()),
+                ])),
             }),
             ..HostConfig::default()
         }),
@@ -197,7 +201,12 @@ mod tests {
             for network in [Network::None, Network::Bridge, Network::Named("n".into())] {
                 let request = golden(runtime, &network, None);
                 assert!(request.contains("\"Privileged\": false") && request.contains("\"ReadonlyRootfs\": true"));
-                assert!(!request.contains("unconfined") && !request.contains("SYS_ADMIN") && !request.contains("TOKEN") && !request.contains("KEY"));
+                assert!(
+                    !request.contains("unconfined")
+                        && !request.contains("SYS_ADMIN")
+                        && !request.contains("TOKEN")
+                        && !request.contains("KEY")
+                );
             }
         }
     }

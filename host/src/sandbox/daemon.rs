@@ -7,8 +7,8 @@ use bollard::{
     Docker,
     models::{ContainerCreateBody, ContainerStateStatusEnum},
     query_parameters::{
-        CreateContainerOptions, CreateImageOptions, EventsOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions,
-        LogsOptions, RemoveContainerOptions, StartContainerOptions,
+        CreateContainerOptions, CreateImageOptions, EventsOptions, InspectContainerOptions, KillContainerOptions,
+        ListContainersOptions, LogsOptions, RemoveContainerOptions, StartContainerOptions,
     },
 };
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -41,7 +41,9 @@ impl DaemonError {
 impl From<bollard::errors::Error> for DaemonError {
     fn from(error: bollard::errors::Error) -> Self {
         match error {
-            bollard::errors::Error::DockerResponseServerError { status_code, message } => Self::Answered { status: status_code, message },
+            bollard::errors::Error::DockerResponseServerError { status_code, message } => {
+                Self::Answered { status: status_code, message }
+            }
             other => Self::Unavailable(with_causes(&other)),
         }
     }
@@ -136,7 +138,9 @@ impl Daemon {
     }
 
     pub async fn inspect(&self, name: &str) -> Result<Liveness, DaemonError> {
-        let inspected = within(INSPECT_PATIENCE, self.client().await?.inspect_container(name, None::<InspectContainerOptions>)).await;
+        let inspected =
+            within(INSPECT_PATIENCE, self.client().await?.inspect_container(name, None::<InspectContainerOptions>))
+                .await;
         let state = match inspected {
             Ok(found) => found.state.unwrap_or_default(),
             Err(error) if error.is_missing() => return Ok(Liveness::Gone),
@@ -170,13 +174,19 @@ impl Daemon {
 
     /// The containers of this data directory, running or not.
     pub async fn managed(&self, instance: &str) -> Result<Vec<Managed>, DaemonError> {
-        let filters = HashMap::from([("label".to_owned(), vec![format!("{LABEL_MANAGED}=true"), format!("{LABEL_INSTANCE}={instance}")])]);
+        let filters = HashMap::from([(
+            "label".to_owned(),
+            vec![format!("{LABEL_MANAGED}=true"), format!("{LABEL_INSTANCE}={instance}")],
+        )]);
         let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
         let found = within(PATIENCE, self.client().await?.list_containers(Some(options))).await?;
         Ok(found
             .into_iter()
             .filter_map(|container| {
-                Some(Managed { id: container.id?, run: container.labels.and_then(|labels| labels.get(LABEL_RUN).cloned()) })
+                Some(Managed {
+                    id: container.id?,
+                    run: container.labels.and_then(|labels| labels.get(LABEL_RUN).cloned()),
+                })
             })
             .collect())
     }
@@ -184,7 +194,8 @@ impl Daemon {
     /// The end of what the container printed. Best effort: empty where it cannot be had.
     pub async fn output(&self, name: &str) -> String {
         let Ok(client) = self.client().await else { return String::new() };
-        let options = LogsOptions { stdout: true, stderr: true, tail: OUTPUT_LINES.to_owned(), ..LogsOptions::default() };
+        let options =
+            LogsOptions { stdout: true, stderr: true, tail: OUTPUT_LINES.to_owned(), ..LogsOptions::default() };
         let lines = client.logs(name, Some(options)).take(200).filter_map(|line| async { line.ok() });
         let collected = tokio::time::timeout(INSPECT_PATIENCE, lines.collect::<Vec<_>>()).await.unwrap_or_default();
         collected.iter().map(|line| line.to_string()).collect::<String>().trim().to_owned()
@@ -211,23 +222,33 @@ impl Daemon {
     }
 
     /// Names of containers of this data directory as they end.
-    pub async fn exits(&self, instance: &str) -> Result<impl Stream<Item = Result<String, DaemonError>> + use<>, DaemonError> {
+    pub async fn exits(
+        &self,
+        instance: &str,
+    ) -> Result<impl Stream<Item = Result<String, DaemonError>> + use<>, DaemonError> {
         let filters = HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),
             ("event".to_owned(), vec!["die".to_owned()]),
             ("label".to_owned(), vec![format!("{LABEL_INSTANCE}={instance}")]),
         ]);
-        let stream = self.client().await?.events(Some(EventsOptions { filters: Some(filters), ..EventsOptions::default() }));
+        let stream =
+            self.client().await?.events(Some(EventsOptions { filters: Some(filters), ..EventsOptions::default() }));
         Ok(stream.map_err(DaemonError::from).try_filter_map(|event| async move {
             Ok(event.actor.and_then(|actor| actor.attributes).and_then(|attributes| attributes.get("name").cloned()))
         }))
     }
 }
 
-async fn within<T>(patience: Duration, call: impl Future<Output = Result<T, bollard::errors::Error>>) -> Result<T, DaemonError> {
+async fn within<T>(
+    patience: Duration,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, DaemonError> {
     match tokio::time::timeout(patience, call).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(DaemonError::Unavailable(format!("no answer within {} s; the daemon may be overloaded or stuck", patience.as_secs()))),
+        Err(_) => Err(DaemonError::Unavailable(format!(
+            "no answer within {} s; the daemon may be overloaded or stuck",
+            patience.as_secs()
+        ))),
     }
 }
 

@@ -84,7 +84,12 @@ impl Directories {
     }
 
     /// Writes the request, and the credentials that `entry` deletes once it has read them.
-    pub fn write_request(&self, user: AgentUser, request: &protocol::Request, credentials: &protocol::Credentials) -> io::Result<()> {
+    pub fn write_request(
+        &self,
+        user: AgentUser,
+        request: &protocol::Request,
+        credentials: &protocol::Credentials,
+    ) -> io::Result<()> {
         write_private(&self.io.join(paths::INPUT), user, &serde_json::to_vec(request)?)?;
         if !credentials.environment.is_empty() {
             write_private(&self.io.join(paths::CREDENTIALS), user, &serde_json::to_vec(credentials)?)?;
@@ -117,7 +122,11 @@ impl Directories {
         for (index, name) in manifest.iter().take(MOST_FILES).enumerate() {
             // Numbered: what the agent called it is never a path of the host.
             match copy_regular(&outbox, name, &store.join(index.to_string())) {
-                Ok(size_bytes) => collected.push(Collected { filename: name.clone(), path: store.join(index.to_string()), size_bytes }),
+                Ok(size_bytes) => collected.push(Collected {
+                    filename: name.clone(),
+                    path: store.join(index.to_string()),
+                    size_bytes,
+                }),
                 Err(error) => tracing::warn!(file = ?name, %error, "a file of the outbox is left out"),
             }
         }
@@ -146,8 +155,9 @@ pub fn own(path: &Path, user: AgentUser) -> io::Result<()> {
     if found.uid() == user.uid && found.gid() == user.gid {
         return Ok(());
     }
-    std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot give {} to uid {}: {error}", path.display(), user.uid)))
+    std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid)).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot give {} to uid {}: {error}", path.display(), user.uid))
+    })
 }
 
 fn write_private(path: &Path, user: AgentUser, content: &[u8]) -> io::Result<()> {
@@ -262,8 +272,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let (_data, directories) = make();
         let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
-        let request: protocol::Request =
-            serde_json::from_str(r#"{"runId":"r","spaceId":"main","spaceWorkspace":"/spaces/main","prompt":"p","callerId":"c"}"#).unwrap();
+        let request: protocol::Request = serde_json::from_str(
+            r#"{"runId":"r","spaceId":"main","spaceWorkspace":"/spaces/main","prompt":"p","callerId":"c"}"#,
+        )
+        .unwrap();
         let credentials = protocol::Credentials { environment: [("K".to_owned(), "canary".to_owned())].into() };
         directories.write_request(user, &request, &credentials).unwrap();
         for name in [paths::INPUT, paths::CREDENTIALS] {

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use create::AgentUser;
-pub use daemon::{DaemonError, Info, Liveness};
+pub use daemon::{DaemonError, Info, Liveness, Managed};
 pub use directories::{Collected, Directories, own};
 pub use probe::{ProbeFailure, RuntimeProbe};
 pub use wait::Waiter;
@@ -62,7 +62,8 @@ impl Sandbox {
         let tools = tools::install(&config.data_dir)?;
         let me = rustix::process::geteuid();
         // A host without root cannot give files away, so its agents run as itself.
-        let user = if me.is_root() { AGENT } else { AgentUser { uid: me.as_raw(), gid: rustix::process::getegid().as_raw() } };
+        let user =
+            if me.is_root() { AGENT } else { AgentUser { uid: me.as_raw(), gid: rustix::process::getegid().as_raw() } };
         for folder in ["io", "run", "spaces", "global"] {
             std::fs::create_dir_all(config.data_dir.join(folder))?;
         }
@@ -122,7 +123,11 @@ impl Sandbox {
             run_dir: self.config.for_daemon(&directories.run),
             tools_dir: self.config.for_daemon(&self.tools),
             global_dir: self.config.for_daemon(&global),
-            global_entries: create::GLOBAL_ENTRIES.iter().copied().filter(|entry| global.join(entry).exists()).collect(),
+            global_entries: create::GLOBAL_ENTRIES
+                .iter()
+                .copied()
+                .filter(|entry| global.join(entry).exists())
+                .collect(),
         });
         let name = self.container_name(run);
         match self.daemon.create(&name, body.clone()).await {
@@ -173,24 +178,17 @@ impl Sandbox {
         self.daemon.inspect(&self.container_name(run)).await
     }
 
-    /// Removes containers and folders of this data directory that belong to no run in `keep`.
-    pub async fn remove_orphans(&self, keep: &[RunId]) -> Result<usize, DaemonError> {
-        let orphans = self.daemon.managed(&self.instance).await?;
-        let orphans = orphans.iter().filter(|found| !keep.iter().any(|run| Some(run.as_str()) == found.run.as_deref()));
-        let mut removed = 0;
-        for orphan in orphans {
-            self.daemon.remove(&orphan.id).await?;
-            removed += 1;
-        }
+    /// The containers of this data directory: id, and the run that they belong to.
+    pub async fn managed(&self) -> Result<Vec<Managed>, DaemonError> {
+        self.daemon.managed(&self.instance).await
+    }
+
+    /// Removes the folders of runs that are not in `keep`. Only before the first run begins.
+    pub fn sweep_folders(&self, keep: &[RunId]) {
         let names: Vec<String> = keep.iter().flat_map(|run| [self.container_name(run), run.to_string()]).collect();
-        let data_dir = self.config.data_dir.clone();
-        let _ = tokio::task::spawn_blocking(move || {
-            for folder in ["io", "run"].map(|name| data_dir.join(name)) {
-                sweep_except(&folder, &names);
-            }
-        })
-        .await;
-        Ok(removed)
+        for folder in ["io", "run"].map(|name| self.config.data_dir.join(name)) {
+            sweep_except(&folder, &names);
+        }
     }
 
     fn failure(&self, error: DaemonError, image: &str) -> Failure {
@@ -205,7 +203,9 @@ impl Sandbox {
 /// What a stopped waiting found, read off the runtime's threads.
 pub async fn read_result(directories: &Directories) -> Found {
     let directories = directories.clone();
-    tokio::task::spawn_blocking(move || directories.read_result()).await.unwrap_or_else(|error| Found::Unusable(error.to_string()))
+    tokio::task::spawn_blocking(move || directories.read_result())
+        .await
+        .unwrap_or_else(|error| Found::Unusable(error.to_string()))
 }
 
 fn sweep_except(folder: &Path, keep: &[String]) {

@@ -43,7 +43,11 @@ impl Signals {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             // The rename is what counts: under gVisor no close comes before it.
-            for path in event.paths.iter().filter(|path| path.file_name().is_some_and(|name| name == mercury_protocol::paths::RESULT)) {
+            for path in event
+                .paths
+                .iter()
+                .filter(|path| path.file_name().is_some_and(|name| name == mercury_protocol::paths::RESULT))
+            {
                 let name = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
                 if let Some(signal) = name.and_then(|name| lock(&for_events).get(&name).cloned()) {
                     signal.result.notify_one();
@@ -65,7 +69,8 @@ impl Signals {
         let signal = Arc::new(Signal::default());
         lock(&self.waiting).insert(name.to_owned(), signal.clone());
         if let Some(watcher) = &self.watcher
-            && let Err(error) = watcher.lock().unwrap_or_else(PoisonError::into_inner).watch(io_dir, RecursiveMode::NonRecursive)
+            && let Err(error) =
+                watcher.lock().unwrap_or_else(PoisonError::into_inner).watch(io_dir, RecursiveMode::NonRecursive)
         {
             tracing::warn!(folder = %io_dir.display(), %error, "the folder cannot be watched; its result is noticed by polling");
         }

@@ -42,7 +42,11 @@ mod tests {
     fn tools_are_installed_once() {
         let data = tempfile::tempdir().unwrap();
         let folder = super::install(data.path()).unwrap();
-        assert!(folder.join("bin/entry").exists() && folder.join("bin/mrctl").exists() && folder.join("pi/tool-guard.ts").exists());
+        assert!(
+            folder.join("bin/entry").exists()
+                && folder.join("bin/mrctl").exists()
+                && folder.join("pi/tool-guard.ts").exists()
+        );
         assert_eq!(super::install(data.path()).unwrap(), folder);
     }
 }

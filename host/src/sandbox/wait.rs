@@ -34,7 +34,8 @@ impl<'a> Waiter<'a> {
     /// killed when this returns.
     pub async fn wait(self, deadline: Instant, limit: Duration, stop: &CancellationToken) -> Ending {
         let (exited, mut exit) = oneshot::channel();
-        let prober = tokio::spawn(probe_until_exit(self.daemon.clone(), self.name.clone(), self.watch.signal.clone(), exited));
+        let prober =
+            tokio::spawn(probe_until_exit(self.daemon.clone(), self.name.clone(), self.watch.signal.clone(), exited));
         let _abort_on_return = AbortOnDrop(prober.abort_handle());
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -64,7 +65,9 @@ impl<'a> Waiter<'a> {
         for attempt in 1..=3 {
             match self.daemon.kill(&self.name).await {
                 Ok(()) => return,
-                Err(error) => tracing::warn!(container = self.name, attempt, %error, "the container could not be killed"),
+                Err(error) => {
+                    tracing::warn!(container = self.name, attempt, %error, "the container could not be killed")
+                }
             }
         }
     }
@@ -94,7 +97,9 @@ async fn probe_until_exit(daemon: Arc<Daemon>, name: String, signal: Arc<Signal>
             }
             // Between create and start it is neither alive nor over.
             Ok(Liveness::Alive | Liveness::Created) => {}
-            Err(error) => tracing::warn!(container = name, %error, "the container's state could not be read; trying again"),
+            Err(error) => {
+                tracing::warn!(container = name, %error, "the container's state could not be read; trying again")
+            }
         }
     }
 }

@@ -77,7 +77,9 @@ impl Store {
     /// Messages that were accepted but not decided: the host ended in between. Oldest first.
     pub async fn undecided(&self) -> Result<Vec<Inbound>, StoreError> {
         self.read(|db| {
-            db.prepare(&format!("SELECT {COLUMNS} FROM inbound WHERE decided = 0 ORDER BY id"))?.query_map([], read)?.collect()
+            db.prepare(&format!("SELECT {COLUMNS} FROM inbound WHERE decided = 0 ORDER BY id"))?
+                .query_map([], read)?
+                .collect()
         })
         .await
     }

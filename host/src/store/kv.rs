@@ -16,7 +16,10 @@ impl Store {
     pub async fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (plugin, key) = (plugin.to_owned(), key.to_owned());
         self.read(move |db| {
-            db.query_row("SELECT value FROM plugin_kv WHERE plugin = ?1 AND key = ?2", params![plugin, key], |row| row.get(0)).optional()
+            db.query_row("SELECT value FROM plugin_kv WHERE plugin = ?1 AND key = ?2", params![plugin, key], |row| {
+                row.get(0)
+            })
+            .optional()
         })
         .await
     }
@@ -35,7 +38,11 @@ impl Store {
         let outcome = self
             .write(move |db| {
                 let present: Option<Vec<u8>> = db
-                    .query_row("SELECT value FROM plugin_kv WHERE plugin = ?1 AND key = ?2", params![plugin, key], |row| row.get(0))
+                    .query_row(
+                        "SELECT value FROM plugin_kv WHERE plugin = ?1 AND key = ?2",
+                        params![plugin, key],
+                        |row| row.get(0),
+                    )
                     .optional()?;
                 if expected.is_some_and(|expected| expected != present) {
                     return Ok(Ok(false));
@@ -57,7 +64,10 @@ impl Store {
 
     pub async fn kv_remove(&self, plugin: &str, key: &str) -> Result<bool, StoreError> {
         let (plugin, key) = (plugin.to_owned(), key.to_owned());
-        self.write(move |db| Ok(db.execute("DELETE FROM plugin_kv WHERE plugin = ?1 AND key = ?2", params![plugin, key])? == 1)).await
+        self.write(move |db| {
+            Ok(db.execute("DELETE FROM plugin_kv WHERE plugin = ?1 AND key = ?2", params![plugin, key])? == 1)
+        })
+        .await
     }
 
     /// Keys that begin with `prefix`, sorted, at most 1,000 after `after`.

@@ -16,7 +16,13 @@ pub struct HistoryMessage {
 impl Store {
     /// The last `turns` user messages of the conversation with their answers, oldest first, without
     /// those of `current`.
-    pub async fn history(&self, space: &SpaceId, conversation: &str, current: &str, turns: u32) -> Result<Vec<HistoryMessage>, StoreError> {
+    pub async fn history(
+        &self,
+        space: &SpaceId,
+        conversation: &str,
+        current: &str,
+        turns: u32,
+    ) -> Result<Vec<HistoryMessage>, StoreError> {
         let (space, conversation, current) = (space.clone(), conversation.to_owned(), current.to_owned());
         self.read(move |db| {
             db.prepare_cached(

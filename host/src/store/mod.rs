@@ -60,8 +60,14 @@ impl Store {
         migrations::run(&mut connection)
             .map_err(|error| StoreError::Migration { path: path.to_owned(), message: error.to_string() })?;
         let reader = connect(path)?;
-        reader.pragma_update(None, "query_only", true).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), writer: serve("store-writer", connection), reader: serve("store-reader", reader) })
+        reader
+            .pragma_update(None, "query_only", true)
+            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: serve("store-writer", connection),
+            reader: serve("store-reader", reader),
+        })
     }
 
     /// Runs `work` in one transaction on the writer thread; on disk when it returns.
@@ -140,8 +146,9 @@ fn serve(name: &str, mut connection: Connection) -> mpsc::Sender<Job> {
 
 /// Text that the host itself wrote as JSON, back into its type.
 fn from_json<T: serde::de::DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(text)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error)))
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {

@@ -28,7 +28,8 @@ pub struct Activity {
     pub active: i64,
 }
 
-const SELECT: &str = "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
+const SELECT: &str =
+    "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
     i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure
     FROM runs r JOIN inbound i ON i.id = r.inbound";
 
@@ -91,7 +92,10 @@ impl Store {
     pub async fn requeue(&self, run: &RunId) -> Result<(), StoreError> {
         let run = run.clone();
         self.write(move |db| {
-            db.execute("UPDATE runs SET state = 'queued' WHERE id = ?1 AND state IN ('preparing', 'running')", [run.as_str()])?;
+            db.execute(
+                "UPDATE runs SET state = 'queued' WHERE id = ?1 AND state IN ('preparing', 'running')",
+                [run.as_str()],
+            )?;
             Ok(())
         })
         .await
@@ -212,8 +216,9 @@ fn marks(row: &Row<'_>) -> rusqlite::Result<Marks> {
 }
 
 pub(super) fn space_id(row: &Row<'_>, column: usize) -> rusqlite::Result<SpaceId> {
-    SpaceId::try_from(row.get::<_, String>(column)?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error)))
+    SpaceId::try_from(row.get::<_, String>(column)?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
@@ -230,7 +235,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         prompt: row.get(8)?,
         attachments: from_json(9, &row.get::<_, String>(9)?)?,
         state: RunState::parse(&state).ok_or_else(|| {
-            rusqlite::Error::FromSqlConversionFailure(10, rusqlite::types::Type::Text, format!("unknown run state `{state}`").into())
+            rusqlite::Error::FromSqlConversionFailure(
+                10,
+                rusqlite::types::Type::Text,
+                format!("unknown run state `{state}`").into(),
+            )
         })?,
         attempts: row.get(11)?,
         started_at: row.get(12)?,

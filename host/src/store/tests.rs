@@ -1,5 +1,10 @@
 use super::*;
-use crate::domain::{failure::Failure, ids::{RunId, SpaceId}, run::RunState, stages::Marks};
+use crate::domain::{
+    failure::Failure,
+    ids::{RunId, SpaceId},
+    run::RunState,
+    stages::Marks,
+};
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -30,7 +35,10 @@ async fn message(store: &Store, place: &str, event: &str) -> Accepted {
 async fn queued(store: &Store, place: &str, event: &str) -> RunId {
     let inbound = message(store, place, event).await.id();
     let run = RunId::from_stored(event.to_owned());
-    store.queue(NewRun { id: run.clone(), inbound, role: "member".into(), created_at: 1, marks: Marks::default() }).await.unwrap();
+    store
+        .queue(NewRun { id: run.clone(), inbound, role: "member".into(), created_at: 1, marks: Marks::default() })
+        .await
+        .unwrap();
     run
 }
 
@@ -68,13 +76,27 @@ async fn a_run_goes_its_way_once() {
     assert_eq!((taken.state, taken.attempts), (RunState::Preparing, 1));
     assert!(store.mark_running(&run, 2).await.unwrap());
     assert!(!store.mark_running(&run, 3).await.unwrap());
-    let result = mercury_protocol::io::RunResult { ok: true, reply: Some("done".into()), error: None, usage: None, files: None, timings: None };
+    let result = mercury_protocol::io::RunResult {
+        ok: true,
+        reply: Some("done".into()),
+        error: None,
+        usage: None,
+        files: None,
+        timings: None,
+    };
     store.finish(&run, &result, Marks::default()).await.unwrap();
     store.fail(&run, &Failure::Lost, Marks::default()).await.unwrap();
     let unanswered = store.unanswered().await.unwrap();
     assert_eq!(unanswered.len(), 1);
     assert!(unanswered[0].2.is_ok(), "a finished run cannot fail any more");
-    let reply = NewOutbound { inbound: taken.inbound, run: Some(run.clone()), reply: "done".into(), files: Vec::new(), problem: None, suppressed: false };
+    let reply = NewOutbound {
+        inbound: taken.inbound,
+        run: Some(run.clone()),
+        reply: "done".into(),
+        files: Vec::new(),
+        problem: None,
+        suppressed: false,
+    };
     store.answer(&run, reply.clone(), Marks::default(), 5).await.unwrap();
     store.answer(&run, NewOutbound { reply: "twice".into(), ..reply }, Marks::default(), 6).await.unwrap();
     let answer = store.answer_to(taken.inbound).await.unwrap().unwrap();

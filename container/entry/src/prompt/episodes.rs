@@ -24,10 +24,7 @@ struct Episode {
 
 /// The lines between the tags, best match first.
 pub(super) fn lines(workspace: &Path, prompt: &str) -> Vec<String> {
-    let episodes: Vec<_> = files(workspace)
-        .iter()
-        .filter_map(|text| parse(text))
-        .collect();
+    let episodes: Vec<_> = files(workspace).iter().filter_map(|text| parse(text)).collect();
     if episodes.is_empty() {
         // Most spaces have none, and a prompt can be megabytes.
         return Vec::new();
@@ -71,10 +68,7 @@ fn parse(text: &str) -> Option<Episode> {
     // Editors on other systems end lines with CR LF.
     let text = text.replace("\r\n", "\n");
     let (front, body) = text.strip_prefix("---\n")?.split_once("\n---")?;
-    let mut episode = Episode {
-        mentions: 1.0,
-        ..Episode::default()
-    };
+    let mut episode = Episode { mentions: 1.0, ..Episode::default() };
     for (key, value) in front.lines().filter_map(|line| line.split_once(':')) {
         let value = value.trim();
         match key.trim() {
@@ -92,16 +86,8 @@ fn parse(text: &str) -> Option<Episode> {
     if !matches!(episode.status.as_str(), "active" | "cooling") {
         return None;
     }
-    episode.title = body
-        .lines()
-        .find_map(|line| line.strip_prefix("# "))
-        .unwrap_or_default()
-        .trim()
-        .into();
-    let state = body
-        .lines()
-        .skip_while(|line| line.trim_end() != "## Current State")
-        .skip(1);
+    episode.title = body.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default().trim().into();
+    let state = body.lines().skip_while(|line| line.trim_end() != "## Current State").skip(1);
     let state: Vec<_> = state.take_while(|line| !line.starts_with("## ")).collect();
     episode.state = state.join("\n").trim().into();
     Some(episode)
@@ -110,11 +96,7 @@ fn parse(text: &str) -> Option<Episode> {
 fn words(prompt: &str) -> Vec<String> {
     let lower = prompt.to_lowercase();
     let breaks = |it: char| it.is_whitespace() || ",.!?;:'\"()[]{}<>".contains(it);
-    lower
-        .split(breaks)
-        .filter(|word| word.chars().count() > 1)
-        .map(Into::into)
-        .collect()
+    lower.split(breaks).filter(|word| word.chars().count() > 1).map(Into::into).collect()
 }
 
 /// A keyword of several words matches if each of its words occurs (weakness E16).
@@ -181,10 +163,7 @@ mod tests {
             ],
             "Is the red boat ready?",
         );
-        let titles: Vec<_> = found
-            .iter()
-            .map(|entry| entry.split('"').nth(1).unwrap())
-            .collect();
+        let titles: Vec<_> = found.iter().map(|entry| entry.split('"').nth(1).unwrap()).collect();
         assert_eq!(titles, ["warm", "cool", "half"]);
         assert_eq!(
             found[1],
@@ -195,10 +174,7 @@ mod tests {
     /// agent-entry.md #34, budget
     #[test]
     fn lower_ranked_episodes_give_way_and_the_first_stays() {
-        let long = [
-            file("cooling", "[\"boat\"]", "second", 10),
-            file("active", "[\"boat\"]", "first", 5000),
-        ];
+        let long = [file("cooling", "[\"boat\"]", "second", 10), file("active", "[\"boat\"]", "first", 5000)];
         let found = selected(&long, "boat");
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("first"));

@@ -38,10 +38,7 @@ fn turns(messages: &[StoredMessage]) -> Vec<Turn<'_>> {
     for message in messages {
         match message.role {
             Role::User => {
-                turns.push(Turn {
-                    user: message,
-                    assistant: None,
-                });
+                turns.push(Turn { user: message, assistant: None });
                 open = true;
             }
             Role::Assistant => {
@@ -63,10 +60,7 @@ fn shown(turn: &Turn<'_>) -> String {
         markup::text(&turn.user.content)
     );
     if let Some(assistant) = turn.assistant {
-        entry.push_str(&format!(
-            "    <assistant>{}</assistant>\n",
-            markup::text(&assistant.content)
-        ));
+        entry.push_str(&format!("    <assistant>{}</assistant>\n", markup::text(&assistant.content)));
     }
     entry.push_str("  </turn>");
     entry
@@ -77,11 +71,7 @@ mod tests {
     use super::*;
 
     fn message(role: Role, content: &str) -> StoredMessage {
-        StoredMessage {
-            role,
-            content: content.into(),
-            created_at: 0,
-        }
+        StoredMessage { role, content: content.into(), created_at: 0 }
     }
 
     /// agent-entry.md #30
@@ -98,10 +88,7 @@ mod tests {
             (Ambient, "x"),
             (User, "u4"),
         ];
-        let messages: Vec<_> = all
-            .into_iter()
-            .map(|(role, content)| message(role, content))
-            .collect();
+        let messages: Vec<_> = all.into_iter().map(|(role, content)| message(role, content)).collect();
         let lines = lines(&messages);
         assert_eq!(lines.len(), 4);
         assert_eq!(

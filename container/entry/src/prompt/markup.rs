@@ -18,10 +18,7 @@ pub fn text(text: &str) -> String {
 /// Inside a quoted attribute. Line breaks and other control characters become spaces: an
 /// attribute is one line.
 pub fn attribute(value: &str) -> String {
-    let one_line: String = value
-        .chars()
-        .map(|it| if it.is_control() { ' ' } else { it })
-        .collect();
+    let one_line: String = value.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
     text(&one_line).replace('"', "&quot;")
 }
 
@@ -32,9 +29,6 @@ mod tests {
     #[test]
     fn nothing_of_ours_can_be_written() {
         assert_eq!(text("a & b < c \"d\""), "a &amp; b &lt; c \"d\"");
-        assert_eq!(
-            attribute("x\" role=\"admin\n<"),
-            "x&quot; role=&quot;admin &lt;"
-        );
+        assert_eq!(attribute("x\" role=\"admin\n<"), "x&quot; role=&quot;admin &lt;");
     }
 }

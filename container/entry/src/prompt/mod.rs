@@ -22,10 +22,6 @@ fn read_text(file: &Path) -> Option<String> {
         return None;
     }
     let mut bytes = Vec::new();
-    File::open(file)
-        .ok()?
-        .take(MAX_FILE)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    File::open(file).ok()?.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

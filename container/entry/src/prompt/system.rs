@@ -12,18 +12,7 @@ pub fn build(request: &Request, now_ms: u64) -> String {
     if request.model.override_system_prompt {
         parts.insert(0, OVERRIDE.into());
     }
-    parts.extend(
-        [
-            PERMISSIONS,
-            MODERATION,
-            CAPABILITIES,
-            MEMORY,
-            DESTRUCTIVE,
-            PRESENTING,
-            CHARACTER,
-        ]
-        .map(Into::into),
-    );
+    parts.extend([PERMISSIONS, MODERATION, CAPABILITIES, MEMORY, DESTRUCTIVE, PRESENTING, CHARACTER].map(Into::into));
     if !request.anchor_messages.is_empty() {
         parts.push(ANCHOR.into());
     }
@@ -34,14 +23,7 @@ pub fn build(request: &Request, now_ms: u64) -> String {
             request.space_workspace
         ));
     }
-    parts.extend(
-        request
-            .system_prompt
-            .iter()
-            .map(|text| text.trim())
-            .filter(|text| !text.is_empty())
-            .map(Into::into),
-    );
+    parts.extend(request.system_prompt.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).map(Into::into));
     parts.join("\n\n")
 }
 
@@ -134,10 +116,9 @@ mod tests {
     use serde_json::{Value, json};
 
     fn prompt(changes: Value) -> String {
-        let mut all = json!({"runId": "r", "spaceId": "s1", "spaceWorkspace": "/spaces/s1", "prompt": "Hi", "callerId": "tg:1"});
-        all.as_object_mut()
-            .unwrap()
-            .extend(changes.as_object().unwrap().clone());
+        let mut all =
+            json!({"runId": "r", "spaceId": "s1", "spaceWorkspace": "/spaces/s1", "prompt": "Hi", "callerId": "tg:1"});
+        all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         build(&serde_json::from_value(all).unwrap(), 0)
     }
 
@@ -155,10 +136,7 @@ mod tests {
             ] {
                 assert!(text.contains(&format!("\n## {heading}\n")), "{heading}");
             }
-            assert_eq!(
-                text.contains("Current date: 1970-01-01\nCurrent working directory: /spaces/s1"),
-                replace
-            );
+            assert_eq!(text.contains("Current date: 1970-01-01\nCurrent working directory: /spaces/s1"), replace);
         }
     }
 
@@ -167,11 +145,7 @@ mod tests {
     fn capabilities_have_one_bullet_and_speak_of_no_vision() {
         assert_eq!(CAPABILITIES.matches("\n- ").count(), 1);
         let lower = CAPABILITIES.to_lowercase();
-        assert!(
-            !["vision", "image", "audio"]
-                .iter()
-                .any(|word| lower.contains(word))
-        );
+        assert!(!["vision", "image", "audio"].iter().any(|word| lower.contains(word)));
     }
 
     /// agent-entry.md #27

@@ -14,10 +14,7 @@ fn first_then_reply(first: &str) -> Stage {
 }
 
 fn chain(legs: &[(&str, &str)], retries: u32) -> Value {
-    let legs: Vec<_> = legs
-        .iter()
-        .map(|(provider, model)| json!({"provider": provider, "model": model}))
-        .collect();
+    let legs: Vec<_> = legs.iter().map(|(provider, model)| json!({"provider": provider, "model": model})).collect();
     json!({"model": {"chain": legs, "maxRetriesPerLeg": retries}})
 }
 
@@ -38,8 +35,7 @@ fn a_passing_failure_is_repeated() {
 /// agent-entry.md #14
 #[test]
 fn a_rate_limit_leads_to_the_next_leg() {
-    let stage = first_then_reply(&failed("429 {\"error\":\"slow\"}"))
-        .with(chain(&[("a", "m1"), ("a", "m2")], 2));
+    let stage = first_then_reply(&failed("429 {\"error\":\"slow\"}")).with(chain(&[("a", "m1"), ("a", "m2")], 2));
     let (result, ..) = stage.run();
     assert_eq!((result.reply.as_deref(), stage.calls()), (Some("m2"), 2));
 }
@@ -47,24 +43,19 @@ fn a_rate_limit_leads_to_the_next_leg() {
 /// agent-entry.md #15, improved
 #[test]
 fn a_refused_credential_leads_to_another_provider() {
-    let stage = first_then_reply(&failed("401 no"))
-        .with(chain(&[("a", "m1"), ("a", "m2"), ("b", "m3")], 2));
+    let stage = first_then_reply(&failed("401 no")).with(chain(&[("a", "m1"), ("a", "m2"), ("b", "m3")], 2));
     let (result, ..) = stage.run();
     assert_eq!((result.reply.as_deref(), stage.calls()), (Some("m3"), 2));
     let stage = first_then_reply(&failed("401 no")).with(chain(&[("a", "m1"), ("a", "m2")], 2));
     let (result, ..) = stage.run();
-    assert_eq!(
-        (result.error.as_deref(), stage.calls()),
-        (Some("401 no"), 1)
-    );
+    assert_eq!((result.error.as_deref(), stage.calls()), (Some("401 no"), 1));
     assert_eq!(result.usage.unwrap().input_tokens, 1);
 }
 
 /// agent-entry.md #17
 #[test]
 fn the_last_error_is_reported() {
-    let stage = Stage::new("cat > /dev/null; echo \"fail $N\" >&2; exit 1")
-        .with(chain(&[("a", "m1"), ("b", "m2")], 0));
+    let stage = Stage::new("cat > /dev/null; echo \"fail $N\" >&2; exit 1").with(chain(&[("a", "m1"), ("b", "m2")], 0));
     let error = stage.run().0.error.unwrap();
     assert!(error.ends_with("fail 2"), "{error}");
 }
@@ -81,14 +72,11 @@ fn cursor_is_refused() {
 /// agent-entry.md, weakness E4
 #[test]
 fn a_missing_pi_or_key_fails_at_once() {
-    let stage = Stage::new("")
-        .with(chain(&[("a", "m1"), ("b", "m2")], 5))
-        .variable("PATH", "/nowhere");
+    let stage = Stage::new("").with(chain(&[("a", "m1"), ("b", "m2")], 5)).variable("PATH", "/nowhere");
     let started = Instant::now();
     let error = stage.run().0.error.unwrap();
     assert!(error.contains("no program 'pi'"), "{error}");
-    let stage = Stage::new("echo 'No API key found for a.' >&2; exit 1")
-        .with(chain(&[("a", "m1"), ("a", "m2")], 5));
+    let stage = Stage::new("echo 'No API key found for a.' >&2; exit 1").with(chain(&[("a", "m1"), ("a", "m2")], 5));
     stage.run();
     assert_eq!(stage.calls(), 1);
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -98,8 +86,7 @@ fn a_missing_pi_or_key_fails_at_once() {
 #[test]
 fn what_a_tool_did_is_not_done_twice() {
     let tool = r#"{"type":"tool_execution_start","toolCallId":"1","toolName":"bash","args":{}}"#;
-    let stage = first_then_reply(&format!("{tool}\n{}", failed("503")))
-        .with(chain(&[("a", "m1"), ("b", "m2")], 2));
+    let stage = first_then_reply(&format!("{tool}\n{}", failed("503"))).with(chain(&[("a", "m1"), ("b", "m2")], 2));
     let (result, ..) = stage.run();
     assert_eq!((result.error.as_deref(), stage.calls()), (Some("503"), 1));
 }
@@ -143,15 +130,10 @@ fn the_chain_takes_over_from_pis_retries() {
 /// A process that ends by a signal names it, and the attempt may be repeated.
 #[test]
 fn a_killed_pi_is_repeated() {
-    let stage = Stage::new(&format!(
-        "cat > /dev/null\nif [ $N = 1 ]; then kill -9 $$; else echo '{}'; fi",
-        assistant("again")
-    ))
-    .with(chain(&[("a", "m1")], 1));
+    let stage =
+        Stage::new(&format!("cat > /dev/null\nif [ $N = 1 ]; then kill -9 $$; else echo '{}'; fi", assistant("again")))
+            .with(chain(&[("a", "m1")], 1));
     assert_eq!(stage.run().0.reply.as_deref(), Some("again"));
     let stage = Stage::new("kill -9 $$");
-    assert_eq!(
-        stage.run().0.error.as_deref(),
-        Some("pi was ended by signal 9")
-    );
+    assert_eq!(stage.run().0.error.as_deref(), Some("pi was ended by signal 9"));
 }

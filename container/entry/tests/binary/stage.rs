@@ -36,17 +36,7 @@ impl Stage {
     pub(crate) fn new(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let make = |name: &str| fs::create_dir_all(dir.path().join(name)).unwrap();
-        [
-            "io",
-            "home",
-            "bin",
-            "notes",
-            "space/outbox",
-            "tools/bin",
-            "tools/pi",
-        ]
-        .iter()
-        .for_each(|name| make(name));
+        ["io", "home", "bin", "notes", "space/outbox", "tools/bin", "tools/pi"].iter().for_each(|name| make(name));
         let notes = dir.path().join("notes");
         let script = format!(
             "#!/bin/sh\nSTAGE='{0}'\necho >> \"$STAGE/calls\"\nN=$(wc -l < \"$STAGE/calls\" | tr -d ' ')\ndate +%s%3N >> \"$STAGE/times\"\n{script}\n",
@@ -59,11 +49,7 @@ impl Stage {
             "runId": "r", "spaceId": "s1", "spaceWorkspace": dir.path().join("space"), "prompt": "Hi", "callerId": "api:x",
             "model": {"chain": [{"provider": "a", "model": "m1"}], "maxRetriesPerLeg": 0, "budgetMs": 30_000},
         });
-        Self {
-            dir,
-            input,
-            variables: BTreeMap::new(),
-        }
+        Self { dir, input, variables: BTreeMap::new() }
     }
 
     /// Changes fields of the request.
@@ -105,10 +91,7 @@ impl Stage {
             .env("API_SOCKET", self.path("api.sock"))
             .env("MERCURY_TOOLS_DIR", self.path("tools"))
             .env("MERCURY_GLOBAL_DIR", self.path("global"))
-            .env(
-                "PATH",
-                format!("{}:/usr/bin:/bin", self.path("bin").display()),
-            )
+            .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()))
             .envs(&self.variables)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,19 +109,13 @@ impl Stage {
         let result = fs::read(self.path("io/result.json")).unwrap();
         assert!(!self.path("io/result.json.tmp").exists());
         let result = serde_json::from_slice(&result).unwrap();
-        (
-            result,
-            status.code().unwrap_or(-1),
-            String::from_utf8_lossy(&stderr).into_owned(),
-        )
+        (result, status.code().unwrap_or(-1), String::from_utf8_lossy(&stderr).into_owned())
     }
 }
 
 fn merge(into: &mut Value, changes: Value) {
     match changes {
-        Value::Object(changes) => changes
-            .into_iter()
-            .for_each(|(key, value)| merge(&mut into[key], value)),
+        Value::Object(changes) => changes.into_iter().for_each(|(key, value)| merge(&mut into[key], value)),
         other => *into = other,
     }
 }

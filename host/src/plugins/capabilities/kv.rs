@@ -15,7 +15,12 @@ impl State {
         })
     }
 
-    async fn store_value(&mut self, key: String, value: Vec<u8>, expected: Option<Option<Vec<u8>>>) -> wasmtime::Result<Result<bool, Error>> {
+    async fn store_value(
+        &mut self,
+        key: String,
+        value: Vec<u8>,
+        expected: Option<Option<Vec<u8>>>,
+    ) -> wasmtime::Result<Result<bool, Error>> {
         let quota = match self.quota()? {
             Ok(quota) => quota,
             Err(error) => return Ok(Err(error)),
@@ -42,7 +47,12 @@ impl Host for State {
         Ok(self.store_value(key, value, None).await?.map(drop))
     }
 
-    async fn replace(&mut self, key: String, expected: Option<Vec<u8>>, value: Vec<u8>) -> wasmtime::Result<Result<bool, Error>> {
+    async fn replace(
+        &mut self,
+        key: String,
+        expected: Option<Vec<u8>>,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<bool, Error>> {
         self.store_value(key, value, Some(expected)).await
     }
 

@@ -1,0 +1,202 @@
+//! `POST /chat`: a message, and its answer in the same exchange.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    response::Response,
+};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{Api, MOST_BODY, files, require, too_large};
+use crate::{
+    app::Rooms,
+    clock,
+    domain::{ids::SpaceId, roles},
+    http::ApiError,
+    store::{NewInbound, Outbound, OutboundState},
+};
+
+/// Unknown fields are ignored, as in the replaced system.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChatRequest {
+    #[serde(default)]
+    text: String,
+    caller_id: Option<String>,
+    space_id: Option<String>,
+    author_name: Option<String>,
+    /// The client's own id of the message. Sent again, it gets the same answer instead of a second run.
+    message_id: Option<String>,
+    #[serde(default)]
+    files: Vec<files::GivenFile>,
+}
+
+const ANONYMOUS: &str = "api:anonymous";
+
+pub(super) async fn chat(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
+    let received = clock::micros();
+    require(request.headers(), api.config.chat_api_key.as_ref())?;
+    let rooms = api.rooms()?;
+    let message = read(&api, rooms, request).await?;
+    let accepted = rooms.intake.accept(message, received).await?;
+    let answer = tokio::select! {
+        answer = rooms.delivery.answer(accepted.id()) => answer?,
+        () = api.stopping.cancelled() => return Err(stopping()),
+    };
+    respond(&api, rooms, answer).await
+}
+
+fn bad_request(code: &str, error: String, next: &str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, code, error, next)
+}
+
+async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<NewInbound, ApiError> {
+    let body = axum::body::to_bytes(request.into_body(), MOST_BODY).await.map_err(|error| {
+        // A body without a declared length is found to be too large only here.
+        let limit = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
+        if limit {
+            too_large()
+        } else {
+            bad_request("bad_body", format!("the request body cannot be read: {error}"), "")
+        }
+    })?;
+    let example = "Send JSON such as {\"text\": \"hello\", \"spaceId\": \"main\"}";
+    let chat: ChatRequest = serde_json::from_slice(&body)
+        .map_err(|error| bad_request("bad_json", format!("the body is not what /chat takes: {error}"), example))?;
+    drop(body);
+    if chat.text.trim().is_empty() {
+        return Err(bad_request("missing_text", "Missing or empty 'text' field".into(), example));
+    }
+    if chat.files.len() > files::MOST_FILES {
+        return Err(bad_request(
+            "too_many_files",
+            format!("Too many files (max {})", files::MOST_FILES),
+            "Send them in several messages",
+        ));
+    }
+    let space = chat.space_id.unwrap_or_else(|| SpaceId::MAIN.to_owned());
+    let space = SpaceId::try_from(space).map_err(|error| bad_request("bad_space", error.to_string(), ""))?;
+    if !rooms.store.space_exists(&space).await? {
+        let next =
+            format!("Create it with `mercury spaces create {space}`; `mercury spaces list` shows those that exist");
+        return Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "space_not_found",
+            format!("Space not found: {space}"),
+            &next,
+        ));
+    }
+    let caller = chat.caller_id.filter(|caller| !caller.trim().is_empty()).unwrap_or_else(|| ANONYMOUS.to_owned());
+    if api.config.chat_api_key.is_some() && !caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE) {
+        // Whoever holds the chat key acts for the operator (http-api.md 2.6).
+        rooms.store.set_role(&space, &caller, roles::ADMIN_ROLE, chat.author_name.as_deref()).await?;
+    }
+    let attachments = save_files(api, rooms, &space, chat.files).await?;
+    Ok(NewInbound {
+        platform: "api".to_owned(),
+        // Another caller's message id is another message.
+        event: match chat.message_id {
+            Some(id) => format!("{caller}:{space}:{id}"),
+            None => uuid::Uuid::now_v7().to_string(),
+        },
+        space,
+        conversation: format!("api:{caller}"),
+        author: caller,
+        author_name: chat.author_name,
+        text: chat.text.trim().to_owned(),
+        attachments,
+        received_at: clock::millis(),
+    })
+}
+
+async fn save_files(
+    api: &Api,
+    rooms: &Rooms,
+    space: &SpaceId,
+    given: Vec<files::GivenFile>,
+) -> Result<Vec<mercury_protocol::io::Attachment>, ApiError> {
+    if given.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (spaces, space, user) = (api.config.spaces_dir(), space.clone(), rooms.sandbox.user());
+    let saved = tokio::task::spawn_blocking(move || files::save(&spaces, &space, user, clock::millis(), given)).await;
+    match saved {
+        Ok(Ok(attachments)) => Ok(attachments),
+        Ok(Err(error @ files::FileError::NotBase64 { .. })) => {
+            Err(bad_request("bad_file", error.to_string(), "Encode file data as standard base64"))
+        }
+        Ok(Err(error)) => Err(ApiError::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "file_not_written",
+            error.to_string(),
+            "Nothing was accepted; free space and send it again",
+        )),
+        Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string(), "")),
+    }
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "stopping",
+        "The host is stopping; the message is kept and its run goes on",
+        "Send the same request with the same messageId once the host is back: it gets the answer, not a second run",
+    )
+}
+
+async fn respond(api: &Api, rooms: &Rooms, answer: Outbound) -> Result<Response, ApiError> {
+    let mut marks = match &answer.run {
+        Some(run) => rooms.store.marks_of(run).await?,
+        None => None,
+    };
+    if let Some(marks) = marks.as_mut().filter(|marks| marks.delivered == 0) {
+        marks.delivered = clock::micros();
+    }
+    rooms.delivery.delivered(&answer).await?;
+    if let (Some(run), Some(marks)) = (&answer.run, marks) {
+        rooms.store.save_marks(run, marks).await?;
+    }
+    if let Some(problem) = answer.problem {
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut error = ApiError::new(status, &problem.code, problem.detail, &problem.next);
+        error.body.reply = Some(answer.reply);
+        error.body.run = answer.run.map(|run| run.to_string());
+        return Err(error);
+    }
+    let run = answer.run.map(|run| {
+        serde_json::json!({
+            "id": run,
+            "stages": marks.map(|marks| marks.stages()),
+            "totalMicros": marks.map(|marks| marks.total_micros()),
+        })
+    });
+    let suppressed = answer.state == OutboundState::Suppressed;
+    let reply = if suppressed { String::new() } else { answer.reply };
+    let files = if suppressed { Vec::new() } else { answer.files };
+    Ok(stream(api, reply, run, files))
+}
+
+/// `{"reply", "run", "files": […]}`, the files streamed from disk.
+fn stream(
+    api: &Api,
+    reply: String,
+    run: Option<serde_json::Value>,
+    files: Vec<crate::store::OutboundFile>,
+) -> Response {
+    let head = serde_json::json!({ "reply": reply, "run": run }).to_string();
+    let (to, pieces) = mpsc::channel(4);
+    let data_dir = api.config.data_dir.clone();
+    tokio::spawn(async move {
+        let opening = format!("{},\"files\":[", head.strip_suffix('}').unwrap_or(&head));
+        if to.send(Ok(opening.into())).await.is_ok() {
+            files::stream(data_dir, files, &to).await;
+            let _ = to.send(Ok("]}".into())).await;
+        }
+    });
+    let mut response = Response::new(Body::from_stream(ReceiverStream::new(pieces)));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,42 @@
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use super::{Api, require};
+use crate::http::ApiError;
+
+/// `GET /health`: open, and without anything that a stranger could use.
+pub(super) async fn health(State(api): State<Api>) -> Json<Value> {
+    let uptime = api.began.elapsed().as_secs();
+    let Some(rooms) = api.rooms.get() else {
+        return Json(json!({ "status": "warming", "uptime": uptime }));
+    };
+    let activity = rooms.store.activity().await.unwrap_or_default();
+    let plugins: serde_json::Map<_, _> = rooms
+        .plugins
+        .loaded()
+        .iter()
+        .map(|plugin| (plugin.name().to_owned(), Value::Bool(true)))
+        .chain(rooms.plugins.disabled().iter().map(|(name, _)| (name.clone(), Value::Bool(false))))
+        .collect();
+    Json(json!({
+        "status": "ok",
+        "version": crate::VERSION,
+        "uptime": uptime,
+        "queue": { "active": activity.active, "pending": activity.queued },
+        "containers": { "active": activity.active },
+        "adapters": {},
+        "extImage": null,
+        "plugins": plugins,
+    }))
+}
+
+/// `GET /metrics`: the Prometheus text format, behind the API secret where one is set.
+pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Result<impl IntoResponse, ApiError> {
+    require(&headers, api.config.api_secret.as_ref())?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.render()))
+}

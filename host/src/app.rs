@@ -1,0 +1,207 @@
+//! Builds the rooms once, starts and stops them in order.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Api,
+    config::Config,
+    credentials::Credentials,
+    delivery::Delivery,
+    intake::Intake,
+    plugins::{Compiler, LoadError, Plugins},
+    runs::Runs,
+    sandbox::Sandbox,
+    store::{Store, StoreError},
+    telemetry,
+};
+
+/// How long open requests may take to end when the host stops.
+const DRAIN: Duration = Duration::from_secs(8);
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("the data directory {} cannot be used: {source}. Create it, or name another with MERCURY_DATA_DIR", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error("another host already uses the data directory {}. Stop it first, or give this one its own with MERCURY_DATA_DIR", path.display())]
+    InUse { path: PathBuf },
+    #[error(
+        "cannot listen on {address}: {source}. Another program may hold the port; choose one with server.port / MERCURY_PORT"
+    )]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Plugins(#[from] LoadError),
+}
+
+/// What the listeners use, once it is there.
+#[derive(Clone)]
+pub struct Rooms {
+    pub store: Store,
+    pub plugins: Arc<Plugins>,
+    pub sandbox: Arc<Sandbox>,
+    pub delivery: Delivery,
+    pub intake: Intake,
+    pub runs: Arc<Runs>,
+}
+
+/// What is not configuration but depends on who starts the host.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who compiles components.
+    pub compiler: Compiler,
+    /// Providers that the host serves to its containers: name → base URL.
+    pub upstreams: BTreeMap<String, String>,
+    /// Wait for another host of the data directory to end, rather than give up.
+    pub stand_by: bool,
+}
+
+/// A started host.
+pub struct App {
+    pub config: Arc<Config>,
+    pub rooms: Rooms,
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    hand_over: CancellationToken,
+    server: JoinHandle<()>,
+    /// Held until the host has stopped.
+    _lock: File,
+}
+
+impl App {
+    /// Starts everything; ready to take messages when it returns. Docker may be down: that is found
+    /// by the first run, and by `mercury doctor`.
+    pub async fn start(config: Config, credentials: Credentials, options: Options) -> Result<Self, AppError> {
+        let config = Arc::new(config);
+        let lock = claim(&config.data_dir, options.stand_by).await?;
+        let stop = CancellationToken::new();
+        let hand_over = CancellationToken::new();
+
+        let rooms_slot = Arc::new(OnceLock::new());
+        let api = Api {
+            config: config.clone(),
+            rooms: rooms_slot.clone(),
+            metrics: telemetry::start_metrics(),
+            began: Instant::now(),
+            stopping: stop.clone(),
+        };
+        let (address, server) = listen(api, &config, stop.clone()).await?;
+
+        let rooms = build(&config, credentials, options, &hand_over).await?;
+        rooms.runs.recover().await?;
+        let executor = rooms.runs.clone();
+        tokio::spawn(executor.execute());
+        let undecided = rooms.intake.recover().await?;
+        if undecided > 0 {
+            tracing::info!(undecided, "messages of a predecessor were decided");
+        }
+        let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
+        tokio::spawn(async move { sandbox.follow_exits(until).await });
+        let sandbox = rooms.sandbox.clone();
+        tokio::spawn(async move { find_image(&sandbox).await });
+        let _ = rooms_slot.set(rooms.clone());
+        tracing::info!(%address, data_dir = %config.data_dir.display(), runtime = config.runtime.name(), "ready");
+        Ok(Self { config, rooms, address, stop, hand_over, server, _lock: lock })
+    }
+
+    /// Stops in order: no new messages, waiting clients are told, running containers go on and are
+    /// adopted by the next start.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(DRAIN, self.server).await.is_err() {
+            tracing::warn!("open requests did not end within {} s", DRAIN.as_secs());
+        }
+        self.hand_over.cancel();
+        self.rooms.runs.drained().await;
+        tracing::info!("stopped; running agents are handed to the next start");
+    }
+}
+
+/// One host for each data directory: two would answer the same messages.
+async fn claim(data_dir: &Path, stand_by: bool) -> Result<File, AppError> {
+    let fail = |source| AppError::DataDir { path: data_dir.to_owned(), source };
+    std::fs::create_dir_all(data_dir).map_err(fail)?;
+    let path = data_dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(std::fs::TryLockError::Error(source)) => return Err(fail(source)),
+        Err(std::fs::TryLockError::WouldBlock) if !stand_by => {
+            return Err(AppError::InUse { path: data_dir.to_owned() });
+        }
+        Err(std::fs::TryLockError::WouldBlock) => {}
+    }
+    tracing::warn!(data_dir = %data_dir.display(), "another host uses this data directory; standing by until it ends");
+    let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+    waiting.await.map_err(|error| fail(io::Error::other(error)))?.map_err(fail)
+}
+
+async fn listen(api: Api, config: &Config, stop: CancellationToken) -> Result<(SocketAddr, JoinHandle<()>), AppError> {
+    let address = SocketAddr::new(config.bind, config.port);
+    let fail = |source| AppError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let address = listener.local_addr().map_err(fail)?;
+    let router = api.router();
+    let server = tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the listener failed");
+        }
+    });
+    Ok((address, server))
+}
+
+async fn build(
+    config: &Arc<Config>,
+    credentials: Credentials,
+    options: Options,
+    hand_over: &CancellationToken,
+) -> Result<Rooms, AppError> {
+    let store = Store::open(&config.database_path())?;
+    let sandbox =
+        Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
+    let sandbox = Arc::new(sandbox);
+    let plugins = Arc::new(Plugins::load(&config.data_dir, &config.plugins, options.compiler, &store).await?);
+    let delivery = Delivery::new(store.clone());
+    let runs = Arc::new(Runs::new(
+        store.clone(),
+        sandbox.clone(),
+        plugins.clone(),
+        credentials,
+        delivery.clone(),
+        config.clone(),
+        options.upstreams,
+        hand_over.clone(),
+    ));
+    let intake = Intake {
+        store: store.clone(),
+        plugins: plugins.clone(),
+        runs: runs.clone(),
+        delivery: delivery.clone(),
+        config: config.clone(),
+    };
+    Ok(Rooms { store, plugins, sandbox, delivery, intake, runs })
+}
+
+/// In the background: a pull may take minutes, and Docker may be down.
+async fn find_image(sandbox: &Sandbox) {
+    match sandbox.ensure_image(|line| tracing::info!("{line}")).await {
+        Ok(true) => tracing::info!(image = sandbox.image(), "agent image found"),
+        Ok(false) => tracing::error!(
+            image = sandbox.image(),
+            "the agent image is not on this Docker daemon; `mercury doctor` says what to do"
+        ),
+        Err(error) => tracing::error!(%error, "Docker does not answer; `mercury doctor` says what to do"),
+    }
+}

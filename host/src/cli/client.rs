@@ -1,0 +1,69 @@
+//! A request to the host's own HTTP API on this machine.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::{Context, Result};
+use axum::http::{Method, Request, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use mercury_protocol::socket::ErrorBody;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::Config;
+
+/// Where the configured host listens, for a client on the same machine.
+pub(super) fn base_url(config: &Config, port: Option<u16>) -> String {
+    let address = if config.bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { config.bind };
+    format!("http://{}", std::net::SocketAddr::new(address, port.unwrap_or(config.port)))
+}
+
+/// An answer that has been read.
+pub(super) struct Answer {
+    status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// The body of a success, or the host's own error with its next step.
+    pub(super) fn success(self) -> Result<Bytes> {
+        if self.status.is_success() {
+            return Ok(self.body);
+        }
+        match serde_json::from_slice::<ErrorBody>(&self.body) {
+            Ok(error) => {
+                let next = error.next.map(|next| format!("\n  → {next}")).unwrap_or_default();
+                anyhow::bail!("{}{next}", error.error)
+            }
+            Err(_) => anyhow::bail!("the host answered with status {}", self.status),
+        }
+    }
+}
+
+pub(super) async fn send(
+    method: Method,
+    base: &str,
+    path: &str,
+    secret: Option<&SecretString>,
+    body: Option<&serde_json::Value>,
+) -> Result<Answer> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let mut request =
+        Request::builder().method(method).uri(format!("{base}{path}")).header(header::CONTENT_TYPE, "application/json");
+    if let Some(secret) = secret {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", secret.expose_secret()));
+    }
+    let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+    let request = request.body(Full::new(Bytes::from(body)))?;
+    let response = client.request(request).await.with_context(|| {
+        format!("no host answers at {base}. Start one with `mercury run`, or name its port with --port")
+    })?;
+    let status = response.status();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .context("the answer broke off; the host may have been stopped")?
+        .to_bytes();
+    Ok(Answer { status, body })
+}

@@ -1,0 +1,105 @@
+//! The operator's commands: arguments, output, exit codes.
+
+mod chat;
+mod client;
+mod demo;
+mod doctor;
+mod init;
+mod run;
+mod spaces;
+mod status;
+mod terminal;
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{self, Config},
+    plugins,
+};
+
+/// A self-hosted assistant that lives in chat.
+#[derive(Debug, Parser)]
+#[command(name = "mercury", version = crate::VERSION, after_help = "Examples:\n  mercury demo                      see the whole path work, without a key\n  mercury init && mercury doctor    set up a project, then check the machine\n  mercury run                       start the host\n  mercury chat \"What is in this folder?\"")]
+struct Arguments {
+    /// The project folder, with `.env` and `mercury.yaml`.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    project: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set up a project: `.env`, an example configuration, the data directory.
+    Init,
+    /// Start the host and stay in the foreground. Ctrl-C stops it; running agents go on.
+    Run,
+    /// Send a message to the running host and print the answer.
+    Chat(chat::Chat),
+    /// Show the project, the host and what it is doing.
+    Status(status::Status),
+    /// Check Docker, the runtimes, the image, credentials and disk, and say how to mend them.
+    Doctor(doctor::Doctor),
+    /// Ask one question with the real agent in a container; without a key, a demo model answers.
+    Demo(demo::Demo),
+    /// List and create spaces.
+    Spaces(spaces::Spaces),
+    /// Compile a component. The host starts itself with it.
+    #[command(name = plugins::CHILD_COMMAND, hide = true)]
+    CompileComponent { input: PathBuf, output: PathBuf },
+}
+
+/// The project folder with its configuration.
+struct Project {
+    folder: PathBuf,
+    environment: BTreeMap<String, String>,
+}
+
+impl Project {
+    fn open(folder: PathBuf) -> Result<Self> {
+        let environment = config::environment(&folder)?;
+        Ok(Self { folder, environment })
+    }
+
+    fn config(&self) -> Result<Config> {
+        Ok(Config::load(&self.folder, &self.environment)?)
+    }
+}
+
+/// Runs the command line. Errors go to standard error, in one line each and with their causes.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<ExitCode> {
+    // Without a runtime and a configuration: it handles foreign code and should hold nothing else.
+    if let Command::CompileComponent { input, output } = &arguments.command {
+        plugins::compile_child(input, output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime does not start")?;
+    let project = Project::open(arguments.project)?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Init => init::init(&project),
+            Command::Run => run::run(&project).await,
+            Command::Chat(chat) => chat.run(&project).await,
+            Command::Status(status) => status.run(&project).await,
+            Command::Doctor(doctor) => doctor.run(&project).await,
+            Command::Demo(demo) => demo.run(&project).await,
+            Command::Spaces(spaces) => spaces.run(&project).await,
+            Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),
+        }
+    })
+}

@@ -1,0 +1,73 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::{Project, client, terminal};
+use crate::credentials::Credentials;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
+        let config = project.config()?;
+        let base = client::base_url(&config, None);
+        let health = match client::send(Method::GET, &base, "/health", None, None).await {
+            Ok(answer) => serde_json::from_slice::<Value>(&answer.body).ok(),
+            Err(_) => None,
+        };
+        let providers = Credentials::from_environment(&project.environment).providers();
+        let project_folder = std::path::absolute(&project.folder)?;
+        if self.json {
+            let status = json!({
+                "project": project_folder, "dataDir": config.data_dir, "url": base, "running": health.is_some(), "health": health,
+                "image": config.agent_image, "runtime": config.runtime.name(), "credentials": providers,
+            });
+            terminal::line(serde_json::to_string_pretty(&status)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        terminal::line(format!("Project      {}", project_folder.display()));
+        terminal::line(format!("Data         {}", config.data_dir.display()));
+        terminal::line(format!("Agent        {} under {}", config.agent_image, config.runtime.name()));
+        terminal::line(format!(
+            "Credentials  {}",
+            if providers.is_empty() { "none".to_owned() } else { providers.join(", ") }
+        ));
+        match health {
+            Some(health) => {
+                terminal::line(format!(
+                    "Host         {} at {base}, up {} s",
+                    health["status"].as_str().unwrap_or("?"),
+                    health["uptime"]
+                ));
+                terminal::line(format!(
+                    "Runs         {} active, {} waiting",
+                    health["queue"]["active"], health["queue"]["pending"]
+                ));
+                let plugins =
+                    health["plugins"].as_object().map(|plugins| {
+                        plugins
+                            .iter()
+                            .map(|(name, on)| {
+                                if on == &Value::Bool(true) {
+                                    name.clone()
+                                } else {
+                                    format!("{name} (off: see the log)")
+                                }
+                            })
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    });
+                terminal::line(format!("Plugins      {}", plugins.unwrap_or_default()));
+            }
+            None => terminal::line(format!("Host         not running at {base} (start it with `mercury run`)")),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,61 @@
+//! Writing for people. The one place of the host that writes to the terminal.
+
+use std::{
+    io::{IsTerminal, Write},
+    time::Duration,
+};
+
+/// A line on standard output. A closed pipe (`mercury status | head`) is no error.
+pub(super) fn line(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+}
+
+/// A line on standard error: progress and remarks, out of the way of what a script reads.
+pub(super) fn note(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
+}
+
+pub(super) fn error(error: &anyhow::Error) {
+    let red = colours(std::io::stderr().is_terminal());
+    note(format!("{}error:{} {error:#}", red.0, red.1));
+}
+
+/// Bold on a terminal, plain elsewhere.
+pub(super) fn heading(text: &str) -> String {
+    let bold = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    if bold { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn colours(terminal: bool) -> (&'static str, &'static str) {
+    if terminal && std::env::var_os("NO_COLOR").is_none() { ("\x1b[31m", "\x1b[0m") } else { ("", "") }
+}
+
+/// `12 ms`, `1,234 ms`, `0.4 ms`.
+pub(super) fn milliseconds(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    if micros < 10_000 {
+        return format!("{}.{} ms", micros / 1000, micros % 1000 / 100);
+    }
+    let text = (micros / 1000).to_string();
+    let grouped: Vec<&str> =
+        text.as_bytes().rchunks(3).rev().filter_map(|chunk| std::str::from_utf8(chunk).ok()).collect();
+    format!("{} ms", grouped.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        for (micros, text) in [
+            (420, "0.4 ms"),
+            (9_990, "9.9 ms"),
+            (12_345, "12 ms"),
+            (1_234_567, "1,234 ms"),
+            (1_234_567_000, "1,234,567 ms"),
+        ] {
+            assert_eq!(milliseconds(Duration::from_micros(micros)), text);
+        }
+    }
+}
