@@ -1,1 +1,33 @@
+//! What the black-box suites share: a host to start and kill, and the fakes around it.
+//!
+//! Nothing here is part of the product. A fake speaks the real protocol over a real socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "test support: a surprise ends the test"
+)]
 
+pub mod docker;
+pub mod host;
+pub mod model;
+pub mod proxy;
+
+/// The variable's value, which `./dev` sets.
+///
+/// # Panics
+/// Where it is not set: a suite that cannot run must not look like one that passed.
+pub fn required(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the suites with `./dev test`"))
+}
+
+/// The minimal image with the scripted agent, which stands in for `pi` where its work does not matter.
+pub fn minimal_image() -> String {
+    required("MERCURY_TEST_MINIMAL_IMAGE")
+}
+
+/// The full image with the real `pi`.
+pub fn full_image() -> String {
+    required("MERCURY_TEST_IMAGE")
+}

@@ -1,0 +1,200 @@
+//! Secrets by their shape: one table, one row a kind.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+/// What stands where a secret was.
+pub const REMOVED: &str = "[secret removed]";
+
+/// One kind of secret. The pattern's group `secret` is removed, or the whole match.
+#[derive(Debug)]
+pub struct Shape {
+    /// For tests and people.
+    pub name: &'static str,
+    pattern: &'static str,
+}
+
+/// In order: a more exact row comes before a wider one.
+pub const SHAPES: &[Shape] = &[
+    // RFC 7468; also PGP's armour (RFC 9580, 6.2). Cut off at the end of the text, it is
+    // still a key.
+    Shape {
+        name: "private key block",
+        pattern: r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\z)",
+    },
+    // docs.anthropic.com, API keys and OAuth tokens (sk-ant-api03-, sk-ant-oat01-, sk-ant-ort01-).
+    Shape { name: "Anthropic", pattern: r"\bsk-ant-[A-Za-z0-9]+-[A-Za-z0-9_-]{16,}" },
+    // platform.openai.com: sk-proj-, sk-svcacct-, sk-admin-, and the old sk- with 48 characters.
+    // OpenRouter's sk-or-v1- and others follow the habit.
+    Shape { name: "OpenAI", pattern: r"\bsk-(?:(?:proj|svcacct|admin|or-v1)-[A-Za-z0-9_-]{20,}|[A-Za-z0-9]{32,})" },
+    // docs.github.com, About authentication to GitHub: ghp_ gho_ ghu_ ghs_ ghr_ and github_pat_.
+    Shape { name: "GitHub", pattern: r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})" },
+    // docs.gitlab.com, token prefixes.
+    Shape { name: "GitLab", pattern: r"\bglpat-[A-Za-z0-9_-]{20,}" },
+    // api.slack.com, token types: xoxb xoxp xoxa xoxr xoxs xoxe, and xapp for app-level tokens.
+    Shape { name: "Slack", pattern: r"\b(?:xox[abeprs](?:\.xox[bp])?|xapp)-[A-Za-z0-9-]{10,}" },
+    // core.telegram.org/bots: the bot's number, a colon, 35 characters. The file and method
+    // addresses of the Bot API write `bot` before it.
+    Shape {
+        name: "Telegram bot",
+        pattern: r"(?:\bbot|\b)(?<secret>[0-9]{8,10}:[A-Za-z0-9_-]{35})(?:$|[^A-Za-z0-9_-])",
+    },
+    // cloud.google.com, API keys: AIza and 35 characters; OAuth client secrets GOCSPX-.
+    Shape { name: "Google API key", pattern: r"\bAIza[A-Za-z0-9_-]{35}" },
+    Shape {
+        name: "Google OAuth",
+        pattern: r"\b(?:GOCSPX-[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{20,}|1//0[A-Za-z0-9_-]{30,})",
+    },
+    // docs.aws.amazon.com/IAM, unique identifiers: AKIA long-term, ASIA temporary.
+    Shape { name: "AWS access key", pattern: r"\b(?:AKIA|ASIA)[A-Z2-7]{4}[A-Z0-9]{12}\b" },
+    // The secret half has no shape of its own: 40 characters count only where the name is near.
+    Shape {
+        name: "AWS secret key",
+        pattern: r#"(?i)\baws_?(?:secret)?_?(?:access)?_?key["'\s:=]{1,8}(?-i:(?<secret>[A-Za-z0-9/+]{40}))(?:$|[^A-Za-z0-9/+])"#,
+    },
+    // RFC 7519: three base64url parts, the first two of which begin with `{"`.
+    Shape { name: "JWT", pattern: r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*" },
+    // discord.com/developers: base64 of the bot's id (17 to 20 digits), a time stamp, an HMAC.
+    Shape { name: "Discord bot", pattern: r"\b[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}" },
+    // Mercury's own console and run tokens: mrc_ and 48 hexadecimal digits.
+    Shape { name: "Mercury", pattern: r"\bmrc_[0-9a-f]{48}\b" },
+    // RFC 6750, 2.1. Short values are examples in prose; what follows a digit-free word is too.
+    Shape { name: "Bearer", pattern: r"(?i)\bBearer\s+(?-i:(?<secret>[A-Za-z0-9._~+/-]{24,}=*))" },
+    // RFC 3986, 3.2.1: a password in an address.
+    Shape {
+        name: "password in an address",
+        pattern: r"\b[a-z][a-z0-9+.-]{1,15}://[^\s/:@'\x22`\[\]]{0,64}:(?<secret>[^\s/:@'\x22`\[\]]{6,128})@",
+    },
+];
+
+static COMPILED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    // A row that did not compile would fail the test below, which compiles each.
+    SHAPES.iter().filter_map(|shape| Regex::new(shape.pattern).ok()).collect()
+});
+
+/// The text without its secrets.
+pub fn remove(text: &str) -> String {
+    let mut text = Cow::Borrowed(text);
+    for pattern in COMPILED.iter() {
+        if let Cow::Owned(changed) = pattern.replace_all(&text, replacement) {
+            text = Cow::Owned(changed);
+        }
+    }
+    text.into_owned()
+}
+
+fn replacement(found: &Captures<'_>) -> String {
+    let (Some(whole), Some(secret)) = (found.get(0), found.name("secret")) else {
+        return REMOVED.to_owned();
+    };
+    let (start, end) = (secret.start() - whole.start(), secret.end() - whole.start());
+    format!("{}{REMOVED}{}", &whole.as_str()[..start], &whole.as_str()[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Name of the row, text with a secret of that kind, the text without it. The secrets are
+    /// put together here so that no scanner takes this file for a leak.
+    fn positives() -> Vec<(&'static str, String, &'static str)> {
+        let a = |count: usize| "aB3dE6gH9j".repeat(10)[..count].to_owned();
+        vec![
+            (
+                "private key block",
+                "x\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\ny".into(),
+                "x\n[secret removed]\ny",
+            ),
+            ("private key block", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl".into(), "[secret removed]"),
+            ("Anthropic", format!("key: sk-ant-api03-{}.", a(40)), "key: [secret removed]."),
+            ("OpenAI", format!("`sk-proj-{}`", a(40)), "`[secret removed]`"),
+            ("OpenAI", format!("OPENAI_API_KEY=sk-{}", a(48)), "OPENAI_API_KEY=[secret removed]"),
+            ("GitHub", format!("ghp_{}", a(36)), "[secret removed]"),
+            ("GitHub", format!("https://github_pat_{}@github.com", a(82)), "https://[secret removed]@github.com"),
+            ("GitLab", format!("glpat-{}", a(20)), "[secret removed]"),
+            ("Slack", format!("xoxb-123456789012-{}", a(24)), "[secret removed]"),
+            ("Telegram bot", format!("bot token 123456789:{} ok", a(35)), "bot token [secret removed] ok"),
+            (
+                "Telegram bot",
+                format!("https://api.telegram.org/bot123456789:{}/getMe", a(35)),
+                "https://api.telegram.org/bot[secret removed]/getMe",
+            ),
+            ("Google API key", format!("AIza{}", a(35)), "[secret removed]"),
+            ("Google OAuth", format!("ya29.{}", a(60)), "[secret removed]"),
+            ("AWS access key", "AKIAIOSFODNN7EXAMPLE".into(), "[secret removed]"),
+            (
+                "AWS secret key",
+                format!("aws_secret_access_key = {}\n", a(40)),
+                "aws_secret_access_key = [secret removed]\n",
+            ),
+            (
+                "AWS secret key",
+                format!("AWS_SECRET_ACCESS_KEY=\"{}\"", a(40)),
+                "AWS_SECRET_ACCESS_KEY=\"[secret removed]\"",
+            ),
+            ("JWT", format!("eyJ{}.eyJ{}.{}", a(20), a(30), a(43)), "[secret removed]"),
+            ("Discord bot", format!("M{}.{}.{}", a(23), a(6), a(38)), "[secret removed]"),
+            ("Mercury", format!("mrc_{}", "0123456789abcdef".repeat(3)), "[secret removed]"),
+            ("Bearer", format!("Authorization: Bearer {}", a(40)), "Authorization: Bearer [secret removed]"),
+            (
+                "password in an address",
+                "postgres://app:hunter2hunter2@db/x".into(),
+                "postgres://app:[secret removed]@db/x",
+            ),
+        ]
+    }
+
+    const NEGATIVES: &[(&str, &str)] = &[
+        ("private key block", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"),
+        ("private key block", "-----BEGIN PUBLIC KEY-----"),
+        ("Anthropic", "keys begin with sk-ant-"),
+        ("OpenAI", "the sk-learn package, risk-abcdefghijklmnopqrstuvwxyzabcdefgh"),
+        ("OpenAI", "sk-estimator-with-a-very-long-hyphenated-name"),
+        ("GitHub", "ghp_short and github_pat_x"),
+        ("GitLab", "glpat-x"),
+        ("Slack", "xoxo-hugs"),
+        ("Telegram bot", "at 12:30 on 20240101:00 and 10.0.0.1:8080"),
+        ("Google API key", "AIza is a prefix"),
+        ("Google OAuth", "1//2 of it"),
+        ("AWS access key", "AKIA and ASIANDISHES, ASIAPACIFICREGIONALOFFICES"),
+        ("AWS secret key", "commit da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        ("JWT", "eyJhbGciOiJIUzI1NiJ9 alone"),
+        ("Discord bot", "example.com/Main.module.function"),
+        ("Mercury", "mrc_123 and mrctl"),
+        ("Bearer", "Bearer of good news, bearer token"),
+        ("password in an address", "https://example.org:8443/a@b and git@github.com:o/r.git"),
+        ("hash", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("uuid", "0190a5d0-7c1e-7b3e-9c5a-2f1d3b4c5d6e"),
+        ("address", "https://example.org/path?query=a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4e5f6a1b2"),
+        ("code", "```rust\nlet key = env(\"OPENAI_API_KEY\")?;\n```"),
+    ];
+
+    #[test]
+    fn every_row_compiles_and_has_a_positive_that_only_it_needs() {
+        for shape in SHAPES {
+            let pattern = Regex::new(shape.pattern).unwrap();
+            let own: Vec<_> = positives().into_iter().filter(|row| row.0 == shape.name).collect();
+            assert!(!own.is_empty(), "{}", shape.name);
+            for (name, text, _) in own {
+                assert!(pattern.is_match(&text), "{name}: {text}");
+            }
+        }
+        assert_eq!(COMPILED.len(), SHAPES.len());
+    }
+
+    #[test]
+    fn secrets_go_and_their_surroundings_stay() {
+        for (name, text, expected) in positives() {
+            assert_eq!(remove(&text), expected, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn look_alikes_stay() {
+        for (name, text) in NEGATIVES {
+            assert_eq!(&remove(text), text, "{name}");
+        }
+    }
+}

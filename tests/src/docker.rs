@@ -1,0 +1,55 @@
+//! The Docker Engine as the suites see it.
+
+use std::{collections::HashMap, process::Command};
+
+use bollard::{Docker, query_parameters::ListContainersOptions};
+use serde_json::Value;
+
+use crate::required;
+
+/// Opens nothing. Where it turns up, a secret would have turned up.
+pub const CANARY: &str = "sk-ant-canary-4f9a1c7e2b8d";
+
+pub fn connect() -> Docker {
+    Docker::connect_with_host(&required("DOCKER_HOST")).unwrap()
+}
+
+/// `docker inspect` of every container of a data directory.
+pub async fn inspect_all(instance: &str) -> Vec<Value> {
+    let docker = connect().negotiate_version().await.unwrap();
+    let filters = HashMap::from([("label".to_owned(), vec![format!("mercury.instance={instance}")])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+    let mut found = Vec::new();
+    for container in docker.list_containers(Some(options)).await.unwrap() {
+        if let Ok(inspected) = docker.inspect_container(&container.id.unwrap(), None).await {
+            found.push(serde_json::to_value(inspected).unwrap());
+        }
+    }
+    found
+}
+
+/// Kills the container of a run from outside.
+pub async fn kill_all(instance: &str) {
+    let docker = connect().negotiate_version().await.unwrap();
+    for container in inspect_all(instance).await {
+        let _ = docker.kill_container(container["Id"].as_str().unwrap(), None).await;
+    }
+}
+
+/// Removes what a suite left. From `drop`, so without a runtime: by the client program.
+pub fn remove_all(instance: &str) {
+    let filter = format!("label=mercury.instance={instance}");
+    let Ok(listed) = Command::new("docker").args(["ps", "-aq", "--filter", &filter]).output() else { return };
+    let ids = String::from_utf8_lossy(&listed.stdout);
+    let ids: Vec<&str> = ids.split_whitespace().collect();
+    if !ids.is_empty() {
+        let _ = Command::new("docker").args(["rm", "-f"]).args(ids).output();
+    }
+}
+
+/// Whether the engine has gVisor. The suites insist on it, since the product promises it.
+pub async fn require_runsc() {
+    let docker = connect().negotiate_version().await.unwrap();
+    let runtimes = docker.info().await.unwrap().runtimes.unwrap_or_default();
+    assert!(runtimes.contains_key("runsc"), "the engine has no runsc; `./dev engine` makes one that has");
+}

@@ -1,0 +1,244 @@
+//! The built binary as a process in a project folder of its own.
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::{Value, json};
+
+use crate::{docker, required};
+
+/// How long a host may take to be healthy: components may have to be compiled first.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
+
+/// A project folder, and the host that runs in it, if one does.
+pub struct Host {
+    folder: tempfile::TempDir,
+    environment: BTreeMap<String, String>,
+    port: u16,
+    process: Option<Child>,
+}
+
+/// An answer of the host.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn reply(&self) -> &str {
+        assert_eq!(self.status, 200, "{:#}", self.body);
+        self.body["reply"].as_str().expect("a reply")
+    }
+
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+}
+
+/// Says what a suite wants of its host; everything has a default.
+pub struct Setup {
+    environment: BTreeMap<String, String>,
+    yaml: String,
+}
+
+impl Setup {
+    /// The scripted agent under `runtime`. The credential is a canary: it opens nothing.
+    pub fn scripted(runtime: &str) -> Self {
+        Self::with_image(runtime, &crate::minimal_image())
+    }
+
+    pub fn with_image(runtime: &str, image: &str) -> Self {
+        let mut setup = Self { environment: BTreeMap::new(), yaml: String::new() };
+        for (name, value) in [
+            ("MERCURY_CONTAINER_RUNTIME", runtime),
+            ("MERCURY_AGENT_IMAGE", image),
+            ("MERCURY_ANTHROPIC_API_KEY", crate::docker::CANARY),
+            ("MERCURY_DOCKER_HOST", &required("DOCKER_HOST")),
+            ("MERCURY_LOG_LEVEL", "debug"),
+        ] {
+            setup = setup.set(name, value);
+        }
+        setup
+    }
+
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn yaml(mut self, yaml: &str) -> Self {
+        self.yaml.push_str(yaml);
+        self
+    }
+
+    /// Makes the project without starting a host.
+    pub fn prepare(mut self) -> Host {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("mercury.yaml"), &self.yaml).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        self.environment.insert("MERCURY_PORT".into(), port.to_string());
+        Host { folder, environment: self.environment, port, process: None }
+    }
+
+    pub async fn start(self) -> Host {
+        let mut host = self.prepare();
+        host.start().await;
+        host
+    }
+}
+
+impl Host {
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join(".mercury")
+    }
+
+    /// Changes a variable for the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(required("MERCURY_BIN"));
+        command.args(arguments).current_dir(self.folder.path()).env_clear().envs(&self.environment);
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.folder.path());
+        command
+    }
+
+    pub fn spawn(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("host.log")).unwrap();
+        let child = self.command(&["run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.process = Some(child);
+    }
+
+    /// Starts the host and waits until it is healthy.
+    pub async fn start(&mut self) {
+        self.spawn();
+        let until = Instant::now() + HEALTHY_WITHIN;
+        while self.health().await.is_none_or(|health| health["status"] != "ok") {
+            assert!(Instant::now() < until, "the host is not healthy; its log:\n{}", self.log());
+            if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
+                panic!("the host ended with {status}; its log:\n{}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("host.log")).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("a running host").id()
+    }
+
+    /// SIGKILL: nothing is said, nothing is closed.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("a running host");
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        let mut process = self.process.take().expect("a running host");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&process), rustix::process::Signal::TERM).unwrap();
+        tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
+    }
+
+    pub async fn health(&self) -> Option<Value> {
+        self.request("GET", "/health", &[], Bytes::new()).await.ok().map(|answer| answer.body)
+    }
+
+    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> anyhow::Result<Answer> {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let mut request = hyper::Request::builder().method(method).uri(format!("http://127.0.0.1:{}{path}", self.port));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = client.request(request.body(Full::new(body))?).await?;
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Ok(Answer { status, body })
+    }
+
+    /// `POST /chat`; an error means that the connection broke off.
+    pub async fn try_chat(&self, message: Value) -> anyhow::Result<Answer> {
+        self.request("POST", "/chat", &[], Bytes::from(message.to_string())).await
+    }
+
+    pub async fn chat(&self, message: Value) -> Answer {
+        self.try_chat(message).await.unwrap_or_else(|error| panic!("{error:#}; the log:\n{}", self.log()))
+    }
+
+    pub async fn ask(&self, text: &str) -> Answer {
+        self.chat(json!({ "text": text })).await
+    }
+
+    /// Sends a message in the background, under its own id, and lets it go.
+    pub fn send(&self, text: &str, space: &str, id: &str) {
+        let message = json!({ "text": text, "spaceId": space, "messageId": id }).to_string();
+        let uri = format!("http://127.0.0.1:{}/chat", self.port);
+        tokio::spawn(async move {
+            let client = Client::builder(TokioExecutor::new()).build_http();
+            let request = hyper::Request::post(uri).body(Full::new(Bytes::from(message))).unwrap();
+            // The host may be killed meanwhile.
+            let _ = client.request(request).await;
+        });
+    }
+
+    /// Reads the database beside the host.
+    pub fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> Option<T> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let db = rusqlite::Connection::open_with_flags(self.data_dir().join("state.db"), flags).ok()?;
+        db.query_row(sql, [], |row| row.get(0)).ok()
+    }
+
+    /// Waits until the query answers `expected`.
+    pub async fn until(&self, sql: &str, expected: &str) {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let found: Option<String> = self.query(sql);
+            if found.as_deref() == Some(expected) {
+                return;
+            }
+            assert!(Instant::now() < until, "{sql} is {found:?}, not {expected}; the log:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub fn create_space(&self, id: &str) {
+        let output = self.command(&["spaces", "create", id]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The data directory's own id, which its containers carry as a label.
+    pub fn instance(&self) -> String {
+        std::fs::read_to_string(self.data_dir().join("instance")).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if self.data_dir().join("instance").exists() {
+            docker::remove_all(&self.instance());
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A proxy in front of the Docker Engine that holds chosen requests back, so that a host can be
+//! killed at exactly that point. It passes bytes on and understands only request lines.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    sync::Notify,
+};
+
+use crate::required;
+
+#[derive(Clone, Default)]
+struct Shared {
+    /// Requests whose path ends so are held.
+    hold: Arc<Mutex<Option<String>>>,
+    held: Arc<Notify>,
+}
+
+pub struct Proxy {
+    shared: Shared,
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Proxy {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let shared = Shared::default();
+        let for_task = shared.clone();
+        let engine = PathBuf::from(required("DOCKER_HOST").trim_start_matches("unix://"));
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                tokio::spawn(pass(client, engine.clone(), for_task.clone()));
+            }
+        });
+        Self { shared, path, _folder: folder }
+    }
+
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.path.display())
+    }
+
+    /// Holds every request whose path ends in `ending` until [`Proxy::release`].
+    pub fn hold(&self, ending: &str) {
+        *self.shared.hold.lock().unwrap() = Some(ending.to_owned());
+    }
+
+    /// Waits until a request is held.
+    pub async fn held(&self) {
+        tokio::time::timeout(std::time::Duration::from_secs(30), self.shared.held.notified()).await.expect("a held request");
+    }
+
+    /// Requests that come from now on pass; one that is held stays held: its host is gone.
+    pub fn release(&self) {
+        *self.shared.hold.lock().unwrap() = None;
+    }
+}
+
+async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) {
+    let Ok(mut server) = UnixStream::connect(engine).await else { return };
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let requests = async {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let Ok(read @ 1..) = from_client.read(&mut buffer).await else { break };
+            if is_held(&buffer[..read], &shared) {
+                shared.held.notify_one();
+                std::future::pending::<()>().await;
+            }
+            if to_server.write_all(&buffer[..read]).await.is_err() {
+                break;
+            }
+        }
+        let _ = to_server.shutdown().await;
+    };
+    let answers = async {
+        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+    };
+    tokio::select! {
+        () = requests => {}
+        () = answers => {}
+    }
+}
+
+fn is_held(bytes: &[u8], shared: &Shared) -> bool {
+    let Some(ending) = shared.hold.lock().unwrap().clone() else { return false };
+    let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let path = line.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
+    path.ends_with(&ending)
+}
