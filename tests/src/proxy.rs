@@ -19,6 +19,8 @@ struct Shared {
     /// Requests whose path ends so are held.
     hold: Arc<Mutex<Option<String>>>,
     held: Arc<Notify>,
+    /// Requests whose path ends so are answered with this status and message.
+    refuse: Arc<Mutex<Option<(String, u16, String)>>>,
 }
 
 pub struct Proxy {
@@ -53,6 +55,11 @@ impl Proxy {
         *self.shared.hold.lock().unwrap() = Some(ending.to_owned());
     }
 
+    /// Answers every request whose path ends in `ending` as the engine would refuse it.
+    pub fn refuse(&self, ending: &str, status: u16, message: &str) {
+        *self.shared.refuse.lock().unwrap() = Some((ending.to_owned(), status, message.to_owned()));
+    }
+
     /// Waits until a request is held.
     pub async fn held(&self) {
         tokio::time::timeout(std::time::Duration::from_secs(30), self.shared.held.notified()).await.expect("a held request");
@@ -68,6 +75,7 @@ async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) 
     let Ok(mut server) = UnixStream::connect(engine).await else { return };
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
+    let mut refusal = None;
     let requests = async {
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -75,6 +83,10 @@ async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) 
             if is_held(&buffer[..read], &shared) {
                 shared.held.notify_one();
                 std::future::pending::<()>().await;
+            }
+            refusal = refused(&buffer[..read], &shared);
+            if refusal.is_some() {
+                return;
             }
             if to_server.write_all(&buffer[..read]).await.is_err() {
                 break;
@@ -89,12 +101,26 @@ async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) 
         () = requests => {}
         () = answers => {}
     }
+    if let Some((status, message)) = refusal {
+        let body = serde_json::json!({ "message": message }).to_string();
+        let head = format!("HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        let _ = client.write_all((head + &body).as_bytes()).await;
+    }
+}
+
+fn refused(bytes: &[u8], shared: &Shared) -> Option<(u16, String)> {
+    let (ending, status, message) = shared.refuse.lock().unwrap().clone()?;
+    path_of(bytes).ends_with(&ending).then_some((status, message))
 }
 
 fn is_held(bytes: &[u8], shared: &Shared) -> bool {
     let Some(ending) = shared.hold.lock().unwrap().clone() else { return false };
+    path_of(bytes).ends_with(&ending)
+}
+
+/// The path of the request that begins in `bytes`.
+fn path_of(bytes: &[u8]) -> String {
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
-    let path = line.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
-    path.ends_with(&ending)
+    line.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default().to_owned()
 }

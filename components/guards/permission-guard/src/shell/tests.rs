@@ -485,6 +485,38 @@ fn protected_paths_in_commands() {
     }
 }
 
+/// Texts on which the grammar crate would not end.
+#[test]
+fn a_fragile_here_document_is_not_parsed() {
+    for text in [
+        "cat <<EOF > ${file}\na\nEOF",
+        "cat <<EOF | $(gws x)\na\nEOF",
+        "<<E$( ( g ",
+        "gws xargs{} do <<E$((set\"$(   ((gws ",
+        "<\\\n<E$( ( g ",
+        "<<''| ",
+        "<<\"\"<(${",
+        "in[fi<<<<<'E'esac$((  <<<x<($((",
+        "<<-Efiin\\&$(( ([$(",
+        "];||\nE\nfi$((=x$[))if=<<E&]\nE\n",
+        "<<E))$(esac$((x))\\`<<\"E\"case\nE\n",
+        "if]]${$(&<<-E>(>()\n\tinxfi=<(\"<<\"E\" $(\nE\n",
+    ] {
+        assert_eq!(decide(text), Err(Refusal::Unreadable), "{text:?}");
+        assert_eq!(check(&policy("admin"), "/spaces/main", text), Ok(()), "{text:?}");
+    }
+    for text in [
+        "cat <<< \"$(date)\"",
+        "cat <<'E'\n$(x)\nE",
+        "cat <<-EOF\n${HOME}\nEOF",
+        "cat > ${file} <<EOF\na\nEOF",
+        "cat <<EOF > $file\na\nEOF",
+        "git commit -m \"$(cat <<'EOF'\nfix: gws (a) [b]\nEOF\n)\"",
+    ] {
+        assert_eq!(decide(text), Ok(()), "{text:?}");
+    }
+}
+
 #[test]
 fn bounds() {
     assert_eq!(decide(&format!("echo {}", "a".repeat(70_000))), Err(Refusal::TooComplex));

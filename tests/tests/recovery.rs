@@ -1,0 +1,216 @@
+//! `kill -9` of the host at each state of a run: nothing is lost, nothing is answered twice.
+#![allow(clippy::unwrap_used)]
+
+use mercury_tests::{
+    docker::{inspect_all, kill_all, require_runsc},
+    host::{Host, Setup},
+    proxy::Proxy,
+};
+use serde_json::json;
+
+const STATE: &str = "SELECT state FROM runs ORDER BY id DESC LIMIT 1";
+
+/// The same message again: it must get the first one's answer.
+async fn again(host: &Host, text: &str, id: &str) -> mercury_tests::host::Answer {
+    host.chat(json!({ "text": text, "messageId": id })).await
+}
+
+fn runs(host: &Host) -> i64 {
+    host.query("SELECT count(*) FROM runs").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_queued() {
+    let mut host = Setup::scripted("runc").set("MERCURY_MAX_CONCURRENCY", "1").start().await;
+    host.create_space("other");
+    host.send("!sleep 2000\n!reply first", "other", "1");
+    host.until(STATE, "running").await;
+    host.send("!reply second", "main", "2");
+    host.until(STATE, "queued").await;
+    host.kill();
+    host.start().await;
+    assert_eq!(again(&host, "!reply second", "2").await.reply(), "second");
+    let first = host.chat(json!({ "text": "!sleep 2000\n!reply first", "spaceId": "other", "messageId": "1" })).await;
+    assert_eq!((first.reply(), runs(&host)), ("first", 2));
+}
+
+/// Held at the create request: the container does not exist, the run begins once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_preparing() {
+    let proxy = Proxy::start().await;
+    let mut host = Setup::scripted("runc").set("MERCURY_DOCKER_HOST", &proxy.host()).start().await;
+    proxy.hold("/containers/create");
+    host.send("!reply prepared", "main", "1");
+    proxy.held().await;
+    host.until(STATE, "preparing").await;
+    host.kill();
+    proxy.release();
+    host.start().await;
+    assert_eq!(again(&host, "!reply prepared", "1").await.reply(), "prepared");
+    assert_eq!(host.query::<i64>("SELECT attempts FROM runs"), Some(2));
+}
+
+/// Held at the start request: the container was created, the run begins once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_create_and_start() {
+    let proxy = Proxy::start().await;
+    let mut host = Setup::scripted("runc").set("MERCURY_DOCKER_HOST", &proxy.host()).start().await;
+    proxy.hold("/start");
+    host.send("!reply created", "main", "1");
+    proxy.held().await;
+    host.until(STATE, "running").await;
+    host.kill();
+    proxy.release();
+    host.start().await;
+    assert_eq!(again(&host, "!reply created", "1").await.reply(), "created");
+}
+
+/// The container is adopted, and its socket speaks for the same caller as before.
+async fn killed_while_running(runtime: &str) {
+    let mut host = Setup::scripted(runtime).start().await;
+    let text = "!sleep 3000\n!whoami";
+    host.send(text, "main", "1");
+    host.until(STATE, "running").await;
+    // Docker has been asked to start it; give it the time to be at work.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    host.kill();
+    host.start().await;
+    let answer = again(&host, text, "1").await;
+    assert!(answer.reply().contains("\"callerId\": \"api:anonymous\""), "{}", answer.reply());
+    assert!(answer.reply().contains("\"spaceId\": \"main\""));
+    assert_eq!((runs(&host), host.query::<i64>("SELECT attempts FROM runs")), (1, Some(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_running_under_runc() {
+    killed_while_running("runc").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_running_under_runsc() {
+    require_runsc().await;
+    killed_while_running("runsc").await;
+}
+
+/// The agent finishes while no host is there: its result is used.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_result_came_while_no_host_was_there() {
+    let mut host = Setup::scripted("runc").start().await;
+    let text = "!sleep 1500\n!write outbox/late.txt hello\n!reply late";
+    host.send(text, "main", "1");
+    host.until(STATE, "running").await;
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    host.kill();
+    let io = host.data_dir().join("io");
+    for _ in 0..200 {
+        let done = std::fs::read_dir(&io).unwrap().flatten().any(|run| run.path().join("result.json").exists());
+        if done {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    host.start().await;
+    let answer = again(&host, text, "1").await;
+    assert_eq!(answer.reply(), "late");
+    assert_eq!(answer.body["files"][0]["filename"], "late.txt");
+}
+
+/// The container is gone and left nothing: the person is told, and nothing runs twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_container_vanished_while_no_host_was_there() {
+    let mut host = Setup::scripted("runc").start().await;
+    host.send("!sleep 20000\n!reply never", "main", "1");
+    host.until(STATE, "running").await;
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    host.kill();
+    mercury_tests::docker::remove_all(&host.instance());
+    host.start().await;
+    let answer = again(&host, "!sleep 20000\n!reply never", "1").await;
+    assert_eq!((answer.status, answer.code()), (502, "lost"), "{:#}", answer.body);
+    assert_eq!(runs(&host), 1);
+}
+
+/// The container ended with an exit code while no host was there: the code is still read.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_container_was_killed_while_no_host_was_there() {
+    let mut host = Setup::scripted("runc").start().await;
+    host.send("!sleep 20000", "main", "1");
+    host.until(STATE, "running").await;
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    host.kill();
+    kill_all(&host.instance()).await;
+    host.start().await;
+    let answer = again(&host, "!sleep 20000", "1").await;
+    assert_eq!((answer.status, answer.code()), (502, "out_of_memory"), "137 without a result: {:#}", answer.body);
+}
+
+/// The result is on disk but not processed: the next start processes and answers it.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_result_and_answer() {
+    let mut host = Setup::scripted("runc").start().await;
+    assert_eq!(again(&host, "!reply once", "1").await.reply(), "once");
+    host.kill();
+    // As if the host had ended just before it wrote the answer.
+    let db = rusqlite::Connection::open(host.data_dir().join("state.db")).unwrap();
+    db.execute_batch("DELETE FROM outbound; DELETE FROM messages WHERE role = 'assistant'").unwrap();
+    drop(db);
+    host.start().await;
+    assert_eq!(again(&host, "!reply once", "1").await.reply(), "once");
+    assert_eq!((runs(&host), host.query::<i64>("SELECT count(*) FROM outbound")), (1, Some(1)));
+}
+
+/// A message that was accepted and not decided is decided at the next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_acceptance_and_decision() {
+    let mut host = Setup::scripted("runc").start().await;
+    host.kill();
+    let db = rusqlite::Connection::open(host.data_dir().join("state.db")).unwrap();
+    db.execute_batch(
+        "INSERT INTO inbound (platform, event, space, conversation, author, text, attachments, received_at)
+         VALUES ('api', 'api:anonymous:main:1', 'main', 'api:api:anonymous', 'api:anonymous', '!reply decided', '[]', 1)",
+    )
+    .unwrap();
+    drop(db);
+    host.start().await;
+    assert_eq!(again(&host, "!reply decided", "1").await.reply(), "decided");
+}
+
+/// SIGTERM hands a running agent to the next start, and tells who waits (container.md #61 as
+/// architecture.md has it).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graceful_stop_hands_over() {
+    let mut host = Setup::scripted("runc").start().await;
+    let text = "!sleep 3000\n!reply handed over";
+    host.send(text, "main", "1");
+    host.until(STATE, "running").await;
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    assert_eq!(host.terminate().await, Some(0));
+    assert_eq!(inspect_all(&host.instance()).await.len(), 1, "the container goes on");
+    host.start().await;
+    assert_eq!(again(&host, text, "1").await.reply(), "handed over");
+}
+
+/// container.md #71 (as architecture.md has it): a second host of the directory stands by, and
+/// takes over when the first ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_host_stands_by() {
+    let mut first = Setup::scripted("runc").start().await;
+    let mut second = first.command(&["run"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(second.try_wait().unwrap(), None, "it waits");
+    assert_eq!(first.ask("!reply first").await.reply(), "first");
+    first.kill();
+    let mut answer = None;
+    for _ in 0..200 {
+        if let Ok(found) = first.try_chat(json!({ "text": "!reply second" })).await
+            && found.status == 200
+        {
+            answer = Some(found);
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    second.kill().unwrap();
+    second.wait().unwrap();
+    assert_eq!(answer.unwrap().reply(), "second");
+}

@@ -1,0 +1,151 @@
+//! What a container holds and what it does not, and how many there are.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use mercury_tests::{
+    docker::{CANARY, inspect_all, require_runsc},
+    host::{Host, Setup},
+    proxy::Proxy,
+};
+use serde_json::{Value, json};
+
+async fn running_container(host: &Host) -> Value {
+    host.send("!sleep 4000\n!reply x", "main", "1");
+    host.until("SELECT state FROM runs", "running").await;
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = inspect_all(&host.instance()).await.into_iter().find(|found| found["State"]["Running"] == true) {
+            return found;
+        }
+        assert!(Instant::now() < until, "no container runs");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// container.md #73 #62 #63: the hardening as the engine has it, under both runtimes.
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_are_hardened() {
+    require_runsc().await;
+    for runtime in ["runc", "runsc"] {
+        let host = Setup::scripted(runtime).set("MERCURY_CONSOLE_URL", "https://console.invalid").set("MERCURY_PATH", "/evil").start().await;
+        let found = running_container(&host).await;
+        let config = &found["HostConfig"];
+        assert_eq!(config["Runtime"], runtime);
+        assert_eq!(config["CapDrop"], json!(["ALL"]));
+        assert_eq!(config["SecurityOpt"], json!(["no-new-privileges"]));
+        assert_eq!((&config["Privileged"], &config["ReadonlyRootfs"]), (&json!(false), &json!(true)));
+        assert_eq!((&config["Memory"], &config["NanoCpus"], &config["PidsLimit"]), (&json!(2_147_483_648_u64), &json!(2_000_000_000_u64), &json!(512)));
+        assert_eq!((&config["NetworkMode"], &found["Config"]["User"]), (&json!("bridge"), &json!("1000:1000")));
+        let environment = found["Config"]["Env"].to_string();
+        assert!(!environment.contains("CONSOLE") && !environment.contains("/evil"), "{environment}");
+    }
+}
+
+/// A canary credential is in no request, no inspect output, no argument, no log and no file that
+/// outlives the agent's start.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_credential_is_nowhere_to_be_seen() {
+    let host = Setup::scripted("runc").start().await;
+    let found = running_container(&host).await;
+    assert!(!found.to_string().contains(CANARY), "docker inspect");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&arguments).contains(CANARY), "{}", entry.path().display());
+    }
+    let io = host.data_dir().join("io");
+    let run = std::fs::read_dir(&io).unwrap().next().unwrap().unwrap().path();
+    assert!(run.join("input.json").exists() && !run.join("credentials.json").exists(), "entry deleted it");
+    let output = std::process::Command::new("grep").args(["-rl", CANARY]).arg(host.folder()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "files that hold the canary");
+    assert!(!host.log().contains(CANARY));
+}
+
+/// What the agent finds: its identity by the socket, no secret of the host's API, no other space.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_socket_says_who_calls() {
+    require_runsc().await;
+    for runtime in ["runc", "runsc"] {
+        let host = Setup::scripted(runtime).set("MERCURY_API_SECRET", "host-api-canary").start().await;
+        host.create_space("team");
+        let message = json!({ "text": "!whoami\n!env API_SECRET\n!env CALLER_TOKEN\n!ls /spaces\n!ls /run/mercury", "callerId": "api:ada", "spaceId": "team" });
+        let answer = host.chat(message).await;
+        let reply = answer.reply();
+        assert!(reply.contains("\"callerId\": \"api:ada\"") && reply.contains("\"spaceId\": \"team\""), "{reply}");
+        assert_eq!(reply.matches("(unset)").count(), 2, "{reply}");
+        assert!(reply.contains("team") && !reply.contains("main"), "only its own space: {reply}");
+    }
+}
+
+/// 20 messages to 5 spaces at once: all answered, each space in order, never more than the limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_concurrency_limit_holds() {
+    let host = Setup::scripted("runc").set("MERCURY_MAX_CONCURRENCY", "3").start().await;
+    let spaces = ["a", "b", "c", "d", "e"];
+    for space in spaces {
+        host.create_space(space);
+    }
+    for n in 0..20 {
+        host.send(&format!("!sleep 100\n!reply {n}"), spaces[n % 5], &n.to_string());
+    }
+    let until = Instant::now() + Duration::from_secs(120);
+    let mut most = 0;
+    loop {
+        let active: i64 = host.query("SELECT count(*) FROM runs WHERE state IN ('preparing', 'running')").unwrap();
+        most = most.max(active);
+        let doubled: i64 = host
+            .query("SELECT count(*) FROM (SELECT space FROM runs WHERE state IN ('preparing', 'running') GROUP BY space HAVING count(*) > 1)")
+            .unwrap();
+        assert_eq!(doubled, 0, "one run at a time in a space");
+        if host.query::<i64>("SELECT count(*) FROM outbound") == Some(20) {
+            break;
+        }
+        assert!(Instant::now() < until, "not all were answered; the log:\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(most, 3, "the limit is used and held");
+    for n in 0..20 {
+        let answer = host.chat(json!({ "text": "again", "spaceId": spaces[n % 5], "messageId": n.to_string() })).await;
+        assert_eq!(answer.reply(), n.to_string());
+    }
+    assert_eq!(host.query::<i64>("SELECT count(*) FROM runs"), Some(20), "asking again ran nothing");
+}
+
+/// A proxy that carries no stream of events: exits and results are noticed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_not_needed() {
+    let proxy = Proxy::start().await;
+    proxy.hold("/events");
+    let host = Setup::scripted("runc").set("MERCURY_DOCKER_HOST", &proxy.host()).start().await;
+    assert_eq!(host.ask("!reply without events").await.reply(), "without events");
+}
+
+/// `mercury doctor` proves both runtimes by a container.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_proves_the_runtimes() {
+    require_runsc().await;
+    let host = Setup::scripted("runsc").prepare();
+    let mut command = host.command(&["doctor", "--json"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let runtimes: Vec<_> = findings.as_array().unwrap().iter().filter(|finding| finding["section"] == "Runtime").collect();
+    assert_eq!(runtimes.len(), 2);
+    for finding in &runtimes {
+        assert_eq!(finding["grade"], "pass", "{finding}");
+    }
+    assert!(runtimes[1]["text"].as_str().unwrap().contains("kernel of its own"));
+    assert!(output.status.success(), "{findings:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_how_to_mend() {
+    let host = Setup::scripted("runc").set("MERCURY_DOCKER_HOST", "unix:///nonexistent.sock").set("MERCURY_ANTHROPIC_API_KEY", "").prepare();
+    let mut command = host.command(&["doctor"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success());
+    for part in ["MERCURY_ANTHROPIC_API_KEY", "systemctl start docker", "2 errors"] {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+}
