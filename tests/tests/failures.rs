@@ -142,7 +142,7 @@ async fn out_of_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn time_is_up() {
     let host = Setup::scripted("runc").set("MERCURY_CONTAINER_TIMEOUT_MS", "10000").start().await;
-    assert_error(&host.ask("!hang").await, 504, "timeout", "10 s");
+    assert_error(&host.ask("!tool bash ls\n!hang").await, 504, "timeout", "10 s");
     assert_kept(&host);
     assert_eq!(host.ask("!reply and on").await.reply(), "and on", "the space is free again");
 }

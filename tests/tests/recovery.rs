@@ -111,7 +111,7 @@ async fn the_result_came_while_no_host_was_there() {
     }
     host.start().await;
     let answer = again(&host, text, "1").await;
-    assert_eq!(answer.reply(), "late");
+    assert!(answer.reply().ends_with("late"), "{}", answer.reply());
     assert_eq!(answer.body["files"][0]["filename"], "late.txt");
 }
 

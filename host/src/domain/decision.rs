@@ -55,7 +55,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_claims_system(text in ".*", caller in "(?i)system") {
+        fn nobody_claims_system(text in ".*", caller in "[sS][yY][sS][tT][eE][mM]") {
             prop_assert_ne!(decide(Facts { caller: &caller, role: "admin", text: &text }), Decision::Run);
         }
     }

@@ -1,1 +1,64 @@
+//! The built-in components in the real engine.
 
+use super::*;
+use crate::{config::PluginConfig, store::Store};
+
+async fn load(settings: &[(&str, &str, &str)]) -> (tempfile::TempDir, Plugins) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    let mut configured = std::collections::BTreeMap::<String, PluginConfig>::new();
+    for (plugin, key, value) in settings {
+        configured.entry((*plugin).to_owned()).or_default().settings.insert((*key).to_owned(), (*value).to_owned());
+    }
+    let plugins = Plugins::load(folder.path(), &configured, Compiler::InProcess, &store).await.unwrap();
+    (folder, plugins)
+}
+
+fn caller(role: &str) -> Caller {
+    Caller { person: "api:ada".into(), role: role.into(), space: "main".into(), conversation: None }
+}
+
+async fn bash(plugins: &Plugins, role: &str, command: &str) -> Answer {
+    plugins.check_tool(caller(role), "bash", &serde_json::json!({ "command": command }).to_string()).await
+}
+
+/// extensions.md #19: the commands that the old rule let pass are denied, harmless ones are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_sees_through_disguises() {
+    let (_folder, plugins) = load(&[("permission-guard", "denied-clis", "gws")]).await;
+    for command in [
+        "gws;", "gws|cat", "gws>out", "/usr/local/bin/gws x", "env A=1 gws x", "\"gws\" x", "g\\ws x", "bash -c 'gws x'", "xargs gws",
+        "sudo gws", "FOO=1 gws x", "if true; then gws x; fi", "{ gws x; }", "! gws x", "command gws x", "nohup gws x", "x=gws; $x y",
+        "(gws)", "$(echo gws) x", "echo gws | sh", "eval \"gws x\"",
+    ] {
+        assert!(matches!(bash(&plugins, "member", command).await, Answer::Deny(reason) if reason.contains("gws") || reason.contains("cannot")), "{command}");
+        assert_eq!(bash(&plugins, "admin", command).await, Answer::Allow, "an admin is exempt: {command}");
+    }
+    for command in ["echo gws", "echo \"a; gws b\"", "mynapkin x", "grep gws notes.txt"] {
+        assert_eq!(bash(&plugins, "member", command).await, Answer::Allow, "{command}");
+    }
+}
+
+/// Paths are protected whatever the role, however they are written.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_protects_the_runs_own_files() {
+    let (_folder, plugins) = load(&[]).await;
+    for path in ["/run/mercury-io/input.json", "/run/../run/mercury-io/x", "../../run/mercury-io/x"] {
+        let arguments = serde_json::json!({ "path": path }).to_string();
+        assert!(matches!(plugins.check_tool(caller("admin"), "read", &arguments).await, Answer::Deny(_)), "{path}");
+    }
+    assert!(matches!(bash(&plugins, "admin", "cat /run/mercury-io/result.json").await, Answer::Deny(_)));
+    let arguments = serde_json::json!({ "path": "notes.txt" }).to_string();
+    assert_eq!(plugins.check_tool(caller("member"), "read", &arguments).await, Answer::Allow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switched_off_plugin_is_not_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    let off = PluginConfig { enabled: Some(false), ..PluginConfig::default() };
+    let configured = [("permission-guard".to_owned(), off.clone()), ("redact".to_owned(), off)].into();
+    let plugins = Plugins::load(folder.path(), &configured, Compiler::InProcess, &store).await.unwrap();
+    assert!(plugins.loaded().is_empty());
+    assert_eq!(plugins.check_prompt(caller("member"), "anything", Vec::new()).await, Answer::Allow);
+}

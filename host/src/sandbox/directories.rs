@@ -100,7 +100,10 @@ impl Directories {
     /// What lies in the IO directory as the result.
     pub fn read_result(&self) -> Found {
         match read_bounded(&self.io, paths::RESULT, MOST_RESULT) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
+            // By way of an object: a derived reader would take a list for one, too.
+            Ok(bytes) => match serde_json::from_slice::<serde_json::Map<_, _>>(&bytes)
+                .and_then(|object| serde_json::from_value(object.into()))
+            {
                 Ok(result) => Found::Result(Box::new(result)),
                 Err(error) => Found::Unusable(format!("result.json is not what is expected: {error}")),
             },
