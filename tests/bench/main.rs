@@ -1,1 +1,145 @@
-fn main() {}
+//! The measured promises, printed: stages of a message for each runtime and image, start to
+//! healthy, idle memory, and a guard's call. `./dev bench` runs it with the shipped profile.
+//!
+//! Figures come from the host's own marks, so they are what an operator sees in `/chat`'s answer.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and a surprise ends it")]
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use mercury::{
+    plugins::{Compiler, Plugins, types::Caller},
+    store::Store,
+};
+use mercury_tests::{
+    full_image,
+    host::{Host, Setup},
+    minimal_image,
+    model::{Model, Turn},
+};
+
+/// Runs for each image and runtime; the first is not counted.
+const RUNS: usize = 20;
+/// Stages that Docker, the kernel or the agent take, not the host.
+const NOT_HOST: &[&str] = &["create", "start", "agent start", "agent"];
+
+#[tokio::main]
+async fn main() {
+    let runs = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(RUNS);
+    start_and_idle().await;
+    guard_calls().await;
+    for runtime in ["runc", "runsc"] {
+        stages(&format!("scripted agent, {runtime}"), Setup::scripted(runtime), runs, None).await;
+    }
+    for runtime in ["runc", "runsc"] {
+        let model = Model::start([Turn::Text("ok".into())]).await;
+        let setup = Setup::with_image(runtime, &full_image());
+        stages(&format!("real pi, {runtime}, instant model"), setup, runs, Some(model)).await;
+    }
+    let _ = minimal_image();
+}
+
+async fn start_and_idle() {
+    let mut host = Setup::scripted("runc").set("MERCURY_LOG_LEVEL", "info").start().await;
+    let mut healthy = Vec::new();
+    for _ in 0..10 {
+        host.kill();
+        let began = Instant::now();
+        host.spawn();
+        while host.health().await.is_none_or(|health| health["status"] != "ok") {
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+        healthy.push(began.elapsed());
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    println!("start to healthy   median {:>8}   p95 {:>8}", show(median(&healthy)), show(p95(&healthy)));
+    println!("idle memory        {} KiB resident, of which {} KiB private", memory(&host, "Rss:"), memory(&host, "Private_"));
+}
+
+/// Kibibytes of the process whose `smaps_rollup` lines begin with `name`.
+fn memory(host: &Host, name: &str) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", host.pid())).unwrap();
+    rollup.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
+async fn guard_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    let began = Instant::now();
+    let plugins = Plugins::load(folder.path(), &BTreeMap::new(), Compiler::InProcess, &store).await.unwrap();
+    println!("compile and load   {} for the built-in components, once", show(began.elapsed()));
+    let began = Instant::now();
+    let again = Plugins::load(folder.path(), &BTreeMap::new(), Compiler::InProcess, &store).await.unwrap();
+    println!("load from cache    {}", show(began.elapsed()));
+    drop(again);
+    let caller = Caller { person: "api:x".into(), role: "member".into(), space: "main".into(), conversation: None };
+    let arguments = r#"{"command":"ls -la | head -3 && git status"}"#;
+    let mut calls = Vec::new();
+    for _ in 0..2000 {
+        let began = Instant::now();
+        plugins.check_tool(caller.clone(), "bash", arguments).await;
+        calls.push(began.elapsed());
+    }
+    println!("guard, whole call  median {:>8}   p95 {:>8}   (instantiate, decide, drop)", show(median(&calls)), show(p95(&calls)));
+}
+
+async fn stages(title: &str, mut setup: Setup, runs: usize, model: Option<Model>) {
+    let real = model.is_some();
+    if let Some(model) = &model {
+        setup = setup.set("MERCURY_MODEL_ENDPOINTS", &format!("{{\"anthropic\":\"{}\"}}", model.url()));
+    }
+    let host = setup.set("MERCURY_LOG_LEVEL", "info").set("MERCURY_CONTEXT_MODE", "clear").start().await;
+    let mut by_stage: Vec<(String, Vec<Duration>)> = Vec::new();
+    let (mut totals, mut shares) = (Vec::new(), Vec::new());
+    for n in 0..=runs {
+        let answer = host.ask(if real { "say ok" } else { "!reply ok" }).await;
+        assert_eq!(answer.reply(), "ok");
+        // The last container's removal would else be measured with the next run.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        if n == 0 {
+            continue;
+        }
+        let mut share = Duration::ZERO;
+        for stage in answer.body["run"]["stages"].as_array().unwrap() {
+            let (name, took) = (stage["name"].as_str().unwrap(), Duration::from_micros(stage["micros"].as_u64().unwrap()));
+            if !NOT_HOST.contains(&name) {
+                share += took;
+            }
+            match by_stage.iter_mut().find(|(known, _)| known == name) {
+                Some((_, list)) => list.push(took),
+                None => by_stage.push((name.to_owned(), vec![took])),
+            }
+        }
+        shares.push(share);
+        totals.push(Duration::from_micros(answer.body["run"]["totalMicros"].as_u64().unwrap()));
+    }
+    println!("\n{title} (n = {runs})          median         p95");
+    by_stage.push(("host share".into(), shares));
+    by_stage.push(("total".into(), totals));
+    for (name, list) in &by_stage {
+        println!("  {name:<22} {:>14} {:>11}", show(median(list)), show(p95(list)));
+    }
+}
+
+fn sorted(list: &[Duration]) -> Vec<Duration> {
+    let mut list = list.to_vec();
+    list.sort();
+    list
+}
+
+fn median(list: &[Duration]) -> Duration {
+    sorted(list)[list.len() / 2]
+}
+
+fn p95(list: &[Duration]) -> Duration {
+    sorted(list)[(list.len() * 95 / 100).min(list.len() - 1)]
+}
+
+fn show(duration: Duration) -> String {
+    match duration.as_micros() {
+        micros if micros < 1000 => format!("{micros} µs"),
+        micros => format!("{:.1} ms", micros as f64 / 1000.0),
+    }
+}
