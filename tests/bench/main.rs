@@ -55,13 +55,21 @@ async fn start_and_idle() {
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     println!("start to healthy   median {:>8}   p95 {:>8}", show(median(&healthy)), show(p95(&healthy)));
-    println!("idle memory        {} KiB resident, of which {} KiB private", memory(&host, "Rss:"), memory(&host, "Private_"));
+    println!(
+        "idle memory        {} KiB resident, of which {} KiB private",
+        memory(&host, "Rss:"),
+        memory(&host, "Private_")
+    );
 }
 
 /// Kibibytes of the process whose `smaps_rollup` lines begin with `name`.
 fn memory(host: &Host, name: &str) -> u64 {
     let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", host.pid())).unwrap();
-    rollup.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    rollup
+        .lines()
+        .filter(|line| line.starts_with(name))
+        .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum()
 }
 
 async fn guard_calls() {
@@ -82,7 +90,11 @@ async fn guard_calls() {
         plugins.check_tool(caller.clone(), "bash", arguments).await;
         calls.push(began.elapsed());
     }
-    println!("guard, whole call  median {:>8}   p95 {:>8}   (instantiate, decide, drop)", show(median(&calls)), show(p95(&calls)));
+    println!(
+        "guard, whole call  median {:>8}   p95 {:>8}   (instantiate, decide, drop)",
+        show(median(&calls)),
+        show(p95(&calls))
+    );
 }
 
 async fn stages(title: &str, mut setup: Setup, runs: usize, model: Option<Model>) {
@@ -103,7 +115,8 @@ async fn stages(title: &str, mut setup: Setup, runs: usize, model: Option<Model>
         }
         let mut share = Duration::ZERO;
         for stage in answer.body["run"]["stages"].as_array().unwrap() {
-            let (name, took) = (stage["name"].as_str().unwrap(), Duration::from_micros(stage["micros"].as_u64().unwrap()));
+            let (name, took) =
+                (stage["name"].as_str().unwrap(), Duration::from_micros(stage["micros"].as_u64().unwrap()));
             if !NOT_HOST.contains(&name) {
                 share += took;
             }

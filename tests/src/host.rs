@@ -154,7 +154,8 @@ impl Host {
     /// SIGTERM, and the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         let mut process = self.process.take().expect("a running host");
-        rustix::process::kill_process(rustix::process::Pid::from_child(&process), rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(&process), rustix::process::Signal::TERM)
+            .unwrap();
         tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
     }
 
@@ -162,7 +163,13 @@ impl Host {
         self.request("GET", "/health", &[], Bytes::new()).await.ok().map(|answer| answer.body)
     }
 
-    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> anyhow::Result<Answer> {
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let mut request = hyper::Request::builder().method(method).uri(format!("http://127.0.0.1:{}{path}", self.port));
         for (name, value) in headers {
@@ -171,7 +178,8 @@ impl Host {
         let response = client.request(request.body(Full::new(body))?).await?;
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await?.to_bytes();
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         Ok(Answer { status, body })
     }
 

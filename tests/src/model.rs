@@ -72,7 +72,11 @@ async fn messages(State(shared): State<Shared>, headers: HeaderMap, Json(request
     shared.requests.lock().unwrap().push(request);
     let turn = {
         let mut script = shared.script.lock().unwrap();
-        if script.len() > 1 { script.pop_front().unwrap() } else { script.front().cloned().unwrap_or(Turn::Text("ok".into())) }
+        if script.len() > 1 {
+            script.pop_front().unwrap()
+        } else {
+            script.front().cloned().unwrap_or(Turn::Text("ok".into()))
+        }
     };
     let (start, delta, stop) = match turn {
         Turn::Error(status, message) => {
@@ -103,6 +107,7 @@ async fn messages(State(shared): State<Shared>, headers: HeaderMap, Json(request
         ),
         ("message_stop", json!({ "type": "message_stop" })),
     ];
-    let events = events.map(|(name, data)| Ok::<_, Infallible>(sse::Event::default().event(name).data(data.to_string())));
+    let events =
+        events.map(|(name, data)| Ok::<_, Infallible>(sse::Event::default().event(name).data(data.to_string())));
     Sse::new(tokio_stream::iter(events)).into_response()
 }

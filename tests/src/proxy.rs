@@ -62,7 +62,9 @@ impl Proxy {
 
     /// Waits until a request is held.
     pub async fn held(&self) {
-        tokio::time::timeout(std::time::Duration::from_secs(30), self.shared.held.notified()).await.expect("a held request");
+        tokio::time::timeout(std::time::Duration::from_secs(30), self.shared.held.notified())
+            .await
+            .expect("a held request");
     }
 
     /// Requests that come from now on pass; one that is held stays held: its host is gone.
@@ -103,7 +105,10 @@ async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) 
     }
     if let Some((status, message)) = refusal {
         let body = serde_json::json!({ "message": message }).to_string();
-        let head = format!("HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
         let _ = client.write_all((head + &body).as_bytes()).await;
     }
 }

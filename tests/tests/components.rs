@@ -25,7 +25,8 @@ fn install(host: &Host, name: &str, provides: &str, wasm: &Path) {
 }
 
 async fn hostile(mode: &str) -> Host {
-    let mut host = Setup::scripted("runc").yaml(&format!("plugins:\n  hostile:\n    settings:\n      mode: {mode}\n")).prepare();
+    let mut host =
+        Setup::scripted("runc").yaml(&format!("plugins:\n  hostile:\n    settings:\n      mode: {mode}\n")).prepare();
     install(&host, "hostile", "\"prompt-guard\"", &hostile_wasm());
     host.start().await;
     host
@@ -85,7 +86,9 @@ async fn a_guard_can_be_switched_off() {
 /// The operator's own component takes the place of the built-in one of its name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_built_in_component_can_be_replaced() {
-    let mut host = Setup::scripted("runc").yaml("plugins:\n  permission-guard:\n    settings:\n      mode: environment\n").prepare();
+    let mut host = Setup::scripted("runc")
+        .yaml("plugins:\n  permission-guard:\n    settings:\n      mode: environment\n")
+        .prepare();
     install(&host, "permission-guard", "\"prompt-guard\"", &hostile_wasm());
     host.start().await;
     assert!(host.ask("hi").await.body["error"].as_str().unwrap().contains("0 variables"));
@@ -141,7 +144,9 @@ async fn changed_compiled_code_is_not_loaded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_taken_out_of_replies() {
     let host = Setup::scripted("runc").start().await;
-    let answer = host.ask("!reply the key is ghp_16C7e42F292c6912E7710c838347Ae178B4a and the file /spaces/main/outbox/x.txt").await;
+    let answer = host
+        .ask("!reply the key is ghp_16C7e42F292c6912E7710c838347Ae178B4a and the file /spaces/main/outbox/x.txt")
+        .await;
     assert_eq!(answer.reply(), "the key is [secret removed] and the file outbox/x.txt");
     let mut off = Setup::scripted("runc").yaml("plugins:\n  redact:\n    enabled: false\n").prepare();
     off.start().await;
@@ -151,7 +156,10 @@ async fn secrets_are_taken_out_of_replies() {
 /// Tool calls are decided by the guard, for the caller that the socket names (agent-entry.md #47).
 #[tokio::test(flavor = "multi_thread")]
 async fn tool_calls_are_decided_on_the_host() {
-    let host = Setup::scripted("runc").yaml("plugins:\n  permission-guard:\n    settings:\n      denied-clis: gws\n").start().await;
+    let host = Setup::scripted("runc")
+        .yaml("plugins:\n  permission-guard:\n    settings:\n      denied-clis: gws\n")
+        .start()
+        .await;
     for command in ["gws x", "/usr/bin/gws x", "env gws x", "bash -c 'gws x'", "echo a | xargs gws", "x=gws; $x list"] {
         let answer = host.ask(&format!("!tool bash {command}")).await;
         assert!(answer.reply().starts_with("deny: "), "{command}: {}", answer.reply());

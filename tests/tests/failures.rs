@@ -19,7 +19,9 @@ fn assert_error(answer: &Answer, status: u16, code: &str, names: &str) {
 
 /// The message and its ending are kept.
 fn assert_kept(host: &Host) {
-    let kept: i64 = host.query("SELECT count(*) FROM inbound i JOIN outbound o ON o.inbound = i.id WHERE o.problem IS NOT NULL").unwrap();
+    let kept: i64 = host
+        .query("SELECT count(*) FROM inbound i JOIN outbound o ON o.inbound = i.id WHERE o.problem IS NOT NULL")
+        .unwrap();
     assert_eq!(kept, 1);
 }
 
@@ -130,11 +132,19 @@ async fn the_agent_fails() {
 /// container.md #30 #70: out of memory is told apart, every time.
 #[tokio::test(flavor = "multi_thread")]
 async fn out_of_memory() {
-    let host = Setup::scripted("runc").set("MERCURY_AGENT_MEMORY_MB", "128").set("MERCURY_MODEL_MAX_RETRIES_PER_LEG", "0").start().await;
+    let host = Setup::scripted("runc")
+        .set("MERCURY_AGENT_MEMORY_MB", "128")
+        .set("MERCURY_MODEL_MAX_RETRIES_PER_LEG", "0")
+        .start()
+        .await;
     for _ in 0..2 {
         let answer = host.ask("!eat-memory 1024").await;
         assert_eq!(answer.status, 502, "{:#}", answer.body);
-        assert!(answer.code() == "out_of_memory" || answer.body["error"].as_str().unwrap().contains("signal"), "{:#}", answer.body);
+        assert!(
+            answer.code() == "out_of_memory" || answer.body["error"].as_str().unwrap().contains("signal"),
+            "{:#}",
+            answer.body
+        );
     }
 }
 
@@ -161,7 +171,8 @@ async fn nothing_is_left_behind() {
     let host = Setup::scripted("runc").start().await;
     assert_eq!(host.ask("!reply x").await.reply(), "x");
     for _ in 0..100 {
-        let left = inspect_all(&host.instance()).await.len() + std::fs::read_dir(host.data_dir().join("io")).unwrap().count();
+        let left =
+            inspect_all(&host.instance()).await.len() + std::fs::read_dir(host.data_dir().join("io")).unwrap().count();
         if left == 0 {
             return;
         }
@@ -205,7 +216,11 @@ struct Mount(std::path::PathBuf);
 
 impl Mount {
     fn tmpfs(path: &std::path::Path) -> Self {
-        let status = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(path).status().unwrap();
+        let status = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
+            .arg(path)
+            .status()
+            .unwrap();
         assert!(status.success(), "mounting needs root");
         Self(path.to_owned())
     }

@@ -15,7 +15,8 @@ async fn real_pi(runtime: &str) {
     let endpoints = format!("{{\"anthropic\":\"{}\"}}", model.url());
     let host = Setup::with_image(runtime, &full_image()).set("MERCURY_MODEL_ENDPOINTS", &endpoints).start().await;
 
-    let answer = host.chat(serde_json::json!({ "text": "Who am I?", "callerId": "api:ada", "authorName": "Ada" })).await;
+    let answer =
+        host.chat(serde_json::json!({ "text": "Who am I?", "callerId": "api:ada", "authorName": "Ada" })).await;
     assert_eq!(answer.reply(), "All **done**.", "{:#}", answer.body);
     let files = answer.body["files"].as_array().unwrap();
     assert_eq!(files.len(), 1, "{files:?}");
@@ -23,7 +24,10 @@ async fn real_pi(runtime: &str) {
     assert_eq!(files[0]["mimeType"], "application/json");
     let content = STANDARD.decode(files[0]["data"].as_str().unwrap()).unwrap();
     let who: serde_json::Value = serde_json::from_slice(&content).unwrap();
-    assert_eq!((&who["callerId"], &who["spaceId"], &who["role"]), (&"api:ada".into(), &"main".into(), &"member".into()));
+    assert_eq!(
+        (&who["callerId"], &who["spaceId"], &who["role"]),
+        (&"api:ada".into(), &"main".into(), &"member".into())
+    );
 
     // The model got the operator's key and the person's words.
     assert!(model.keys().iter().all(|key| key == CANARY), "the credential reached pi by its file");
@@ -34,7 +38,19 @@ async fn real_pi(runtime: &str) {
     let names: Vec<_> = stages.iter().map(|stage| stage["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["accept", "guard", "queue", "prepare", "create", "start", "agent start", "agent", "result noticed", "process", "deliver"]
+        [
+            "accept",
+            "guard",
+            "queue",
+            "prepare",
+            "create",
+            "start",
+            "agent start",
+            "agent",
+            "result noticed",
+            "process",
+            "deliver"
+        ]
     );
 
     // The next message knows the conversation.
@@ -73,7 +89,11 @@ async fn a_failing_model_is_reported() {
 /// The guard decides about the real agent's tool calls, and the agent learns why.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_tool_call_is_not_made() {
-    let model = Model::start([Turn::Bash("env gws list > outbox/leak.txt; touch outbox/leak.txt".into()), Turn::Text("I may not.".into())]).await;
+    let model = Model::start([
+        Turn::Bash("env gws list > outbox/leak.txt; touch outbox/leak.txt".into()),
+        Turn::Text("I may not.".into()),
+    ])
+    .await;
     let endpoints = format!("{{\"anthropic\":\"{}\"}}", model.url());
     let host = Setup::with_image("runc", &full_image())
         .set("MERCURY_MODEL_ENDPOINTS", &endpoints)
@@ -95,6 +115,9 @@ async fn the_demonstration_needs_no_key() {
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    assert!(err.contains("DEMO") && out.contains("demonstration") && out.contains("\"callerId\": \"cli:user\""), "{out}{err}");
+    assert!(
+        err.contains("DEMO") && out.contains("demonstration") && out.contains("\"callerId\": \"cli:user\""),
+        "{out}{err}"
+    );
     assert!(out.contains("agent start") && out.contains("What next"), "{out}");
 }

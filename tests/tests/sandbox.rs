@@ -15,7 +15,9 @@ async fn running_container(host: &Host) -> Value {
     host.until("SELECT state FROM runs", "running").await;
     let until = Instant::now() + Duration::from_secs(10);
     loop {
-        if let Some(found) = inspect_all(&host.instance()).await.into_iter().find(|found| found["State"]["Running"] == true) {
+        if let Some(found) =
+            inspect_all(&host.instance()).await.into_iter().find(|found| found["State"]["Running"] == true)
+        {
             return found;
         }
         assert!(Instant::now() < until, "no container runs");
@@ -28,14 +30,21 @@ async fn running_container(host: &Host) -> Value {
 async fn containers_are_hardened() {
     require_runsc().await;
     for runtime in ["runc", "runsc"] {
-        let host = Setup::scripted(runtime).set("MERCURY_CONSOLE_URL", "https://console.invalid").set("MERCURY_PATH", "/evil").start().await;
+        let host = Setup::scripted(runtime)
+            .set("MERCURY_CONSOLE_URL", "https://console.invalid")
+            .set("MERCURY_PATH", "/evil")
+            .start()
+            .await;
         let found = running_container(&host).await;
         let config = &found["HostConfig"];
         assert_eq!(config["Runtime"], runtime);
         assert_eq!(config["CapDrop"], json!(["ALL"]));
         assert_eq!(config["SecurityOpt"], json!(["no-new-privileges"]));
         assert_eq!((&config["Privileged"], &config["ReadonlyRootfs"]), (&json!(false), &json!(true)));
-        assert_eq!((&config["Memory"], &config["NanoCpus"], &config["PidsLimit"]), (&json!(2_147_483_648_u64), &json!(2_000_000_000_u64), &json!(512)));
+        assert_eq!(
+            (&config["Memory"], &config["NanoCpus"], &config["PidsLimit"]),
+            (&json!(2_147_483_648_u64), &json!(2_000_000_000_u64), &json!(512))
+        );
         assert_eq!((&config["NetworkMode"], &found["Config"]["User"]), (&json!("bridge"), &json!("1000:1000")));
         let environment = found["Config"]["Env"].to_string();
         assert!(!environment.contains("CONSOLE") && !environment.contains("/evil"), "{environment}");
@@ -129,7 +138,8 @@ async fn doctor_proves_the_runtimes() {
     let mut command = host.command(&["doctor", "--json"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let runtimes: Vec<_> = findings.as_array().unwrap().iter().filter(|finding| finding["section"] == "Runtime").collect();
+    let runtimes: Vec<_> =
+        findings.as_array().unwrap().iter().filter(|finding| finding["section"] == "Runtime").collect();
     assert_eq!(runtimes.len(), 2);
     for finding in &runtimes {
         assert_eq!(finding["grade"], "pass", "{finding}");
@@ -140,7 +150,10 @@ async fn doctor_proves_the_runtimes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_says_how_to_mend() {
-    let host = Setup::scripted("runc").set("MERCURY_DOCKER_HOST", "unix:///nonexistent.sock").set("MERCURY_ANTHROPIC_API_KEY", "").prepare();
+    let host = Setup::scripted("runc")
+        .set("MERCURY_DOCKER_HOST", "unix:///nonexistent.sock")
+        .set("MERCURY_ANTHROPIC_API_KEY", "")
+        .prepare();
     let mut command = host.command(&["doctor"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

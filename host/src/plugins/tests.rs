@@ -27,11 +27,32 @@ async fn bash(plugins: &Plugins, role: &str, command: &str) -> Answer {
 async fn the_guard_sees_through_disguises() {
     let (_folder, plugins) = load(&[("permission-guard", "denied-clis", "gws")]).await;
     for command in [
-        "gws;", "gws|cat", "gws>out", "/usr/local/bin/gws x", "env A=1 gws x", "\"gws\" x", "g\\ws x", "bash -c 'gws x'", "xargs gws",
-        "sudo gws", "FOO=1 gws x", "if true; then gws x; fi", "{ gws x; }", "! gws x", "command gws x", "nohup gws x", "x=gws; $x y",
-        "(gws)", "$(echo gws) x", "echo gws | sh", "eval \"gws x\"",
+        "gws;",
+        "gws|cat",
+        "gws>out",
+        "/usr/local/bin/gws x",
+        "env A=1 gws x",
+        "\"gws\" x",
+        "g\\ws x",
+        "bash -c 'gws x'",
+        "xargs gws",
+        "sudo gws",
+        "FOO=1 gws x",
+        "if true; then gws x; fi",
+        "{ gws x; }",
+        "! gws x",
+        "command gws x",
+        "nohup gws x",
+        "x=gws; $x y",
+        "(gws)",
+        "$(echo gws) x",
+        "echo gws | sh",
+        "eval \"gws x\"",
     ] {
-        assert!(matches!(bash(&plugins, "member", command).await, Answer::Deny(reason) if reason.contains("gws") || reason.contains("cannot")), "{command}");
+        assert!(
+            matches!(bash(&plugins, "member", command).await, Answer::Deny(reason) if reason.contains("gws") || reason.contains("cannot")),
+            "{command}"
+        );
         assert_eq!(bash(&plugins, "admin", command).await, Answer::Allow, "an admin is exempt: {command}");
     }
     for command in ["echo gws", "echo \"a; gws b\"", "mynapkin x", "grep gws notes.txt"] {
