@@ -80,8 +80,7 @@ async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) 
     let mut refusal = None;
     let requests = async {
         let mut buffer = vec![0; 64 << 10];
-        loop {
-            let Ok(read @ 1..) = from_client.read(&mut buffer).await else { break };
+        while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
             if is_held(&buffer[..read], &shared) {
                 shared.held.notify_one();
                 std::future::pending::<()>().await;

@@ -85,7 +85,7 @@ fn secrets_in_the_file_have_no_effect() {
 #[test]
 fn errors_name_the_place() {
     let text = problem(Some("server:\n  port: abc\nruntime:\n  max_concurrency: 99\n"), &[]);
-    insta::assert_snapshot!(text.replace(|c: char| c == '\\', "/").split("; ").map(|part| part.rsplit('/').next().unwrap()).collect::<Vec<_>>().join("\n"), @r"
+    insta::assert_snapshot!(text.replace('\\', "/").split("; ").map(|part| part.rsplit('/').next().unwrap()).collect::<Vec<_>>().join("\n"), @r"
     mercury.yaml: runtime.max_concurrency 99 is not between 1 and 32
     mercury.yaml: server.port must be a whole number
     ");
@@ -123,9 +123,9 @@ fn chain_precedence_and_length() {
     assert_eq!(config.model_chain.len(), 1);
     let config = load_with(Some(&format!("model:\n  chain: []\nmodel_chain: [{leg}, {leg}]\n")), &[]).unwrap();
     assert_eq!(config.model_chain.len(), 2);
-    let eight = vec![leg; 8].join(",");
+    let eight = [leg; 8].join(",");
     assert!(problem(Some(&format!("model:\n  chain: [{eight}]\n")), &[]).contains("at most 7"));
-    let eight = vec![r#"{"provider":"p","model":"m"}"#; 8].join(",");
+    let eight = [r#"{"provider":"p","model":"m"}"#; 8].join(",");
     let config = load_with(None, &[("MERCURY_MODEL_CHAIN", &format!("[{eight}]"))]).unwrap();
     assert_eq!(config.model_chain.len(), 7);
     assert!(problem(None, &[("MERCURY_MODEL_CHAIN", "[]")]).contains("MERCURY_MODEL_CHAIN"));

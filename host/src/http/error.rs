@@ -11,7 +11,8 @@ use crate::store::StoreError;
 #[derive(Clone, Debug)]
 pub struct ApiError {
     pub status: StatusCode,
-    pub body: ErrorBody,
+    /// Boxed: it is rare, and results of every handler carry its size.
+    pub body: Box<ErrorBody>,
 }
 
 impl ApiError {
@@ -19,7 +20,13 @@ impl ApiError {
         let next = (!next.is_empty()).then(|| next.to_owned());
         Self {
             status,
-            body: ErrorBody { error: error.into(), code: Some(code.to_owned()), next, reply: None, run: None },
+            body: Box::new(ErrorBody {
+                error: error.into(),
+                code: Some(code.to_owned()),
+                next,
+                reply: None,
+                run: None,
+            }),
         }
     }
 
@@ -39,7 +46,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(self.body)).into_response()
+        (self.status, Json(*self.body)).into_response()
     }
 }
 

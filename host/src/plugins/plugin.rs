@@ -26,7 +26,8 @@ use crate::store::Store;
 const MOST_HANDED_OVER: usize = 16 << 20;
 /// The most of a guest's error that is shown: 4 KiB.
 const MOST_ERROR: usize = 4 << 10;
-/// Faults in a row after which a plugin is left alone for [`BREAK`].
+/// Faults in a row after which a processor is left alone for [`BREAK`]. Guards never are: what
+/// makes one fail may be one person's text, and a guard that is not called denies everybody.
 const FAULTS_TO_BREAK: u32 = 5;
 const BREAK: Duration = Duration::from_secs(30);
 
@@ -101,7 +102,7 @@ impl Plugin {
         + 'static,
     ) -> Result<R, CallError> {
         let name = self.manifest.name.clone();
-        if self.breaker.is_open() {
+        if !self.manifest.is_essential() && self.breaker.is_open() {
             return Err(CallError::Broken { plugin: name, export });
         }
         let began = Instant::now();
@@ -152,7 +153,7 @@ impl Plugin {
             }
             Err(error) => {
                 tracing::warn!(plugin, export, %error, "a plugin's call failed");
-                if self.breaker.count_fault() {
+                if !self.manifest.is_essential() && self.breaker.count_fault() {
                     tracing::error!(
                         plugin,
                         "the plugin failed {FAULTS_TO_BREAK} times in a row: it is not called for {} s",
