@@ -131,7 +131,7 @@ impl App {
 /// One host for each data directory: two would answer the same messages.
 async fn claim(data_dir: &Path, stand_by: bool) -> Result<File, AppError> {
     let fail = |source| AppError::DataDir { path: data_dir.to_owned(), source };
-    std::fs::create_dir_all(data_dir).map_err(fail)?;
+    make_private(data_dir).map_err(fail)?;
     let path = data_dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fail)?;
     match file.try_lock() {
@@ -145,6 +145,21 @@ async fn claim(data_dir: &Path, stand_by: bool) -> Result<File, AppError> {
     tracing::warn!(data_dir = %data_dir.display(), "another host uses this data directory; standing by until it ends");
     let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
     waiting.await.map_err(|error| fail(io::Error::other(error)))?.map_err(fail)
+}
+
+/// Chats lie in there: a new one is closed to everybody else, an open one is said to be open.
+fn make_private(data_dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    if let Ok(found) = std::fs::metadata(data_dir) {
+        if found.permissions().mode() & 0o077 != 0 {
+            tracing::warn!(
+                "the data directory {0} is open to other users of this machine; close it with `chmod 700 {0}`",
+                data_dir.display()
+            );
+        }
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
 }
 
 async fn listen(api: Api, config: &Config, stop: CancellationToken) -> Result<(SocketAddr, JoinHandle<()>), AppError> {

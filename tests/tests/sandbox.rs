@@ -162,3 +162,58 @@ async fn doctor_says_how_to_mend() {
         assert!(text.contains(part), "`{part}` is missing in:\n{text}");
     }
 }
+
+/// A container that goes on after its answer writes into nobody else's reply: the space waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_late_is_not_the_next_ones() {
+    let host = Setup::scripted("runc").start().await;
+    let late = "!result-raw {\"ok\":true,\"reply\":\"A done\"}\n!sleep 1000\n!write outbox/late.txt secret\n!hang";
+    let first = host.chat(json!({ "text": late, "callerId": "api:alice" })).await;
+    assert_eq!(first.reply(), "A done");
+    let second = host.chat(json!({ "text": "!sleep 1500\n!reply B done", "callerId": "api:bob" })).await;
+    assert_eq!(second.reply(), "B done");
+    assert!(second.body["files"].as_array().unwrap().is_empty(), "{:#}", second.body);
+}
+
+/// Ten people upload a file of one name at once: all are kept, each in its own place.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_of_one_name_do_not_meet() {
+    let host = Setup::scripted("runc").set("MERCURY_MAX_CONCURRENCY", "8").start().await;
+    let asks = (0..10).map(|n| {
+        let message = json!({ "text": "!reply ok", "callerId": format!("api:{n}"), "files": [{ "name": "photo.jpg", "data": "eA==" }] });
+        host.chat(message)
+    });
+    for answer in futures_util::future::join_all(asks).await {
+        assert_eq!(answer.reply(), "ok");
+    }
+    let inbox = host.data_dir().join("spaces/main/inbox");
+    assert_eq!(std::fs::read_dir(inbox).unwrap().count(), 10);
+}
+
+/// A web page that points a browser at the host is refused, and so is a rebound name.
+#[tokio::test(flavor = "multi_thread")]
+async fn web_pages_cannot_ask() {
+    let host = Setup::scripted("runc").start().await;
+    for headers in [[("origin", "https://evil.example")], [("host", "evil.example")]] {
+        let answer = host.request("POST", "/chat", &headers, r#"{"text":"!reply x"}"#.into()).await.unwrap();
+        assert_eq!((answer.status, answer.code()), (403, "foreign_origin"));
+    }
+    assert_eq!(host.query::<i64>("SELECT count(*) FROM inbound"), Some(0));
+}
+
+/// A host that stands by ends when it is told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn standing_by_can_be_interrupted() {
+    let first = Setup::scripted("runc").start().await;
+    let mut second = first.command(&["run"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    rustix::process::kill_process(rustix::process::Pid::from_child(&second), rustix::process::Signal::TERM).unwrap();
+    for _ in 0..100 {
+        if second.try_wait().unwrap().is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    second.kill().unwrap();
+    panic!("it did not end");
+}

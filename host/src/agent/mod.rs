@@ -4,14 +4,18 @@
 
 mod model;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{State, rejection::JsonRejection},
+    extract::{Request, State, rejection::JsonRejection},
     http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{any, get, post},
 };
+use tokio::sync::Semaphore;
+
 use mercury_protocol::socket::{MODEL, TOOL_CALLS, ToolCall, ToolVerdict, WHOAMI, WhoAmI};
 
 use crate::{
@@ -20,8 +24,12 @@ use crate::{
     plugins::{Answer, Plugins, types::Caller},
 };
 
-/// Arguments of a tool call may be a whole file that the agent writes: 32 MiB.
-const MOST_BODY: usize = 32 << 20;
+/// Arguments of a tool call may be a whole file that the agent writes: 8 MiB.
+const MOST_BODY: usize = 8 << 20;
+/// Tool calls of one run that are looked at at once; more wait, with their bodies unread.
+const MOST_TOOL_CALLS: usize = 4;
+/// How long a tool call may take to arrive and be decided. A guard has 2 s of it.
+const TOOL_CALL_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Who is at the other end of a run's socket.
 #[derive(Clone, Debug)]
@@ -50,19 +58,39 @@ struct Context {
     plugins: Arc<Plugins>,
     upstreams: Arc<BTreeMap<String, String>>,
     client: model::Client,
+    tool_calls: Arc<Semaphore>,
 }
 
 /// The routes of one run's socket. `upstreams` maps providers that the host itself serves or
 /// forwards to their base URL.
 pub fn router(identity: Identity, plugins: Arc<Plugins>, upstreams: Arc<BTreeMap<String, String>>) -> Router {
-    let context = Context { identity: Arc::new(identity), plugins, upstreams, client: model::client() };
+    let context = Context {
+        identity: Arc::new(identity),
+        plugins,
+        upstreams,
+        client: model::client(),
+        tool_calls: Arc::new(Semaphore::new(MOST_TOOL_CALLS)),
+    };
     Router::new()
         .route(WHOAMI, get(whoami))
-        .route(TOOL_CALLS, post(check_tool_call))
+        .route(TOOL_CALLS, post(check_tool_call).layer(middleware::from_fn_with_state(context.clone(), bound)))
         .route(&format!("{MODEL}/{{provider}}/{{*path}}"), any(model::forward))
         .fallback(|| async { ApiError::not_found() })
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
         .with_state(context)
+}
+
+/// An agent that floods its socket waits for itself, and costs the host a bounded amount of memory.
+async fn bound(State(context): State<Context>, request: Request, next: Next) -> Response {
+    let decided = async {
+        let _permit = context.tool_calls.acquire().await;
+        next.run(request).await
+    };
+    match tokio::time::timeout(TOOL_CALL_PATIENCE, decided).await {
+        Ok(response) => response,
+        Err(_) => ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the tool call was not decided in time", "")
+            .into_response(),
+    }
 }
 
 async fn whoami(State(context): State<Context>) -> Json<WhoAmI> {

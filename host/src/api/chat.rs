@@ -16,7 +16,7 @@ use crate::{
     clock,
     domain::{ids::SpaceId, roles},
     http::ApiError,
-    store::{NewInbound, Outbound, OutboundState},
+    store::{Accepted, NewInbound, Outbound, OutboundState},
 };
 
 /// Unknown fields are ignored, as in the replaced system.
@@ -41,7 +41,11 @@ pub(super) async fn chat(State(api): State<Api>, request: Request) -> Result<Res
     require(request.headers(), api.config.chat_api_key.as_ref())?;
     let rooms = api.rooms()?;
     let message = read(&api, rooms, request).await?;
+    let (space, attachments) = (message.space.clone(), message.attachments.clone());
     let accepted = rooms.intake.accept(message, received).await?;
+    if let Accepted::Duplicate(_) = accepted {
+        files::forget(&api.config.spaces_dir(), &space, &attachments);
+    }
     let answer = tokio::select! {
         answer = rooms.delivery.answer(accepted.id()) => answer?,
         () = api.stopping.cancelled() => return Err(stopping()),

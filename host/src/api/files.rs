@@ -50,12 +50,12 @@ pub(super) fn save(
     files: Vec<GivenFile>,
 ) -> Result<Vec<Attachment>, FileError> {
     let mut saved = Vec::new();
-    for (index, file) in files.into_iter().filter(|file| !file.name.is_empty() && !file.data.is_empty()).enumerate() {
+    for file in files.into_iter().filter(|file| !file.name.is_empty() && !file.data.is_empty()) {
         let bytes = STANDARD
             .decode(file.data.trim())
             .map_err(|error| FileError::NotBase64 { name: file.name.clone(), reason: error.to_string() })?;
-        // The index keeps two files of one name and one moment apart.
-        let name = format!("{now}-{index}-{}", safe_name(&file.name));
+        // Random, so that files of one name and one moment are kept apart, whoever sent them.
+        let name = format!("{now}-{:08x}-{}", rand::random::<u32>(), safe_name(&file.name));
         let path = write(spaces, space, user, &name, &bytes)
             .map_err(|source| FileError::Write { name: file.name.clone(), source })?;
         let mime = mime_guess::from_path(&path).first_or_octet_stream();
@@ -71,6 +71,13 @@ pub(super) fn save(
         });
     }
     Ok(saved)
+}
+
+/// Removes what [`save`] wrote for a message that turned out to be known already.
+pub(super) fn forget(spaces: &Path, space: &SpaceId, saved: &[Attachment]) {
+    for name in saved.iter().filter_map(|attachment| attachment.path.rsplit('/').next()) {
+        let _ = std::fs::remove_file(spaces.join(space.as_str()).join("inbox").join(name));
+    }
 }
 
 /// The inbox belongs to the agent, who may have put a link in its place: the path is opened step

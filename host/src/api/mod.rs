@@ -63,7 +63,10 @@ impl Api {
 }
 
 /// What holds for every route: the size of bodies, and headers for whoever shows an answer in a browser.
-async fn guard(State(_): State<Api>, request: Request, next: Next) -> Response {
+async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if api.config.chat_api_key.is_none() && is_foreign(request.headers()) {
+        return foreign().into_response();
+    }
     let declared = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -80,6 +83,34 @@ async fn guard(State(_): State<Api>, request: Request, next: Next) -> Response {
         headers.entry(name).or_insert(header::HeaderValue::from_static(value));
     }
     response
+}
+
+/// Without a key the loopback is the boundary, and a browser on this machine is inside it. So what
+/// a web page elsewhere sends is refused (it carries its origin), and a name that points here by
+/// DNS rebinding as well (it is no name of this machine).
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let local = |authority: &str| {
+        let host = authority
+            .parse::<axum::http::uri::Authority>()
+            .map(|authority| authority.host().to_owned())
+            .unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    let origin = text(header::ORIGIN)
+        .is_some_and(|origin| !origin.split_once("://").is_some_and(|(_, authority)| local(authority)));
+    let host = text(header::HOST).is_some_and(|host| !local(host));
+    origin || host
+}
+
+fn foreign() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "foreign_origin",
+        "Without a chat key only programs on this machine may ask, by the name localhost",
+        "Set MERCURY_CHAT_API_KEY, and send it as `Authorization: Bearer …`",
+    )
 }
 
 fn too_large() -> ApiError {
@@ -104,5 +135,29 @@ fn require(headers: &HeaderMap, secret: Option<&SecretString>) -> Result<(), Api
     match secret {
         Some(secret) if !carries(headers, secret) => Err(ApiError::unauthorized()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_from_a_web_page_is_foreign() {
+        let foreign = |pairs: &[(header::HeaderName, &'static str)]| {
+            is_foreign(
+                &pairs.iter().map(|(name, value)| (name.clone(), header::HeaderValue::from_static(value))).collect(),
+            )
+        };
+        for host in ["localhost:8787", "127.0.0.1:8787", "[::1]:8787", "localhost"] {
+            assert!(!foreign(&[(header::HOST, host)]), "{host}");
+        }
+        for host in ["evil.example", "evil.example:8787", "localhost.evil.example", "10.0.0.1", ""] {
+            assert!(foreign(&[(header::HOST, host)]), "{host}");
+        }
+        let local = (header::HOST, "localhost:8787");
+        assert!(foreign(&[local.clone(), (header::ORIGIN, "https://evil.example")]));
+        assert!(foreign(&[local.clone(), (header::ORIGIN, "null")]));
+        assert!(!foreign(&[local, (header::ORIGIN, "http://localhost:8787")]));
     }
 }

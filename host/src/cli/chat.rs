@@ -28,6 +28,10 @@ pub(super) struct Chat {
     /// Who asks.
     #[arg(long, default_value = "cli:user")]
     caller: String,
+    /// Where files of the reply are written. Not the project folder: an agent could name a file
+    /// `mercury.yaml`.
+    #[arg(short, long, value_name = "DIR", default_value = "mercury-files")]
+    output: PathBuf,
     /// The host's port, where it is not the configured one.
     #[arg(short, long)]
     port: Option<u16>,
@@ -83,8 +87,8 @@ impl Chat {
             return Ok(ExitCode::SUCCESS);
         }
         let reply: Reply = serde_json::from_slice(&body).context("the host's answer is not understood")?;
-        terminal::line(&reply.reply);
-        write_files(&reply.files, Path::new("."))?;
+        terminal::line(terminal::printable(&reply.reply));
+        write_files(&reply.files, &self.output)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -108,6 +112,9 @@ fn read(path: &Path) -> Result<serde_json::Value> {
 
 /// Writes the files of a reply into `folder`, under their own last names; an existing file is kept.
 pub(super) fn write_files(files: &[ReplyFile], folder: &Path) -> Result<()> {
+    if !files.is_empty() {
+        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    }
     for file in files {
         let bytes = STANDARD
             .decode(&file.data)

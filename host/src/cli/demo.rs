@@ -102,8 +102,8 @@ fn demo_dir() -> Result<PathBuf> {
 }
 
 fn report(reply: &Reply, data_dir: &std::path::Path, runtime: Runtime, real_model: bool) -> Result<()> {
-    terminal::line(format!("\n{}\n", reply.reply));
-    chat::write_files(&reply.files, &reply_folder(data_dir)?)?;
+    terminal::line(format!("\n{}\n", terminal::printable(&reply.reply)));
+    chat::write_files(&reply.files, &data_dir.join("received"))?;
     if let Some(run) = &reply.run {
         terminal::line(terminal::heading("How long it took"));
         for stage in run.stages.iter().flatten() {
@@ -131,10 +131,4 @@ fn report(reply: &Reply, data_dir: &std::path::Path, runtime: Runtime, real_mode
         "  POST /chat                        link your own program; chat platforms come with their adapters",
     );
     Ok(())
-}
-
-fn reply_folder(data_dir: &std::path::Path) -> Result<PathBuf> {
-    let folder = data_dir.join("received");
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    Ok(folder)
 }

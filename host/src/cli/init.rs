@@ -63,6 +63,9 @@ pub(super) fn init(project: &Project) -> Result<ExitCode> {
     write_new(&folder.join(".env"), ENV, 0o600)?;
     write_new(&folder.join("mercury.example.yaml"), YAML, 0o644)?;
     let data = folder.join(".mercury");
+    std::os::unix::fs::DirBuilderExt::mode(fs::DirBuilder::new().recursive(true), 0o700)
+        .create(&data)
+        .with_context(|| format!("{} cannot be made", data.display()))?;
     for name in ["spaces", "global"] {
         let path = data.join(name);
         fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;

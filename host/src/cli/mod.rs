@@ -90,7 +90,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime does not start")?;
     let project = Project::open(arguments.project)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match arguments.command {
             Command::Init => init::init(&project),
             Command::Run => run::run(&project).await,
@@ -101,5 +101,8 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Spaces(spaces) => spaces.run(&project).await,
             Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),
         }
-    })
+    });
+    // A thread that waits for another host's lock would else be waited for.
+    runtime.shutdown_background();
+    outcome
 }

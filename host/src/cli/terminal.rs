@@ -20,6 +20,11 @@ pub(super) fn error(error: &anyhow::Error) {
     note(format!("{}error:{} {error:#}", red.0, red.1));
 }
 
+/// What an agent wrote, without the control characters that would steer the terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|&c| !c.is_control() || c == '\n' || c == '\t').collect()
+}
+
 /// Bold on a terminal, plain elsewhere.
 pub(super) fn heading(text: &str) -> String {
     let bold = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();

@@ -260,6 +260,13 @@ impl Settings {
         let data_dir = std::path::absolute(project.join(self.text("data_dir").unwrap_or_else(|| ".mercury".into())))
             .map_err(|error| invalid(format!("MERCURY_DATA_DIR: {error}")))?;
         let daemon_data_dir = self.text("host_data_dir").map_or_else(|| data_dir.clone(), PathBuf::from);
+        if data_dir.to_string_lossy().contains(':') {
+            // Docker separates source and target of a mount by it.
+            return Err(invalid(format!(
+                "MERCURY_DATA_DIR: {} contains a colon, which no mount can have",
+                data_dir.display()
+            )));
+        }
         let runtime = match self.text("container_runtime").as_deref() {
             Some("runsc") => Runtime::Runsc,
             _ => Runtime::Runc,

@@ -156,7 +156,7 @@ impl Failure {
             Self::ImageMissing { .. } | Self::RuntimeMissing { .. } | Self::DockerUnavailable { .. } | Self::Refused { .. } => {
                 "I cannot start my workspace at the moment. The operator has to look at it; your message is kept.".into()
             }
-            Self::Storage { .. } => "There is no space left to work on this. The operator has to look at it; your message is kept.".into(),
+            Self::Storage { .. } => "I cannot write my files at the moment. The operator has to look at it; your message is kept.".into(),
             Self::Lost => "I was interrupted while I worked on this, and the work is gone. Please send it again.".into(),
             Self::Withheld { .. } => "My answer could not be checked, so I may not send it. The operator has to look at it.".into(),
         }
@@ -215,7 +215,7 @@ impl Failure {
             Self::RuntimeMissing { .. } => "Run `mercury doctor`: it prints the lines for /etc/docker/daemon.json".into(),
             Self::DockerUnavailable { .. } => "Start Docker (`systemctl start docker`), or point MERCURY_DOCKER_HOST at its socket; `mercury doctor` checks it".into(),
             Self::Refused { .. } => "Run `mercury doctor`; it makes the same request with a probe container".into(),
-            Self::Storage { .. } => "Free space on the data directory's disk, then send the message again".into(),
+            Self::Storage { .. } => "Check the data directory's free space and owner (`mercury doctor`), then send the message again".into(),
             Self::Lost => "Send the message again".into(),
             Self::Withheld { plugin } => format!("Read the log of `{plugin}`, or set plugins.{plugin}.enabled: false"),
         }

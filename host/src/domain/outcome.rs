@@ -46,7 +46,8 @@ pub fn decide(ending: Ending, found: Found, memory_limit_mb: u64, output: &str) 
         (Ending::Aborted, _) => Err(Failure::Aborted),
         (_, Found::Result(result)) if result.ok => Ok(*result),
         (_, Found::Result(result)) => {
-            Err(Failure::agent(result.error.as_deref().unwrap_or("the agent gave no reason")))
+            let reason = result.error.as_deref().filter(|error| !error.trim().is_empty());
+            Err(Failure::agent(reason.unwrap_or("it gave no reason")))
         }
         (Ending::Timeout { seconds }, _) => Err(Failure::Timeout { seconds }),
         (Ending::Exit(exit), _) if exit.oom_killed || exit.code == Some(KILLED) => {

@@ -26,25 +26,42 @@ impl Drop for SocketServer {
 /// Serves `router` on a new socket at `path` that only `owner` may connect to. Whatever lies there
 /// is replaced: the folder belongs to one run, and a predecessor's socket is dead.
 ///
-/// The socket is bound through its folder's descriptor, since a socket's path has 107 bytes at most
-/// (`sun_path` in unix(7)) and a data directory may lie deep.
+/// The socket is bound beside the run's folder and moved in when mode and owner are right: in the
+/// folder itself a live agent could put a link in its place meanwhile. It is bound through a
+/// descriptor, since a socket's path has 107 bytes at most (`sun_path` in unix(7)) and a data
+/// directory may lie deep.
 pub fn serve_on_socket(path: &Path, owner: AgentUser, router: Router) -> io::Result<SocketServer> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a socket needs a folder and a name"));
+    let place = path.parent().and_then(|folder| Some((folder.parent()?, folder.file_name()?)));
+    let Some((staging, folder)) = place else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a socket needs a folder of its own"));
     };
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let staged = staging.join(format!(".{}.sock", folder.to_string_lossy()));
+    remove_whatever_is_at(&staged)?;
+    let descriptor = std::fs::File::open(staging)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+    let listener = UnixListener::bind(short.join(staged.file_name().unwrap_or_default()))?;
+    std::fs::set_permissions(&staged, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    crate::sandbox::own(&staged, owner)?;
+    if std::fs::rename(&staged, path).is_err() {
+        remove_whatever_is_at(path)?;
+        std::fs::rename(&staged, path)?;
     }
-    let folder = std::fs::File::open(folder)?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
-    let listener = UnixListener::bind(&short)?;
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    crate::sandbox::own(path, owner)?;
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::warn!(%error, "a run's socket failed");
         }
     });
     Ok(SocketServer { path: path.to_owned(), task })
+}
+
+fn remove_whatever_is_at(path: &Path) -> io::Result<()> {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -5,7 +5,10 @@
 mod perform;
 mod recovery;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,7 +18,11 @@ use crate::{
     config::Config,
     credentials::Credentials,
     delivery::Delivery,
-    domain::{ids::RunId, run::Run, stages::Marks},
+    domain::{
+        ids::{RunId, SpaceId},
+        run::Run,
+        stages::Marks,
+    },
     plugins::Plugins,
     sandbox::Sandbox,
     store::Store,
@@ -34,6 +41,8 @@ pub struct Runs {
     /// Providers that the host serves to containers itself: name → base URL.
     pub upstreams: Arc<BTreeMap<String, String>>,
     queue: Notify,
+    /// Spaces whose last run is answered while its container is still being removed.
+    clearing: Mutex<HashSet<SpaceId>>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Ends the work of this process; the containers go on and are adopted by the next start.
@@ -62,6 +71,7 @@ impl Runs {
             config,
             upstreams: Arc::new(upstreams),
             queue: Notify::new(),
+            clearing: Mutex::default(),
             permits,
             tasks: TaskTracker::new(),
             hand_over,
@@ -94,7 +104,8 @@ impl Runs {
         loop {
             let mut changed = std::pin::pin!(self.queue.notified());
             changed.as_mut().enable();
-            match self.store.take_next(clock::millis()).await {
+            let clearing = self.clearing().iter().cloned().collect();
+            match self.store.take_next(clock::millis(), clearing).await {
                 Ok(Some((run, mut marks))) => {
                     marks.picked = clock::micros();
                     return (run, marks);
@@ -128,6 +139,10 @@ impl Runs {
     /// One run's place among the concurrent ones; an adopted run may exceed a limit that was lowered.
     fn permit_for_adopted(&self) -> Option<OwnedSemaphorePermit> {
         self.permits.clone().try_acquire_owned().ok()
+    }
+
+    fn clearing(&self) -> MutexGuard<'_, HashSet<SpaceId>> {
+        self.clearing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log_name(run: &RunId) -> &str {

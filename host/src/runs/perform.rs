@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a container that has answered may take to end by itself.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// An answer or a failure, with the files that belong to it.
 type Outcome = Result<protocol::RunResult, Failure>;
@@ -225,6 +225,7 @@ impl Runs {
         }
         metrics::counter!("mercury_runs_total", "outcome" => outcome.as_ref().err().map_or("finished", Failure::code))
             .increment(1);
+        self.clearing().insert(run.space.clone());
         self.insist(|| async {
             match &outcome {
                 Ok(result) => self.store.finish(&run.id, result, marks).await,
@@ -234,9 +235,10 @@ impl Runs {
         .await;
         let grace = if outcome.is_ok() { GRACE } else { Duration::ZERO };
         self.answer(run, directories, outcome, marks).await;
-        // The answer does not wait for the clearing up.
-        let (sandbox, id, directories) = (self.sandbox.clone(), run.id.clone(), directories.clone());
-        self.spawn(async move { sandbox.discard(&id, &directories, grace).await });
+        // The answer did not wait for the clearing up; the space does: what a container still writes
+        // would else turn up in the next run's outbox.
+        self.sandbox.discard(&run.id, directories, grace).await;
+        self.clearing().remove(&run.space);
     }
 
     /// Lets the processors see the ending, and writes the answer.

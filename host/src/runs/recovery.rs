@@ -25,7 +25,12 @@ impl Runs {
         for (run, marks, outcome) in self.store.unanswered().await? {
             tracing::info!(run = Self::log_name(&run.id), "answering a run that was over");
             let directories = self.sandbox.directories(&run.space, &run.id);
-            self.conclude(&run, &directories, outcome, marks).await;
+            self.clearing().insert(run.space.clone());
+            let runs = self.clone();
+            self.spawn(async move {
+                runs.conclude(&run, &directories, outcome, marks).await;
+                runs.wake();
+            });
         }
         let unfinished = self.store.unfinished().await?;
         self.sandbox.sweep_folders(&unfinished.iter().map(|(run, _)| run.id.clone()).collect::<Vec<_>>());

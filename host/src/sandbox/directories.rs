@@ -75,10 +75,8 @@ impl Directories {
             }
         }
         for folder in ["inbox", "outbox"].map(|name| self.workspace.join(name)) {
-            if !folder.exists() {
-                std::fs::create_dir(&folder)?;
-                own(&folder, user)?;
-            }
+            make_folder(&folder)?;
+            own(&folder, user)?;
         }
         Ok(())
     }
@@ -149,6 +147,22 @@ impl Directories {
             }
         }
     }
+}
+
+/// Makes a folder where there is none. An agent may have put a link or a file in its place, which
+/// is moved aside: it must not close the space for whoever comes next.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(folder) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => {
+            let aside = folder.with_extension(format!("replaced-{:08x}", rand::random::<u32>()));
+            tracing::warn!(folder = %folder.display(), "something else lies in the folder's place and is moved aside");
+            std::fs::rename(folder, aside)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    std::fs::create_dir(folder)
 }
 
 /// Gives `path` to the agent's user. Loud where it cannot: an agent that may not write its own
@@ -267,6 +281,20 @@ mod tests {
         std::fs::remove_dir(&outbox).unwrap();
         std::os::unix::fs::symlink("/etc", &outbox).unwrap();
         assert!(directories.collect(&["passwd".to_owned()], &data.path().join("d")).is_err());
+    }
+
+    /// A link in the outbox's place is moved aside, and leads nowhere.
+    #[test]
+    fn a_replaced_folder_does_not_close_the_space() {
+        let (_data, directories) = make();
+        let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        for (name, target) in [("outbox", "/nowhere"), ("inbox", "/etc")] {
+            let folder = directories.workspace.join(name);
+            std::fs::remove_dir(&folder).unwrap();
+            std::os::unix::fs::symlink(target, &folder).unwrap();
+            directories.make(user).unwrap();
+            assert!(std::fs::symlink_metadata(&folder).unwrap().is_dir(), "{name}");
+        }
     }
 
     /// container.md #65: what is written for the agent is closed to others.

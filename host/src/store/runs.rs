@@ -55,15 +55,19 @@ impl Store {
 
     /// Takes the next run and makes it `preparing`: of the idle spaces the least recently served
     /// one, and of that its oldest. So a space with many messages delays no other.
-    pub async fn take_next(&self, now: i64) -> Result<Option<(Run, Marks)>, StoreError> {
+    ///
+    /// Spaces in `clearing` wait: their last container is answered for but not gone yet.
+    pub async fn take_next(&self, now: i64, clearing: Vec<SpaceId>) -> Result<Option<(Run, Marks)>, StoreError> {
         self.write(move |db| {
+            let clearing = to_json(&clearing)?;
             let next: Option<String> = db
                 .query_row(
                     "SELECT r.id FROM runs r JOIN spaces s ON s.id = r.space
                      WHERE r.state = 'queued'
                        AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.space = r.space AND a.state IN ('preparing', 'running'))
+                       AND r.space NOT IN (SELECT value FROM json_each(?1))
                      ORDER BY s.served_at, r.id LIMIT 1",
-                    [],
+                    [clearing],
                     |row| row.get(0),
                 )
                 .optional()?;

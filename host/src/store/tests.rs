@@ -58,13 +58,13 @@ async fn spaces_take_turns_and_have_one_run_each() {
     }
     let mut order = Vec::new();
     for now in 1..=2 {
-        order.push(store.take_next(now).await.unwrap().unwrap().0.id.to_string());
+        order.push(store.take_next(now, Vec::new()).await.unwrap().unwrap().0.id.to_string());
     }
-    assert!(store.take_next(3).await.unwrap().is_none(), "both spaces are busy");
+    assert!(store.take_next(3, Vec::new()).await.unwrap().is_none(), "both spaces are busy");
     for run in order.clone() {
         store.fail(&RunId::from_stored(run), &Failure::Aborted, Marks::default()).await.unwrap();
     }
-    order.push(store.take_next(4).await.unwrap().unwrap().0.id.to_string());
+    order.push(store.take_next(4, Vec::new()).await.unwrap().unwrap().0.id.to_string());
     assert_eq!(order, ["01", "04", "02"]);
 }
 
@@ -72,7 +72,7 @@ async fn spaces_take_turns_and_have_one_run_each() {
 async fn a_run_goes_its_way_once() {
     let (_folder, store) = store();
     let run = queued(&store, "main", "01").await;
-    let (taken, _) = store.take_next(1).await.unwrap().unwrap();
+    let (taken, _) = store.take_next(1, Vec::new()).await.unwrap().unwrap();
     assert_eq!((taken.state, taken.attempts), (RunState::Preparing, 1));
     assert!(store.mark_running(&run, 2).await.unwrap());
     assert!(!store.mark_running(&run, 3).await.unwrap());
