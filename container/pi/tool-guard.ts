@@ -15,14 +15,20 @@ const TOOL_CALLS = "/agent/tool-calls";
 const SOCKET = "/run/mercury/api.sock";
 /** Milliseconds that the host has to answer: what a guard is given. */
 const ANSWER_WITHIN = 2000;
+/** Milliseconds that a host may be away, restarting, before a call is blocked. */
+const BACK_WITHIN = 15000;
+/** Milliseconds between two attempts to reach it. */
+const RETRY_AFTER = 100;
 /** Characters of an answer that are read at most: a reason is a sentence or two. */
 const MAX_ANSWER = 65536;
 
 const UNAVAILABLE = { block: true, reason: "guard unavailable" };
+/** Nobody listens on the socket, so nobody has heard the question: it may be asked again. */
+const AWAY = Symbol("away");
 
 type Verdict = { block: boolean; reason?: string };
 
-function ask(tool: string, args: unknown, signal?: AbortSignal): Promise<Verdict> {
+function ask(tool: string, args: unknown, signal?: AbortSignal): Promise<Verdict | typeof AWAY> {
 	return new Promise((resolve) => {
 		let body: string;
 		try {
@@ -52,11 +58,13 @@ function ask(tool: string, args: unknown, signal?: AbortSignal): Promise<Verdict
 		);
 		// One clock over the whole exchange: a host that sends a byte now and then does not extend it.
 		const clock = setTimeout(() => question.destroy(new Error("too late")), ANSWER_WITHIN);
-		const finish = (verdict: Verdict) => {
+		const finish = (verdict: Verdict | typeof AWAY) => {
 			clearTimeout(clock);
 			resolve(verdict);
 		};
-		question.on("error", () => finish(UNAVAILABLE));
+		question.on("error", (error: NodeJS.ErrnoException) => {
+			finish(error.code === "ECONNREFUSED" || error.code === "ENOENT" ? AWAY : UNAVAILABLE);
+		});
 		question.on("close", () => finish(UNAVAILABLE));
 		question.end(body);
 	});
@@ -73,9 +81,20 @@ function understood(text: string): Verdict {
 	return UNAVAILABLE;
 }
 
+/** A host that restarts in the middle of a run is waited for; the run goes on when it is back. */
+async function askUntilBack(tool: string, args: unknown, signal?: AbortSignal): Promise<Verdict> {
+	const until = Date.now() + BACK_WITHIN;
+	for (;;) {
+		const verdict = await ask(tool, args, signal);
+		if (verdict !== AWAY) return verdict;
+		if (Date.now() > until || signal?.aborted) return UNAVAILABLE;
+		await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+	}
+}
+
 export default function toolGuard(pi: any) {
 	pi.on("tool_call", async (event: any, context: any) => {
-		const verdict = await ask(event.toolName, event.input, context?.signal);
+		const verdict = await askUntilBack(event.toolName, event.input, context?.signal);
 		return verdict.block ? verdict : undefined;
 	});
 }

@@ -19,12 +19,14 @@ const COMPONENTS: &[(&str, &str, &str)] =
 const PROGRAMS: &[(&str, &str)] = &[("mercury-entry", "entry"), ("mrctl", "mrctl")];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace");
+    // At run time: checkouts that share a target folder share the compiled build script, too.
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let root = package.join("../..").canonicalize().expect("the workspace");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     // `<target>/<profile>/build/<package>/out`
     let target_dir = out.ancestors().nth(4).expect("cargo's layout").join("carried");
     for watched in ["components", "container/entry", "container/mrctl", "container/protocol", "container/pi", "wit"] {
-        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+        println!("cargo::rerun-if-changed=../../{watched}");
     }
 
     build(&root.join("components/Cargo.toml"), "wasm32-wasip2", &target_dir, &[]);

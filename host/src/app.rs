@@ -148,7 +148,7 @@ async fn claim(data_dir: &Path, stand_by: bool) -> Result<File, AppError> {
 }
 
 /// Chats lie in there: a new one is closed to everybody else, an open one is said to be open.
-fn make_private(data_dir: &Path) -> io::Result<()> {
+pub(crate) fn make_private(data_dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     if let Ok(found) = std::fs::metadata(data_dir) {
         if found.permissions().mode() & 0o077 != 0 {

@@ -92,6 +92,39 @@ async fn killed_while_running_under_runsc() {
     killed_while_running("runsc").await;
 }
 
+/// A tool call that the real agent makes while no host is there waits for the next one, and is
+/// decided by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_call_waits_for_the_host() {
+    use mercury_tests::model::{Model, Turn};
+    let model = Model::start([
+        Turn::Bash("sleep 2; echo first".into()),
+        Turn::Bash("mrctl whoami > outbox/who.json".into()),
+        Turn::Text("both".into()),
+    ])
+    .await;
+    let mut host = Setup::with_image("runc", &mercury_tests::full_image())
+        .set("MERCURY_MODEL_ENDPOINTS", &format!("{{\"anthropic\":\"{}\"}}", model.url()))
+        .start()
+        .await;
+    host.send("do both", "main", "1");
+    for _ in 0..200 {
+        if !model.requests().is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    // The first call was allowed and sleeps; the second is made while the host is away.
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    host.kill();
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    host.start().await;
+    let answer = again(&host, "do both", "1").await;
+    assert_eq!(answer.reply(), "both");
+    let told = model.requests().last().map(|request| request["messages"].to_string()).unwrap_or_default();
+    assert_eq!(answer.body["files"][0]["filename"], "who.json", "the agent was told: {told}");
+}
+
 /// The agent finishes while no host is there: its result is used.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_result_came_while_no_host_was_there() {

@@ -76,12 +76,16 @@ impl Chat {
         let config = project.config()?;
         let text = self.text()?;
         let files = self.file.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
-        let message = json!({
-            "text": text, "callerId": self.caller, "spaceId": self.space, "files": files, "messageId": self.message_id,
-        });
+        let id = self.message_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string());
+        let message =
+            json!({ "text": text, "callerId": self.caller, "spaceId": self.space, "files": files, "messageId": id });
         let base = client::base_url(&config, self.port);
-        let answer = client::send(Method::POST, &base, "/chat", config.chat_api_key.as_ref(), Some(&message)).await?;
-        let body = answer.success()?;
+        let answer = client::send(Method::POST, &base, "/chat", config.chat_api_key.as_ref(), Some(&message)).await;
+        let body = answer.and_then(client::Answer::success).inspect_err(|_| {
+            terminal::note(format!(
+                "This message's id is {id}: send it again with --message-id {id} to get its answer."
+            ));
+        })?;
         if self.json {
             terminal::line(String::from_utf8_lossy(&body));
             return Ok(ExitCode::SUCCESS);

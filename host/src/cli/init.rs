@@ -15,9 +15,10 @@ MERCURY_ANTHROPIC_API_KEY=
 # MERCURY_CHAT_API_KEY=
 # MERCURY_API_SECRET=
 
-# runsc (gVisor, recommended; see `mercury doctor`) or runc
+# runc is the default. runsc (gVisor) isolates far better: `mercury doctor` says whether it works here.
 # MERCURY_CONTAINER_RUNTIME=runsc
-# MERCURY_AGENT_IMAGE=mercury-agent:latest
+# The image that `./dev image` builds.
+MERCURY_AGENT_IMAGE=mercury-agent:latest
 ";
 
 const YAML: &str = "\

@@ -22,7 +22,7 @@ enum Command {
 impl Spaces {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
-        std::fs::create_dir_all(&config.data_dir)?;
+        crate::app::make_private(&config.data_dir)?;
         let store = Store::open(&config.database_path())?;
         match self.command {
             Command::List => {

@@ -23,7 +23,10 @@ pub fn environment(project: &Path) -> Result<BTreeMap<String, String>, ConfigErr
     let fail = |error: dotenvy::Error| ConfigError::DotEnv { path: path.clone(), message: error.to_string() };
     for pair in dotenvy::from_path_iter(&path).map_err(fail)? {
         let (name, value) = pair.map_err(fail)?;
-        environment.insert(name, value);
+        // A line that was never filled in (`mercury init` writes one) is no wish to clear the variable.
+        if !value.is_empty() || !environment.contains_key(&name) {
+            environment.insert(name, value);
+        }
     }
     Ok(environment)
 }
