@@ -3,7 +3,7 @@
 //! At present API keys of the environment only; OAuth comes with its own file. Values live in a
 //! zeroising type and leave it in one place, [`Credentials::for_run`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -33,6 +33,26 @@ const PROVIDERS: &[(&str, &[&str])] = &[
 
 /// The old name under which operators give the Copilot token (container.md W17).
 const COPILOT_OLD: &str = "MERCURY_GITHUB_COPILOT_OAUTH_TOKEN";
+
+/// What a provider takes as proof: for as long as one request needs it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub secret: SecretString,
+    pub kind: TokenKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    ApiKey,
+    /// The access token of an account.
+    OAuth,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    #[error("no credential for the model provider `{provider}` is configured")]
+    Missing { provider: String },
+}
 
 /// The variable that an operator would set for `provider`.
 pub fn variable_for(provider: &str) -> Option<String> {
@@ -89,6 +109,23 @@ impl Credentials {
             .iter()
             .any(|(name, names)| *name == provider && names.iter().any(|name| self.values.contains_key(name)))
     }
+
+    /// A token for `provider` that is good for `min_validity` at least, where its source can give such a one.
+    ///
+    /// # Errors
+    /// Where there is none that a request could be tried with.
+    pub async fn token(&self, provider: &str, _min_validity: Duration) -> Result<Token, CredentialError> {
+        let names = PROVIDERS.iter().filter(|(name, _)| *name == provider).flat_map(|(_, names)| *names);
+        let found = names.into_iter().find_map(|name| self.values.get(name).map(|value| (*name, value)));
+        let (name, value) = found.ok_or_else(|| CredentialError::Missing { provider: provider.to_owned() })?;
+        let kind =
+            if name.contains("OAUTH") || name.starts_with("COPILOT") { TokenKind::OAuth } else { TokenKind::ApiKey };
+        Ok(Token { secret: value.clone(), kind })
+    }
+
+    /// Says that `provider` refused `token` (HTTP 401), so the next [`Credentials::token`] is another
+    /// one if there is any.
+    pub async fn refused(&self, _provider: &str, _token: &Token) {}
 
     /// What a run that asks `providers` needs, and nothing else.
     pub fn for_run<'a>(&self, providers: impl IntoIterator<Item = &'a str>) -> mercury_protocol::io::Credentials {
