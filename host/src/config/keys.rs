@@ -104,15 +104,12 @@ pub(super) const SECTIONS: &[&str] = &[
 pub(super) const FREE_SECTIONS: &[&str] = &["extensions", "plugins", "model_chain"];
 
 pub(super) const KEYS: &[Key] = &[
-    later(
-        key(
-            "api_key_mode",
-            Some("messages.api_key_mode"),
-            Some("MERCURY_API_KEY_MODE"),
-            Kind::Choice(&["platform", "byok"]),
-            Some("platform"),
-        ),
-        "messages by key mode",
+    key(
+        "api_key_mode",
+        Some("messages.api_key_mode"),
+        Some("MERCURY_API_KEY_MODE"),
+        Kind::Choice(&["platform", "byok"]),
+        Some("platform"),
     ),
     key(
         "log_level",
@@ -424,15 +421,12 @@ pub(super) const KEYS: &[Key] = &[
         "media from chat platforms",
     ),
     key("admins", Some("permissions.admins"), Some("MERCURY_ADMINS"), Kind::List, Some("")),
-    later(
-        key(
-            "messages_locale",
-            Some("messages.locale"),
-            Some("MERCURY_MESSAGES_LOCALE"),
-            Kind::Choice(&["en", "he"]),
-            Some("en"),
-        ),
-        "localised messages",
+    key(
+        "messages_locale",
+        Some("messages.locale"),
+        Some("MERCURY_MESSAGES_LOCALE"),
+        Kind::Choice(&["en", "he"]),
+        Some("en"),
     ),
     later(key("profile", None, Some("MERCURY_PROFILE"), Kind::Text, None), "profiles"),
     secret("api_secret", "MERCURY_API_SECRET"),

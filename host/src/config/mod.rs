@@ -21,6 +21,7 @@ use serde_json::Value as Json;
 pub use error::ConfigError;
 pub use source::environment;
 
+use crate::domain::words::{Keys, Locale, Voice};
 use keys::{KEYS, Key, Status};
 use value::Value;
 
@@ -106,6 +107,8 @@ pub struct Config {
     pub bind: IpAddr,
     pub port: u16,
     pub bot_username: String,
+    /// How people are spoken to where there is no answer.
+    pub voice: Voice,
     pub admins: Vec<String>,
     pub api_secret: Option<SecretString>,
     pub chat_api_key: Option<SecretString>,
@@ -300,6 +303,17 @@ impl Settings {
                 .map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
             port: self.int("port") as u16,
             bot_username: self.text("bot_username").unwrap_or_default(),
+            voice: Voice {
+                locale: match self.text("messages_locale").as_deref() {
+                    Some("he") => Locale::Hebrew,
+                    _ => Locale::English,
+                },
+                keys: match self.text("api_key_mode").as_deref() {
+                    Some("byok") => Keys::Own,
+                    _ => Keys::Platform,
+                },
+                console: self.text("console_url").map(|url| url.trim_end_matches('/').to_owned()),
+            },
             admins: self.list("admins"),
             api_secret: self.secret("api_secret"),
             chat_api_key: self.secret("chat_api_key"),

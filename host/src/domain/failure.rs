@@ -1,9 +1,9 @@
-//! Why a run has no answer, in words for the person and in words for the operator.
+//! Why a run has no answer, in words for the operator. The person's words are in [`super::words`].
 
 use serde::{Deserialize, Serialize};
 
-/// What went wrong. The person in the chat reads [`Failure::for_person`], the operator
-/// [`Failure::for_operator`] with the next step; neither sees the other's.
+/// What went wrong. The operator reads [`Failure::for_operator`] with the next step, the person in
+/// the chat what [`super::words::Voice`] makes of it; neither sees the other's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum Failure {
@@ -131,34 +131,6 @@ impl Failure {
             | Self::Refused { .. } => Status::Unavailable,
             Self::Storage { .. } => Status::InsufficientStorage,
             _ => Status::BadGateway,
-        }
-    }
-
-    /// One or two sentences without names of machines, keys or providers.
-    pub fn for_person(&self) -> String {
-        match self {
-            Self::Timeout { seconds } => {
-                format!("This took longer than the {seconds} seconds that I have for one message, so I stopped. Try a smaller step.")
-            }
-            Self::OutOfMemory { .. } => "I ran out of memory over this, so I stopped. Try a smaller step.".into(),
-            Self::Aborted => "Stopped.".into(),
-            Self::Crashed { .. } | Self::BadResult { .. } => {
-                "Something went wrong while I worked on this. Please try again; if it keeps happening, tell the operator.".into()
-            }
-            Self::Agent { category, .. } => match category {
-                Category::Auth => "I could not sign in to the language model. The operator has to look at it.".into(),
-                Category::KeyLimit | Category::Credits => "The allowance for the language model is used up. The operator has to look at it.".into(),
-                Category::RateLimit => "The language model is receiving too many requests at the moment. Please try again in a minute.".into(),
-                Category::ServerError => "The language model does not answer at the moment. Please try again shortly.".into(),
-                Category::Generic => "I could not finish this. Please try again; if it keeps happening, tell the operator.".into(),
-            },
-            Self::NoCredentials { .. } => "No language model is set up yet. The operator has to look at it.".into(),
-            Self::ImageMissing { .. } | Self::RuntimeMissing { .. } | Self::DockerUnavailable { .. } | Self::Refused { .. } => {
-                "I cannot start my workspace at the moment. The operator has to look at it; your message is kept.".into()
-            }
-            Self::Storage { .. } => "I cannot write my files at the moment. The operator has to look at it; your message is kept.".into(),
-            Self::Lost => "I was interrupted while I worked on this, and the work is gone. Please send it again.".into(),
-            Self::Withheld { .. } => "My answer could not be checked, so I may not send it. The operator has to look at it.".into(),
         }
     }
 
@@ -325,18 +297,11 @@ mod tests {
         assert!(text.chars().count() < 600 && text.contains("exit code 3"), "{text}");
     }
 
-    /// container.md #43: what the person reads names no key and no provider.
     #[test]
-    fn people_are_spared_the_machinery() {
-        for failure in [
-            Failure::agent("401"),
-            Failure::agent("billing"),
-            Failure::agent("503"),
-            Failure::NoCredentials { provider: "anthropic".into() },
-            Failure::ImageMissing { image: "registry/agent:1".into() },
-        ] {
-            let text = failure.for_person();
-            assert!(!text.contains("API key") && !text.contains("provider") && !text.contains("registry"), "{text}");
+    fn every_failure_says_what_to_do() {
+        for failure in
+            [Failure::agent("401"), Failure::Lost, Failure::ImageMissing { image: "registry/agent:1".into() }]
+        {
             assert!(!failure.next_step().is_empty() && !failure.code().is_empty());
         }
     }

@@ -7,3 +7,4 @@ pub mod outcome;
 pub mod roles;
 pub mod run;
 pub mod stages;
+pub mod words;

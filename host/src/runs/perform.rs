@@ -15,6 +15,7 @@ use crate::{
         outcome::{self, Ending},
         run::Run,
         stages::Marks,
+        words::Voice,
     },
     http::{SocketServer, serve_on_socket},
     plugins::{
@@ -270,7 +271,8 @@ impl Runs {
 
     async fn process(&self, run: &Run, outcome: &Outcome, files: &[Collected], marks: &Marks) -> NewOutbound {
         let failure = outcome.as_ref().err();
-        let processed = self.plugins.process(result_for_processors(run, outcome, files, marks)).await;
+        let processed =
+            self.plugins.process(result_for_processors(run, outcome, files, marks, &self.config.voice)).await;
         let mut reply = NewOutbound {
             inbound: run.inbound,
             run: Some(run.id.clone()),
@@ -301,7 +303,7 @@ impl Runs {
             }
             Processed::Withhold { plugin } => {
                 let failure = Failure::Withheld { plugin };
-                reply.reply = failure.for_person();
+                reply.reply = self.config.voice.explain(&failure);
                 reply.problem = Some(problem(&failure));
             }
         }
@@ -332,7 +334,13 @@ fn mime(filename: &str) -> String {
     mime_guess::from_path(filename).first_or_octet_stream().to_string()
 }
 
-fn result_for_processors(run: &Run, outcome: &Outcome, files: &[Collected], marks: &Marks) -> processor::RunResult {
+fn result_for_processors(
+    run: &Run,
+    outcome: &Outcome,
+    files: &[Collected],
+    marks: &Marks,
+    voice: &Voice,
+) -> processor::RunResult {
     let usage = outcome.as_ref().ok().and_then(|result| result.usage.as_ref()).map(|usage| Usage {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
@@ -364,7 +372,7 @@ fn result_for_processors(run: &Run, outcome: &Outcome, files: &[Collected], mark
         reply: match outcome {
             // container.md #27: no reply at all is reported as done.
             Ok(result) => result.reply.clone().unwrap_or_else(|| "Done.".to_owned()),
-            Err(failure) => failure.for_person(),
+            Err(failure) => voice.explain(failure),
         },
         failure,
         attachments: files
