@@ -14,14 +14,18 @@ const TAIL: &str = r"(?:/[A-Za-z0-9._~+@%:,=-]*[A-Za-z0-9_~+@%=-])*/?";
 
 /// The text without host and container paths; paths of the space become relative to it.
 pub fn remove(text: &str, space: &str, host_paths: &[String]) -> String {
-    let mut roots: Vec<String> = host_paths
+    let roots: Vec<&str> = host_paths
         .iter()
         .map(|path| path.trim().trim_end_matches('/'))
         // `/` or `relative` would remove far more than a directory of the host.
         .filter(|path| path.starts_with('/') && path.len() > 1)
         .chain(CONTAINER.iter().copied())
-        .map(regex::escape)
         .collect();
+    // Compiling the pattern costs about a millisecond, and most texts name no path of ours.
+    if !text.contains("/spaces/") && !roots.iter().any(|root| text.contains(root)) {
+        return text.to_owned();
+    }
+    let mut roots: Vec<String> = roots.into_iter().map(regex::escape).collect();
     // The longest first: alternation takes the first that fits.
     roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
     // Not inside a longer path or an address: `https://example.org/opt/mercury` stays.
