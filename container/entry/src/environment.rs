@@ -36,6 +36,7 @@ pub fn for_pi(
     place: &Place,
     request: &Request,
     credentials: &Credentials,
+    proxy_port: Option<u16>,
 ) -> BTreeMap<OsString, OsString> {
     let mut all: BTreeMap<OsString, OsString> = inherited.into_iter().collect();
     all.retain(|name, _| !matches!(name.to_str(), Some("IO_DIR" | "MERCURY_TOOLS_DIR" | "MERCURY_GLOBAL_DIR")));
@@ -55,7 +56,29 @@ pub fn for_pi(
     all.insert("PATH".into(), search_path(place));
     all.insert("PI_CODING_AGENT_DIR".into(), place.agent_dir.clone().into());
     all.insert("SPACE_ID".into(), printable(&request.space_id));
+    if let Some(port) = proxy_port {
+        point_at_proxy(&mut all, port);
+    }
     all
+}
+
+/// Variables that lead around the host's proxy, or to another one.
+const OTHER_PROXIES: &[&str] = &["ALL_PROXY", "all_proxy", "FTP_PROXY", "ftp_proxy"];
+
+/// The variables that curl, git, pip, npm, Go and pi itself look at. curl takes `http_proxy` in
+/// lower case only; Node's own `fetch` looks at them only if it is told to (since 22.21 and 24).
+fn point_at_proxy(all: &mut BTreeMap<OsString, OsString>, port: u16) {
+    for name in OTHER_PROXIES {
+        all.remove(std::ffi::OsStr::new(name));
+    }
+    let proxy = format!("http://127.0.0.1:{port}");
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
+        all.insert(name.into(), proxy.clone().into());
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        all.insert(name.into(), "127.0.0.1,localhost,::1".into());
+    }
+    all.insert("NODE_USE_ENV_PROXY".into(), "1".into());
 }
 
 /// A name or value that no environment can hold would make the start of pi fail.
@@ -90,7 +113,7 @@ mod tests {
         let credentials =
             Credentials { environment: [("A".into(), "credential".into()), ("HOME".into(), "/".into())].into() };
         let inherited = [("IO_DIR".into(), "/run/mercury-io".into()), ("LANG".into(), "C.UTF-8".into())];
-        let all = for_pi(inherited, &place, &request, &credentials);
+        let all = for_pi(inherited, &place, &request, &credentials, None);
         let get = |name: &str| all.get(std::ffi::OsStr::new(name)).and_then(|it| it.to_str());
         assert_eq!(get("PATH"), Some("/opt/mercury/bin:/bin"));
         assert_eq!(get("CALLER_ID"), Some("api:c"));
@@ -101,5 +124,27 @@ mod tests {
         assert_eq!((get("A"), get("TZ"), get("LANG")), (Some("credential"), Some("UTC"), Some("C.UTF-8")));
         assert_eq!((get("PI_OFFLINE"), get("PI_TELEMETRY")), (Some("0"), Some("0")));
         assert_eq!(get("IO_DIR"), None);
+    }
+
+    #[test]
+    fn a_filtered_agent_is_led_to_the_proxy_and_to_no_other() {
+        let place = Place::from_environment(|_| None);
+        let request: Request = serde_json::from_value(serde_json::json!({
+            "runId": "r", "spaceId": "s", "spaceWorkspace": "/spaces/s", "prompt": "x", "callerId": "api:c",
+            "environment": {"HTTPS_PROXY": "http://corp:3128", "ALL_PROXY": "socks5://corp", "no_proxy": "*"},
+        }))
+        .unwrap();
+        let all = for_pi([], &place, &request, &Credentials::default(), Some(4000));
+        let get = |name: &str| all.get(std::ffi::OsStr::new(name)).and_then(|it| it.to_str());
+        for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
+            assert_eq!(get(name), Some("http://127.0.0.1:4000"), "{name}");
+        }
+        assert_eq!((get("ALL_PROXY"), get("no_proxy")), (None, Some("127.0.0.1,localhost,::1")));
+        let open = for_pi([], &place, &request, &Credentials::default(), None);
+        assert_eq!(
+            open[std::ffi::OsStr::new("HTTPS_PROXY")],
+            "http://corp:3128",
+            "an open agent keeps the operator's own"
+        );
     }
 }

@@ -1,6 +1,7 @@
-//! The way from pi to the host for model calls: pi speaks TCP to this container's loopback, and
-//! each connection is carried, byte for byte, to the run's unix socket. Understands nothing of
-//! what passes, so streaming and paths stay as they are. Works without any network.
+//! The way from pi to the host, for model calls and for the host's proxy: pi and its tools speak TCP
+//! to this container's loopback, and each connection is carried, byte for byte, to the run's unix
+//! socket. Understands nothing of what passes, so streaming and paths stay as they are. Works
+//! without any network.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};

@@ -89,6 +89,7 @@ fn converse(
 ) -> Result<String, Error> {
     let legs = &request.model.chain;
     let through_host = legs.iter().any(|leg| leg.endpoint == Some(Endpoint::Host));
+    let through_host = through_host || request.egress_proxy;
     let port = through_host.then(|| gateway::open(&place.socket)).transpose().map_err(Error::Gateway)?;
     agent_dir::prepare(place, legs, credentials, port)?;
     let system_prompt = place.system_prompt();
@@ -97,7 +98,13 @@ fn converse(
         workspace: request.space_workspace.clone().into(),
         tool_guard: place.tool_guard(),
         override_system_prompt: request.model.override_system_prompt,
-        environment: environment::for_pi(std::env::vars_os(), place, request, credentials),
+        environment: environment::for_pi(
+            std::env::vars_os(),
+            place,
+            request,
+            credentials,
+            port.filter(|_| request.egress_proxy),
+        ),
         prompt: user::build(request),
         system_prompt,
     };

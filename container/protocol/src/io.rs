@@ -42,6 +42,9 @@ pub struct Request {
     /// Environment of the agent beside what the container was created with. Never a credential.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
+    /// The host is the agent's way out: `entry` points the usual proxy variables at it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub egress_proxy: bool,
 }
 
 fn member() -> String {

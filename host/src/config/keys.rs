@@ -302,14 +302,32 @@ pub(super) const KEYS: &[Key] = &[
         ),
         "an API host name (the agent always reaches the host by the run's socket)",
     ),
-    // New: `open` is the bridge or the named network, `none` no network at all.
+    // New: `open` is the bridge or the named network, `none` no network at all, `filtered` no network
+    // but the host's proxy.
     key(
         "agent_network",
         Some("agent.network"),
         Some("MERCURY_AGENT_NETWORK"),
-        Kind::Choice(&["open", "none"]),
+        Kind::Choice(&["open", "none", "filtered"]),
         Some("open"),
     ),
+    key("agent_egress", Some("agent.egress"), Some("MERCURY_AGENT_EGRESS"), Kind::List, Some("")),
+    key(
+        "agent_egress_private",
+        Some("agent.egress_private"),
+        Some("MERCURY_AGENT_EGRESS_PRIVATE"),
+        Kind::List,
+        Some(""),
+    ),
+    key(
+        "agent_egress_plugins",
+        Some("agent.egress_plugins"),
+        Some("MERCURY_AGENT_EGRESS_PLUGINS"),
+        Kind::List,
+        Some(""),
+    ),
+    // MiB that one run may send and receive through the proxy.
+    key("agent_egress_mb", Some("agent.egress_mb"), Some("MERCURY_AGENT_EGRESS_MB"), int(1, 1_048_576), Some("2048")),
     key("agent_memory_mb", Some("agent.memory_mb"), Some("MERCURY_AGENT_MEMORY_MB"), int(128, 1_048_576), Some("2048")),
     key("agent_cpus", Some("agent.cpus"), Some("MERCURY_AGENT_CPUS"), Kind::Number { min: 0.1, max: 256.0 }, Some("2")),
     key("agent_pids", Some("agent.pids"), Some("MERCURY_AGENT_PIDS"), int(32, 65_536), Some("512")),

@@ -3,6 +3,7 @@
 //! Reads files and nothing else. Order: default, then the file, then the environment. Every
 //! problem is reported at once, each with the place where the value stands.
 
+mod egress;
 mod error;
 mod keys;
 mod source;
@@ -21,7 +22,10 @@ use serde_json::Value as Json;
 pub use error::ConfigError;
 pub use source::environment;
 
-use crate::domain::words::{Keys, Locale, Voice};
+use crate::domain::{
+    egress::Rules,
+    words::{Keys, Locale, Voice},
+};
 use keys::{KEYS, Key, Status};
 use value::Value;
 
@@ -49,8 +53,26 @@ pub enum Network {
     None,
     /// Docker's default bridge.
     Bridge,
+    /// None but the host's proxy, with the rules of [`Config::egress`].
+    Filtered,
     /// A network that the operator made. Not for `runsc`: Docker's resolver is out of its reach.
     Named(String),
+}
+
+impl Network {
+    /// What the agent's system prompt says of it: an agent that knows why it cannot reach a host
+    /// tells the person, rather than try every other way.
+    pub fn note_for_agent(&self) -> Option<&'static str> {
+        match self {
+            Self::None => Some("You have no network. Do not try to reach other machines; if a task needs one, say so."),
+            Self::Filtered => Some(
+                "Your network is filtered: http and https go through the proxy that the environment names, to hosts that \
+                 the operator has allowed. A refusal (status 403 of the proxy) says why: pass it on to the person, and do \
+                 not try to get around it.",
+            ),
+            Self::Bridge | Self::Named(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +124,7 @@ pub struct Config {
     pub container_timeout: Duration,
     pub runtime: Runtime,
     pub network: Network,
+    pub egress: Rules,
     pub limits: Limits,
     pub max_concurrency: usize,
     pub bind: IpAddr,
@@ -292,6 +315,7 @@ impl Settings {
             container_timeout: Duration::from_millis(container_timeout),
             runtime,
             network: self.network(runtime),
+            egress: self.egress()?,
             limits: Limits {
                 memory_bytes: self.int("agent_memory_mb") << 20,
                 nano_cpus: (self.number("agent_cpus") * 1e9) as i64,
@@ -328,8 +352,10 @@ impl Settings {
     }
 
     fn network(&mut self, runtime: Runtime) -> Network {
-        if self.text("agent_network").as_deref() == Some("none") {
-            return Network::None;
+        match self.text("agent_network").as_deref() {
+            Some("none") => return Network::None,
+            Some("filtered") => return Network::Filtered,
+            _ => {}
         }
         match self.text("container_network") {
             Some(name) if runtime == Runtime::Runc => Network::Named(name),

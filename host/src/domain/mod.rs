@@ -1,6 +1,7 @@
 //! Types and decisions. Pure: nothing in here reads a clock, a file or a socket.
 
 pub mod decision;
+pub mod egress;
 pub mod failure;
 pub mod ids;
 pub mod outcome;

@@ -4,4 +4,4 @@ mod error;
 mod unix;
 
 pub use error::ApiError;
-pub use unix::{SocketServer, serve_on_socket};
+pub use unix::{Closing, SocketServer, serve_on_socket};

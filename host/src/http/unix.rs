@@ -4,8 +4,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use axum::Router;
+use axum::{Extension, Router};
 use tokio::{net::UnixListener, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::sandbox::AgentUser;
 
@@ -14,6 +15,17 @@ use crate::sandbox::AgentUser;
 pub struct SocketServer {
     path: PathBuf,
     task: JoinHandle<()>,
+    _closing: DropGuard,
+}
+
+/// In the extensions of every request: tells what outlives its answer that the socket is gone.
+#[derive(Clone, Debug, Default)]
+pub struct Closing(CancellationToken);
+
+impl Closing {
+    pub async fn closed(&self) {
+        self.0.cancelled().await;
+    }
 }
 
 impl Drop for SocketServer {
@@ -46,12 +58,14 @@ pub fn serve_on_socket(path: &Path, owner: AgentUser, router: Router) -> io::Res
         remove_whatever_is_at(path)?;
         std::fs::rename(&staged, path)?;
     }
+    let closing = Closing::default();
+    let router = router.layer(Extension(closing.clone()));
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::warn!(%error, "a run's socket failed");
         }
     });
-    Ok(SocketServer { path: path.to_owned(), task })
+    Ok(SocketServer { path: path.to_owned(), task, _closing: closing.0.drop_guard() })
 }
 
 fn remove_whatever_is_at(path: &Path) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use mercury_bindings::exports::mercury::plugin::{prompt_guard, result_processor, tool_guard};
+use mercury_bindings::exports::mercury::plugin::{egress_guard, prompt_guard, result_processor, tool_guard};
 use wasmtime::{
     Engine,
     component::{InstancePre, Linker},
@@ -214,6 +214,9 @@ fn exports(pre: &InstancePre<State>, manifest: &Manifest) -> Result<Exports, Str
             }
             Interface::ToolGuard => {
                 exports.tool_guard = Some(tool_guard::GuestIndices::new(pre).map_err(missing(interface))?);
+            }
+            Interface::EgressGuard => {
+                exports.egress_guard = Some(egress_guard::GuestIndices::new(pre).map_err(missing(interface))?);
             }
             Interface::ResultProcessor => {
                 exports.result_processor = Some(result_processor::GuestIndices::new(pre).map_err(missing(interface))?);

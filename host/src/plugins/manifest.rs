@@ -24,6 +24,7 @@ pub enum ManifestError {
 pub enum Interface {
     PromptGuard,
     ToolGuard,
+    EgressGuard,
     ResultProcessor,
 }
 
@@ -32,12 +33,13 @@ impl Interface {
         match self {
             Self::PromptGuard => "prompt-guard",
             Self::ToolGuard => "tool-guard",
+            Self::EgressGuard => "egress-guard",
             Self::ResultProcessor => "result-processor",
         }
     }
 
     pub fn is_guard(self) -> bool {
-        matches!(self, Self::PromptGuard | Self::ToolGuard)
+        matches!(self, Self::PromptGuard | Self::ToolGuard | Self::EgressGuard)
     }
 }
 
@@ -133,7 +135,7 @@ impl Manifest {
             return Err(format!("component `{}`: must be a file name in the plugin's own folder", self.component));
         }
         if self.provides.is_empty() {
-            return Err("provides: name at least one of prompt-guard, tool-guard, result-processor".into());
+            return Err("provides: name at least one of prompt-guard, tool-guard, egress-guard, result-processor".into());
         }
         if !(1..=256).contains(&self.limits.memory_mib) {
             return Err(format!("limits.memory-mib {} is not between 1 and 256", self.limits.memory_mib));

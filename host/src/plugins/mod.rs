@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod compile;
+mod egress;
 mod engine;
 mod load;
 mod manifest;
@@ -22,6 +23,7 @@ use mercury_bindings::{
 };
 
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
+pub use egress::EgressRequest;
 pub use load::LoadError;
 pub use manifest::{Interface, Manifest, ManifestError};
 pub use mercury_bindings::{exports::mercury::plugin::result_processor as processor, mercury::plugin::types};

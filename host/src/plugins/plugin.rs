@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use mercury_bindings::exports::mercury::plugin::{prompt_guard, result_processor, tool_guard};
+use mercury_bindings::exports::mercury::plugin::{egress_guard, prompt_guard, result_processor, tool_guard};
 use wasmtime::{
     Engine, Store as WasmStore, UpdateDeadline,
     component::{Instance, InstancePre},
@@ -48,6 +48,7 @@ pub enum CallError {
 pub(super) struct Exports {
     pub prompt_guard: Option<prompt_guard::GuestIndices>,
     pub tool_guard: Option<tool_guard::GuestIndices>,
+    pub egress_guard: Option<egress_guard::GuestIndices>,
     pub result_processor: Option<result_processor::GuestIndices>,
 }
 

@@ -23,6 +23,7 @@ use crate::{
         run::Run,
         stages::Marks,
     },
+    egress::Egress,
     plugins::Plugins,
     sandbox::Sandbox,
     store::Store,
@@ -40,6 +41,8 @@ pub struct Runs {
     pub config: Arc<Config>,
     /// Providers that the host serves to containers itself: name → base URL.
     pub upstreams: Arc<BTreeMap<String, String>>,
+    /// The way out for agents without a network.
+    egress: Egress,
     queue: Notify,
     /// Spaces whose last run is answered while its container is still being removed.
     clearing: Mutex<HashSet<SpaceId>>,
@@ -62,6 +65,7 @@ impl Runs {
         hand_over: CancellationToken,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.max_concurrency));
+        let egress = Egress::new(&config, plugins.clone());
         Self {
             store,
             sandbox,
@@ -70,6 +74,7 @@ impl Runs {
             delivery,
             config,
             upstreams: Arc::new(upstreams),
+            egress,
             queue: Notify::new(),
             clearing: Mutex::default(),
             permits,

@@ -10,6 +10,7 @@ use super::{REST, Runs};
 use crate::{
     agent::{self, Identity},
     clock,
+    config::Network,
     domain::{
         failure::{Failure, Status},
         outcome::{self, Ending},
@@ -86,7 +87,9 @@ impl Runs {
             space: run.space.to_string(),
             conversation: run.conversation.clone(),
         };
+        let caller = identity.for_plugins();
         let router = agent::router(identity, self.plugins.clone(), self.upstreams.clone());
+        let router = self.egress.in_front_of(router, &run.id, caller);
         serve_on_socket(&directories.socket(), self.sandbox.user(), router)
     }
 
@@ -156,9 +159,10 @@ impl Runs {
             preferences: Vec::new(),
             nonce: format!("{:016x}", rand::random::<u64>()),
             bot_username: self.config.bot_username.clone(),
-            system_prompt: None,
+            system_prompt: self.config.network.note_for_agent().map(str::to_owned),
             model,
             environment: BTreeMap::new(),
+            egress_proxy: self.config.network == Network::Filtered,
         })
     }
 

@@ -72,7 +72,8 @@ pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
             runtime: Some(spec.runtime.name().to_owned()),
             binds: Some(binds(spec)),
             network_mode: Some(match spec.network {
-                Network::None => "none".to_owned(),
+                // What a filtered agent reaches, it reaches by the run's socket.
+                Network::None | Network::Filtered => "none".to_owned(),
                 Network::Bridge => "bridge".to_owned(),
                 Network::Named(name) => name.clone(),
             }),
@@ -194,11 +195,20 @@ mod tests {
         assert!(request.contains("\"NetworkMode\": \"net\"") && !request.contains("ExtraHosts"));
     }
 
+    /// A filtered agent has no network of its own, and no name of the host in its hosts file.
+    #[test]
+    fn filtered_is_no_network() {
+        for runtime in [Runtime::Runc, Runtime::Runsc] {
+            let request = golden(runtime, &Network::Filtered, None);
+            assert!(request.contains("\"NetworkMode\": \"none\"") && !request.contains("ExtraHosts"), "{request}");
+        }
+    }
+
     /// container.md #5 #14 (as architecture.md has it): no privilege and no token, whatever is configured.
     #[test]
     fn never_privileged_never_a_token() {
         for runtime in [Runtime::Runc, Runtime::Runsc] {
-            for network in [Network::None, Network::Bridge, Network::Named("n".into())] {
+            for network in [Network::None, Network::Filtered, Network::Bridge, Network::Named("n".into())] {
                 let request = golden(runtime, &network, None);
                 assert!(request.contains("\"Privileged\": false") && request.contains("\"ReadonlyRootfs\": true"));
                 assert!(
