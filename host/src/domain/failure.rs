@@ -30,6 +30,24 @@ pub enum Failure {
     },
     NoCredentials {
         provider: String,
+        /// What was looked for, and where.
+        #[serde(default)]
+        detail: String,
+        /// The variable by which one can be given.
+        #[serde(default)]
+        variable: Option<String>,
+    },
+    /// An account's sign-in has come to its end: only signing in again helps.
+    Reconnect {
+        provider: String,
+        detail: String,
+        /// Where a person can do it, if anywhere.
+        link: Option<String>,
+    },
+    /// An account's access token has ended and could not be renewed just now.
+    RefreshFailed {
+        provider: String,
+        detail: String,
     },
     ImageMissing {
         image: String,
@@ -110,6 +128,8 @@ impl Failure {
             Self::Agent { category: Category::Generic, .. } => "agent_failed",
             Self::BadResult { .. } => "bad_result",
             Self::NoCredentials { .. } => "no_credentials",
+            Self::Reconnect { .. } => "reconnect_needed",
+            Self::RefreshFailed { .. } => "credential_refresh_failed",
             Self::ImageMissing { .. } => "image_missing",
             Self::RuntimeMissing { .. } => "runtime_missing",
             Self::DockerUnavailable { .. } => "docker_unavailable",
@@ -125,6 +145,8 @@ impl Failure {
             Self::Timeout { .. } => Status::GatewayTimeout,
             Self::Aborted => Status::Conflict,
             Self::NoCredentials { .. }
+            | Self::Reconnect { .. }
+            | Self::RefreshFailed { .. }
             | Self::ImageMissing { .. }
             | Self::RuntimeMissing { .. }
             | Self::DockerUnavailable { .. }
@@ -153,6 +175,15 @@ impl Failure {
                 Category::Generic => "I could not finish this. Please try again; if it keeps happening, tell the operator.".into(),
             },
             Self::NoCredentials { .. } => "No language model is set up yet. The operator has to look at it.".into(),
+            Self::Reconnect { link: Some(link), .. } => {
+                format!("My sign-in to the language model has expired. Please reconnect it here, then send your message again: {link}")
+            }
+            Self::Reconnect { link: None, .. } => {
+                "My sign-in to the language model has expired. The operator has to reconnect it; then send your message again.".into()
+            }
+            Self::RefreshFailed { .. } => {
+                "I could not renew my sign-in to the language model just now. Please try again in a minute.".into()
+            }
             Self::ImageMissing { .. } | Self::RuntimeMissing { .. } | Self::DockerUnavailable { .. } | Self::Refused { .. } => {
                 "I cannot start my workspace at the moment. The operator has to look at it; your message is kept.".into()
             }
@@ -181,9 +212,12 @@ impl Failure {
             }
             Self::Agent { error, .. } => format!("the agent failed: {error}"),
             Self::BadResult { detail } => format!("the agent's result cannot be used: {detail}"),
-            Self::NoCredentials { provider } => {
+            Self::NoCredentials { provider, detail, .. } if detail.is_empty() => {
                 format!("no credential for the model provider `{provider}`: the run was refused")
             }
+            Self::NoCredentials { detail, .. }
+            | Self::Reconnect { detail, .. }
+            | Self::RefreshFailed { detail, .. } => format!("{detail}: the run was refused"),
             Self::ImageMissing { image } => format!("the agent image `{image}` is not on this Docker daemon"),
             Self::RuntimeMissing { runtime } => {
                 format!("the runtime `{runtime}` is not registered with Docker, and another is never used in its place")
@@ -207,10 +241,16 @@ impl Failure {
             Self::Crashed { .. } | Self::BadResult { .. } => "Run `mercury doctor`, then read the host's log for this run".into(),
             Self::Agent { category: Category::Auth, .. } => "Check the provider's key in .env, for example MERCURY_ANTHROPIC_API_KEY".into(),
             Self::Agent { .. } => "Read the host's log for this run; a model provider's own message is quoted above".into(),
-            Self::NoCredentials { provider } => match crate::credentials::variable_for(provider) {
-                Some(variable) => format!("Set {variable} in .env and restart; `mercury demo` shows the whole path without a key"),
-                None => "Set the provider's key in .env and restart; `mercury demo` shows the whole path without a key".into(),
-            },
+            Self::NoCredentials { provider, variable: Some(variable), .. } => format!(
+                "Set {variable} in .env and restart, or sign in with `mercury auth login {provider}` in the project's folder where the provider has accounts; `mercury demo` shows the whole path without a key"
+            ),
+            Self::NoCredentials { .. } => "Use a model of a provider that takes a key, or take this one out of model.chain; `mercury demo` shows the whole path without a key".into(),
+            Self::Reconnect { provider, .. } => format!(
+                "Sign in again: reconnect in the console that gave the credential, or run `mercury auth login {provider}` on the host, in the project that owns it; or set the provider's API key in .env"
+            ),
+            Self::RefreshFailed { provider, .. } => format!(
+                "Send the message again in a minute. If it lasts, check the host's way to the provider and `mercury auth status`, then sign in again with `mercury auth login {provider}`, or set its API key in .env"
+            ),
             Self::ImageMissing { image } => format!("Build it with `./dev image` or pull it with `docker pull {image}`; agent.image / MERCURY_AGENT_IMAGE names another"),
             Self::RuntimeMissing { .. } => "Run `mercury doctor`: it prints the lines for /etc/docker/daemon.json".into(),
             Self::DockerUnavailable { .. } => "Start Docker (`systemctl start docker`), or point MERCURY_DOCKER_HOST at its socket; `mercury doctor` checks it".into(),
@@ -325,6 +365,23 @@ mod tests {
         assert!(text.chars().count() < 600 && text.contains("exit code 3"), "{text}");
     }
 
+    /// oauth.md #52: who asks in a chat is told to reconnect, and where.
+    #[test]
+    fn reconnecting() {
+        let link = Some("https://console.example/dashboard/model".to_owned());
+        let failure = Failure::Reconnect { provider: "anthropic".into(), detail: "x (`invalid_grant`)".into(), link };
+        assert!(failure.for_person().contains("reconnect") && failure.for_person().contains("/dashboard/model"));
+        assert!(failure.for_operator().contains("invalid_grant"));
+        assert!(failure.next_step().contains("mercury auth login anthropic"));
+    }
+
+    /// A row that an older host wrote.
+    #[test]
+    fn an_older_failure_is_read() {
+        let failure: Failure = serde_json::from_str(r#"{"reason":"no-credentials","provider":"x"}"#).unwrap();
+        assert!(failure.for_operator().contains("`x`") && !failure.next_step().is_empty());
+    }
+
     /// container.md #43: what the person reads names no key and no provider.
     #[test]
     fn people_are_spared_the_machinery() {
@@ -332,7 +389,9 @@ mod tests {
             Failure::agent("401"),
             Failure::agent("billing"),
             Failure::agent("503"),
-            Failure::NoCredentials { provider: "anthropic".into() },
+            Failure::NoCredentials { provider: "anthropic".into(), detail: "the provider".into(), variable: None },
+            Failure::Reconnect { provider: "anthropic".into(), detail: "the provider".into(), link: None },
+            Failure::RefreshFailed { provider: "anthropic".into(), detail: "the provider".into() },
             Failure::ImageMissing { image: "registry/agent:1".into() },
         ] {
             let text = failure.for_person();
