@@ -108,6 +108,8 @@ impl App {
         }
         let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
         tokio::spawn(async move { sandbox.follow_exits(until).await });
+        let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
+        tokio::spawn(async move { credentials.watch(until).await });
         let sandbox = rooms.sandbox.clone();
         tokio::spawn(async move { find_image(&sandbox).await });
         let _ = rooms_slot.set(rooms.clone());

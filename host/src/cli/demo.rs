@@ -38,7 +38,7 @@ impl Demo {
         }
         // Its own port: a host may be running, and the demonstration must not meet it.
         config.port = 0;
-        let credentials = run::credentials(project);
+        let credentials = run::credentials(project, &config)?;
         let usable = config
             .model_chain
             .iter()

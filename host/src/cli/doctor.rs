@@ -5,10 +5,10 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{Project, terminal};
+use super::{Project, run, terminal};
 use crate::{
     config::{Config, Runtime},
-    credentials::Credentials,
+    credentials::{Account, variable_for},
     sandbox::{ProbeFailure, Sandbox},
 };
 
@@ -44,7 +44,7 @@ impl Doctor {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = Arc::new(project.config()?);
         let mut findings = configuration(project, &config);
-        findings.extend(credentials(project, &config));
+        findings.extend(credentials(project, &config).await);
         crate::app::make_private(&config.data_dir)
             .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
         findings.push(disk(&config));
@@ -70,8 +70,12 @@ fn configuration(project: &Project, config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn credentials(project: &Project, config: &Config) -> Vec<Finding> {
-    let credentials = Credentials::from_environment(&project.environment);
+async fn credentials(project: &Project, config: &Config) -> Vec<Finding> {
+    let credentials = match run::credentials(project, config) {
+        Ok(credentials) => credentials,
+        Err(error) => return vec![finding("Credentials", Grade::Fail, error.to_string(), None)],
+    };
+    let standing = credentials.standing().await;
     let mut findings: Vec<Finding> = config
         .model_chain
         .iter()
@@ -81,19 +85,27 @@ fn credentials(project: &Project, config: &Config) -> Vec<Finding> {
                 "Credentials",
                 Grade::Fail,
                 format!("none for {} ({})", leg.provider, leg.model),
-                crate::credentials::variable_for(&leg.provider).map(|name| format!("set {name} in .env")),
+                Some(remedy(&leg.provider)),
             ),
         })
         .collect();
-    for name in Credentials::unusable(&project.environment) {
-        findings.push(finding(
-            "Credentials",
-            Grade::Fail,
-            format!("{name} holds a refresh token, which this version cannot use"),
-            Some("give it an API key or a bare access token".into()),
-        ));
+    for found in standing {
+        if let Some(warning) = found.condition.warning(&found.provider, &found.place) {
+            findings.push(finding("Credentials", Grade::Warn, warning, None));
+        }
     }
     findings
+}
+
+fn remedy(provider: &str) -> String {
+    let key = variable_for(provider).map(|name| format!("set {name} in .env"));
+    let sign_in = Account::of(provider).map(|account| format!("mercury auth login {}", account.id()));
+    let both: Vec<String> = [key, sign_in].into_iter().flatten().collect();
+    if both.is_empty() {
+        "give it an endpoint with model.endpoints, or take it out of model.chain".into()
+    } else {
+        both.join(", or ")
+    }
 }
 
 fn disk(config: &Config) -> Finding {

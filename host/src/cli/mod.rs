@@ -1,5 +1,6 @@
 //! The operator's commands: arguments, output, exit codes.
 
+mod auth;
 mod chat;
 mod client;
 mod demo;
@@ -47,6 +48,8 @@ enum Command {
     Demo(demo::Demo),
     /// List and create spaces.
     Spaces(spaces::Spaces),
+    /// Sign in to model providers with an account in place of a key.
+    Auth(auth::Auth),
     /// Compile a component. The host starts itself with it.
     #[command(name = plugins::CHILD_COMMAND, hide = true)]
     CompileComponent { input: PathBuf, output: PathBuf },
@@ -99,6 +102,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Doctor(doctor) => doctor.run(&project).await,
             Command::Demo(demo) => demo.run(&project).await,
             Command::Spaces(spaces) => spaces.run(&project).await,
+            Command::Auth(auth) => auth.run(&project).await,
             Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),
         }
     });

@@ -6,7 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Project, terminal};
 use crate::{
     app::{App, Options},
-    credentials::Credentials,
+    config::Config,
+    credentials::{Credentials, STAND_IN, Settings},
     plugins::Compiler,
     telemetry,
 };
@@ -17,10 +18,10 @@ pub(super) async fn run(project: &Project) -> Result<ExitCode> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let credentials = credentials(project);
+    let credentials = credentials(project, &config)?;
     if credentials.is_empty() && config.model_endpoints.is_empty() {
         tracing::warn!(
-            "no model credential is set: every message will be refused. Set one in .env, for example MERCURY_ANTHROPIC_API_KEY"
+            "no model credential is set: every message will be refused. Set one in .env, for example MERCURY_ANTHROPIC_API_KEY, or sign in with `mercury auth login`"
         );
     }
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
@@ -47,13 +48,18 @@ pub(super) async fn run(project: &Project) -> Result<ExitCode> {
 }
 
 /// The configured credentials, with a word about those that cannot be used.
-pub(super) fn credentials(project: &Project) -> Credentials {
-    for name in Credentials::unusable(&project.environment) {
+pub(super) fn credentials(project: &Project, config: &Config) -> Result<Credentials> {
+    let settings = Settings::new(config, &project.environment).map_err(anyhow::Error::msg)?;
+    if settings.endpoints.is_stand_in() {
         tracing::warn!(
-            "{name} holds a credential with a refresh token, which this version cannot use; give it an API key or a bare token"
+            "{STAND_IN} is set: the providers' sign-in servers are not asked, but that address. It is meant for tests"
         );
     }
-    Credentials::from_environment(&project.environment)
+    let credentials = Credentials::open(settings);
+    for name in credentials.corrupt() {
+        tracing::warn!("{name} holds a corrupt credential (JSON without a usable access token) and counts as unset");
+    }
+    Ok(credentials)
 }
 
 pub(super) fn this_executable() -> Result<Compiler> {

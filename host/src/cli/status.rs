@@ -4,8 +4,7 @@ use anyhow::Result;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{Project, client, terminal};
-use crate::credentials::Credentials;
+use super::{Project, client, run, terminal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
@@ -22,7 +21,7 @@ impl Status {
             Ok(answer) => serde_json::from_slice::<Value>(&answer.body).ok(),
             Err(_) => None,
         };
-        let providers = Credentials::from_environment(&project.environment).providers();
+        let providers = run::credentials(project, &config)?.providers();
         let project_folder = std::path::absolute(&project.folder)?;
         if self.json {
             let status = json!({

@@ -236,10 +236,9 @@ pub(super) const KEYS: &[Key] = &[
         ),
         CLEANUP,
     ),
-    later(
-        key("auth_path", Some("runtime.auth_path"), Some("MERCURY_AUTH_PATH"), Kind::Text, None),
-        "OAuth credentials",
-    ),
+    key("auth_path", Some("runtime.auth_path"), Some("MERCURY_AUTH_PATH"), Kind::Text, None),
+    // New, for tests: one server on the loopback in the place of the providers' sign-in servers.
+    key("oauth_stand_in", None, Some("MERCURY_OAUTH_STAND_IN"), Kind::Text, None),
     later(
         key(
             "whatsapp_auth_dir",
@@ -450,9 +449,9 @@ pub(super) const KEYS: &[Key] = &[
     secret("api_secret", "MERCURY_API_SECRET"),
     later(secret("caller_token_key", "MERCURY_CALLER_TOKEN_KEY"), "caller tokens (a run is known by its socket)"),
     secret("chat_api_key", "MERCURY_CHAT_API_KEY"),
-    later(key("console_url", None, Some("MERCURY_CONSOLE_URL"), Kind::Url, None), CONSOLE),
+    key("console_url", None, Some("MERCURY_CONSOLE_URL"), Kind::Url, None),
     later(key("console_user_id", None, Some("MERCURY_CONSOLE_USER_ID"), Kind::Text, None), CONSOLE),
-    later(secret("console_internal_secret", "MERCURY_CONSOLE_INTERNAL_SECRET"), CONSOLE),
+    secret("console_internal_secret", "MERCURY_CONSOLE_INTERNAL_SECRET"),
     later(
         key(
             "default_timezone",

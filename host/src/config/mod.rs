@@ -121,6 +121,12 @@ pub struct Config {
     pub daemon_data_dir: PathBuf,
     pub agent_image: String,
     pub agent_id: Option<String>,
+    /// Absolute. Never below what a container sees.
+    pub auth_path: PathBuf,
+    pub console_url: Option<String>,
+    pub console_internal_secret: Option<SecretString>,
+    /// Checked by whom it concerns (`credentials`).
+    pub oauth_stand_in: Option<String>,
     pub container_timeout: Duration,
     pub runtime: Runtime,
     pub network: Network,
@@ -308,10 +314,14 @@ impl Settings {
             override_pi_system_prompt: self.flag("override_pi_system_prompt"),
             context_enabled: self.text("context_mode").as_deref() != Some("clear"),
             context_window: self.int("context_window_size") as u32,
+            auth_path: auth_path(self.text("auth_path"), project, &data_dir).map_err(invalid)?,
             data_dir,
             daemon_data_dir,
             agent_image: self.text("agent_image").unwrap_or_default(),
             agent_id: self.text("agent_id"),
+            console_url: self.text("console_url"),
+            console_internal_secret: self.secret("console_internal_secret"),
+            oauth_stand_in: self.text("oauth_stand_in"),
             container_timeout: Duration::from_millis(container_timeout),
             runtime,
             network: self.network(runtime),
@@ -430,6 +440,22 @@ impl Config {
             )],
         })
     }
+}
+
+/// Where sign-ins are kept: outside of everything that is mounted into a container.
+fn auth_path(configured: Option<String>, project: &Path, data_dir: &Path) -> Result<PathBuf, String> {
+    let global = data_dir.join("global");
+    let path = configured.map_or_else(|| global.join("auth.json"), |path| project.join(path));
+    let path = std::path::absolute(&path).map_err(|error| format!("MERCURY_AUTH_PATH: {error}"))?;
+    let in_global = path.strip_prefix(&global).is_ok_and(|inside| inside.components().count() > 1);
+    if in_global || ["spaces", "io", "run"].iter().any(|name| path.starts_with(data_dir.join(name))) {
+        return Err(format!(
+            "MERCURY_AUTH_PATH / runtime.auth_path: {} lies where agents can read; keep it outside of {}, or leave it unset",
+            path.display(),
+            data_dir.display()
+        ));
+    }
+    Ok(path)
 }
 
 fn endpoints(value: Option<&Json>) -> Result<BTreeMap<String, String>, String> {

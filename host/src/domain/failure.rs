@@ -30,6 +30,24 @@ pub enum Failure {
     },
     NoCredentials {
         provider: String,
+        /// What was looked for, and where.
+        #[serde(default)]
+        detail: String,
+        /// The variable by which one can be given.
+        #[serde(default)]
+        variable: Option<String>,
+    },
+    /// An account's sign-in has come to its end: only signing in again helps.
+    Reconnect {
+        provider: String,
+        detail: String,
+        /// Where a person can do it, if anywhere.
+        link: Option<String>,
+    },
+    /// An account's access token has ended and could not be renewed just now.
+    RefreshFailed {
+        provider: String,
+        detail: String,
     },
     ImageMissing {
         image: String,
@@ -110,6 +128,8 @@ impl Failure {
             Self::Agent { category: Category::Generic, .. } => "agent_failed",
             Self::BadResult { .. } => "bad_result",
             Self::NoCredentials { .. } => "no_credentials",
+            Self::Reconnect { .. } => "reconnect_needed",
+            Self::RefreshFailed { .. } => "credential_refresh_failed",
             Self::ImageMissing { .. } => "image_missing",
             Self::RuntimeMissing { .. } => "runtime_missing",
             Self::DockerUnavailable { .. } => "docker_unavailable",
@@ -125,6 +145,8 @@ impl Failure {
             Self::Timeout { .. } => Status::GatewayTimeout,
             Self::Aborted => Status::Conflict,
             Self::NoCredentials { .. }
+            | Self::Reconnect { .. }
+            | Self::RefreshFailed { .. }
             | Self::ImageMissing { .. }
             | Self::RuntimeMissing { .. }
             | Self::DockerUnavailable { .. }
@@ -153,9 +175,12 @@ impl Failure {
             }
             Self::Agent { error, .. } => format!("the agent failed: {error}"),
             Self::BadResult { detail } => format!("the agent's result cannot be used: {detail}"),
-            Self::NoCredentials { provider } => {
+            Self::NoCredentials { provider, detail, .. } if detail.is_empty() => {
                 format!("no credential for the model provider `{provider}`: the run was refused")
             }
+            Self::NoCredentials { detail, .. }
+            | Self::Reconnect { detail, .. }
+            | Self::RefreshFailed { detail, .. } => format!("{detail}: the run was refused"),
             Self::ImageMissing { image } => format!("the agent image `{image}` is not on this Docker daemon"),
             Self::RuntimeMissing { runtime } => {
                 format!("the runtime `{runtime}` is not registered with Docker, and another is never used in its place")
@@ -179,10 +204,16 @@ impl Failure {
             Self::Crashed { .. } | Self::BadResult { .. } => "Run `mercury doctor`, then read the host's log for this run".into(),
             Self::Agent { category: Category::Auth, .. } => "Check the provider's key in .env, for example MERCURY_ANTHROPIC_API_KEY".into(),
             Self::Agent { .. } => "Read the host's log for this run; a model provider's own message is quoted above".into(),
-            Self::NoCredentials { provider } => match crate::credentials::variable_for(provider) {
-                Some(variable) => format!("Set {variable} in .env and restart; `mercury demo` shows the whole path without a key"),
-                None => "Set the provider's key in .env and restart; `mercury demo` shows the whole path without a key".into(),
-            },
+            Self::NoCredentials { provider, variable: Some(variable), .. } => format!(
+                "Set {variable} in .env and restart, or sign in with `mercury auth login {provider}` in the project's folder where the provider has accounts; `mercury demo` shows the whole path without a key"
+            ),
+            Self::NoCredentials { .. } => "Use a model of a provider that takes a key, or take this one out of model.chain; `mercury demo` shows the whole path without a key".into(),
+            Self::Reconnect { provider, .. } => format!(
+                "Sign in again: reconnect in the console that gave the credential, or run `mercury auth login {provider}` on the host, in the project that owns it; or set the provider's API key in .env"
+            ),
+            Self::RefreshFailed { provider, .. } => format!(
+                "Send the message again in a minute. If it lasts, check the host's way to the provider and `mercury auth status`, then sign in again with `mercury auth login {provider}`, or set its API key in .env"
+            ),
             Self::ImageMissing { image } => format!("Build it with `./dev image` or pull it with `docker pull {image}`; agent.image / MERCURY_AGENT_IMAGE names another"),
             Self::RuntimeMissing { .. } => "Run `mercury doctor`: it prints the lines for /etc/docker/daemon.json".into(),
             Self::DockerUnavailable { .. } => "Start Docker (`systemctl start docker`), or point MERCURY_DOCKER_HOST at its socket; `mercury doctor` checks it".into(),
@@ -295,6 +326,21 @@ mod tests {
         let failure = Failure::crashed(Some(3), &"ä".repeat(1000));
         let text = failure.for_operator();
         assert!(text.chars().count() < 600 && text.contains("exit code 3"), "{text}");
+    }
+
+    /// oauth.md #52: the operator is told what to do about it; the person's words are in `words.rs`.
+    #[test]
+    fn reconnecting() {
+        let failure = Failure::Reconnect { provider: "anthropic".into(), detail: "x (`invalid_grant`)".into(), link: None };
+        assert!(failure.for_operator().contains("invalid_grant"));
+        assert!(failure.next_step().contains("mercury auth login anthropic"));
+    }
+
+    /// A row that an older host wrote.
+    #[test]
+    fn an_older_failure_is_read() {
+        let failure: Failure = serde_json::from_str(r#"{"reason":"no-credentials","provider":"x"}"#).unwrap();
+        assert!(failure.for_operator().contains("`x`") && !failure.next_step().is_empty());
     }
 
     #[test]

@@ -54,6 +54,21 @@ impl Voice {
             ),
             Failure::Agent { category, .. } => self.explain_model(*category),
             Failure::NoCredentials { .. } => self.explain_model(Category::Auth),
+            Failure::Reconnect { link, .. } => match (link, self.keys) {
+                (Some(link), Keys::Platform) => pick(
+                    "My sign-in to the language model has expired. Please reconnect it here, then send your message again: {link}",
+                    "פג תוקף החיבור שלי למודל השפה. חברו אותו מחדש כאן, ואז שלחו את ההודעה שוב: {link}",
+                )
+                .replace("{link}", link),
+                _ => pick(
+                    "My sign-in to the language model has expired. The operator has to reconnect it; then send your message again.",
+                    "פג תוקף החיבור שלי למודל השפה. על המפעיל לחבר אותו מחדש; אחר כך שלחו את ההודעה שוב.",
+                ),
+            },
+            Failure::RefreshFailed { .. } => pick(
+                "I could not renew my sign-in to the language model just now. Please try again in a minute.",
+                "לא הצלחתי לחדש כרגע את החיבור שלי למודל השפה. נסו שוב בעוד דקה.",
+            ),
             Failure::ImageMissing { .. }
             | Failure::RuntimeMissing { .. }
             | Failure::DockerUnavailable { .. }
@@ -187,6 +202,15 @@ mod tests {
         assert!(!model(&platform, Category::RateLimit).contains("https://"));
         let own = voice(Locale::English, Keys::Own, Some("https://console.example"));
         assert!(CATEGORIES.iter().all(|&category| !model(&own, category).contains("https://")));
+    }
+
+    /// oauth.md #52: who asks in a chat is told to reconnect, and where.
+    #[test]
+    fn reconnecting() {
+        let link = Some("https://console.example/dashboard/model".to_owned());
+        let failure = Failure::Reconnect { provider: "anthropic".into(), detail: "the provider's words".into(), link };
+        let text = voice(Locale::English, Keys::Platform, None).explain(&failure);
+        assert!(text.contains("reconnect") && text.ends_with("/dashboard/model") && !text.contains("provider"));
     }
 
     /// container.md #45: Hebrew where it is asked for, with the links kept; English otherwise.

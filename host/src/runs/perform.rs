@@ -53,8 +53,7 @@ impl Runs {
     /// Files, socket, container, start. The caller's waiting begins when this returns.
     async fn launch(&self, run: &Run, directories: &Directories, marks: &mut Marks) -> Result<SocketServer, Failure> {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
-        let model = self.model()?;
-        let credentials = self.credentials.for_run(model.chain.iter().map(|leg| leg.provider.as_str()));
+        let (model, credentials) = self.model().await?;
         let request = self.request(run, model).await?;
         let (to_make, user) = (directories.clone(), self.sandbox.user());
         let write = move || {
@@ -93,12 +92,15 @@ impl Runs {
         serve_on_socket(&directories.socket(), self.sandbox.user(), router)
     }
 
-    /// The models that can be asked: those with a credential, or with an endpoint that the operator
-    /// or the host itself answers for.
-    fn model(&self) -> Result<protocol::ModelSettings, Failure> {
+    /// The models that can be asked, and what that takes: those with a credential, or with an
+    /// endpoint that the operator or the host itself answers for. Refused only when no leg is left.
+    async fn model(&self) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
+        let providers = self.config.model_chain.iter().map(|leg| leg.provider.as_str());
+        let served = |provider: &str| self.upstreams.contains_key(provider);
+        let mut given = self.credentials.for_run(providers.filter(|provider| !served(provider))).await;
         let usable = |leg: &&crate::config::Leg| {
-            self.credentials.has(&leg.provider)
-                || self.upstreams.contains_key(&leg.provider)
+            served(&leg.provider)
+                || !given.refused.contains_key(&leg.provider)
                 || self.config.model_endpoints.contains_key(&leg.provider)
         };
         let chain: Vec<_> = self
@@ -117,15 +119,21 @@ impl Runs {
             })
             .collect();
         if chain.is_empty() {
-            let provider = self.config.model_chain.first().map(|leg| leg.provider.clone()).unwrap_or_default();
-            return Err(Failure::NoCredentials { provider });
+            // The first leg's reason: it is the model that was meant.
+            let first = self.config.model_chain.iter().find_map(|leg| given.refused.remove(&leg.provider));
+            let console = self.config.console_url.as_deref();
+            return Err(first.map_or_else(
+                || Failure::NoCredentials { provider: String::new(), detail: String::new(), variable: None },
+                |error| error.into_failure(console),
+            ));
         }
-        Ok(protocol::ModelSettings {
+        let settings = protocol::ModelSettings {
             chain,
             max_retries_per_leg: self.config.model_retries_per_leg,
             budget_ms: self.config.model_budget.as_millis() as u64,
             override_system_prompt: self.config.override_pi_system_prompt,
-        })
+        };
+        Ok((settings, given.credentials))
     }
 
     async fn request(&self, run: &Run, model: protocol::ModelSettings) -> Result<protocol::Request, Failure> {
