@@ -14,6 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    approvals::Approvals,
     clock,
     config::Config,
     credentials::Credentials,
@@ -35,6 +36,7 @@ pub struct Runs {
     pub store: Store,
     pub sandbox: Arc<Sandbox>,
     pub plugins: Arc<Plugins>,
+    pub approvals: Arc<Approvals>,
     pub credentials: Credentials,
     pub delivery: Delivery,
     pub config: Arc<Config>,
@@ -55,6 +57,7 @@ impl Runs {
         store: Store,
         sandbox: Arc<Sandbox>,
         plugins: Arc<Plugins>,
+        approvals: Arc<Approvals>,
         credentials: Credentials,
         delivery: Delivery,
         config: Arc<Config>,
@@ -66,6 +69,7 @@ impl Runs {
             store,
             sandbox,
             plugins,
+            approvals,
             credentials,
             delivery,
             config,
