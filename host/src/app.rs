@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Api,
+    approvals::Approvals,
     config::Config,
     credentials::Credentials,
     delivery::Delivery,
@@ -50,6 +51,7 @@ pub enum AppError {
 pub struct Rooms {
     pub store: Store,
     pub plugins: Arc<Plugins>,
+    pub approvals: Arc<Approvals>,
     pub sandbox: Arc<Sandbox>,
     pub delivery: Delivery,
     pub intake: Intake,
@@ -99,6 +101,7 @@ impl App {
         let (address, server) = listen(api, &config, stop.clone()).await?;
 
         let rooms = build(&config, credentials, options, &hand_over).await?;
+        rooms.approvals.recover().await?;
         rooms.runs.recover().await?;
         let executor = rooms.runs.clone();
         tokio::spawn(executor.execute());
@@ -191,10 +194,12 @@ async fn build(
     let sandbox = Arc::new(sandbox);
     let plugins = Arc::new(Plugins::load(&config.data_dir, &config.plugins, options.compiler, &store).await?);
     let delivery = Delivery::new(store.clone());
+    let approvals = Arc::new(Approvals::new(store.clone(), plugins.clone(), delivery.clone()));
     let runs = Arc::new(Runs::new(
         store.clone(),
         sandbox.clone(),
         plugins.clone(),
+        approvals.clone(),
         credentials,
         delivery.clone(),
         config.clone(),
@@ -204,11 +209,12 @@ async fn build(
     let intake = Intake {
         store: store.clone(),
         plugins: plugins.clone(),
+        approvals: approvals.clone(),
         runs: runs.clone(),
         delivery: delivery.clone(),
         config: config.clone(),
     };
-    Ok(Rooms { store, plugins, sandbox, delivery, intake, runs })
+    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs })
 }
 
 /// In the background: a pull may take minutes, and Docker may be down.

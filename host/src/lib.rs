@@ -1,11 +1,12 @@
 //! Mercury's host: a message comes in, a sandboxed agent's answer goes out.
 //!
 //! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake` → `runs` →
-//! `agent`, `egress`, `delivery` → `plugins`, `sandbox`, `credentials` → `store` → `domain`, `config`.
+//! `agent`, `egress` → `approvals` → `delivery` → `plugins`, `sandbox`, `credentials` → `store` → `domain`, `config`.
 
 pub mod agent;
 pub mod api;
 pub mod app;
+pub mod approvals;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use mercury::{
-    plugins::{Compiler, Plugins, types::Caller},
+    plugins::{Compiler, Consultation, Plugins, types::Caller},
     store::Store,
 };
 use mercury_tests::{
@@ -87,7 +87,7 @@ async fn guard_calls() {
     let mut calls = Vec::new();
     for _ in 0..2000 {
         let began = Instant::now();
-        plugins.check_tool(caller.clone(), "bash", arguments).await;
+        plugins.consult(&caller, "bash", arguments, &Consultation::default()).await;
         calls.push(began.elapsed());
     }
     println!(

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// `GET`: answers [`WhoAmI`].
 pub const WHOAMI: &str = "/api/whoami";
-/// `POST` [`ToolCall`]: answers [`ToolVerdict`].
+/// `POST` [`ToolCall`]: answers [`ToolVerdict`]. `GET` with a question's id behind it
+/// (`/agent/tool-calls/12`) is held for some seconds and answers what has become of it.
 pub const TOOL_CALLS: &str = "/agent/tool-calls";
 /// `POST` [`Probe`]: what `mercury doctor`'s probe container reports.
 pub const PROBE: &str = "/agent/probe";
@@ -34,18 +35,32 @@ pub struct Probe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolCall {
+    /// The call's own id, at most 128 bytes, made by whoever asks: asked again under it, the same
+    /// call gets the same answer. Without one, a call that needs a person's answer is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     pub tool: String,
     /// The tool's own arguments.
     pub arguments: serde_json::Value,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "verdict")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "verdict")]
 pub enum ToolVerdict {
     Allow,
+    /// Allowed with these arguments instead of the tool's own.
+    Edit {
+        arguments: serde_json::Value,
+    },
     /// The reason is shown to the agent.
     Deny {
         reason: String,
+    },
+    /// A person is asked. `GET` the question until it is another verdict.
+    Wait {
+        question: i64,
+        /// Milliseconds until it counts as denied.
+        remaining_ms: u64,
     },
 }
 

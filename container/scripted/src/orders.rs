@@ -11,7 +11,8 @@
 //! | `!eat-memory MIB` | takes and touches that much memory |
 //! | `!whoami` | replies what `mrctl whoami` printed |
 //! | `!write PATH CONTENT` | writes a file, relative to the working directory |
-//! | `!tool NAME COMMAND` | asks the host about a tool call; replies `allow` or `deny: REASON` |
+//! | `!tool NAME COMMAND` | asks the host about a tool call; replies `allow`, `edit: ARGUMENTS` or `deny: REASON` |
+//! | `!tools NAME COMMAND ;; COMMAND …` | the same for several at once; their replies in this order |
 //! | `!env NAME` | replies the variable, or `(unset)` |
 //! | `!ls DIR` | replies the names in DIR, sorted, one a line |
 //! | `!cat PATH` | replies the file's text |
@@ -22,7 +23,7 @@
 //! What fails is replied as `error: …`, so that a test sees it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mercury_protocol::paths;
 use mercury_protocol::socket::{self, ToolCall, ToolVerdict};
@@ -80,6 +81,7 @@ pub(crate) fn carry_out(order: &str) -> Effect {
         "!whoami" => said(whoami()),
         "!write" => said(write(rest)),
         "!tool" => said(tool(rest)),
+        "!tools" => Effect::Text(tools(rest)),
         "!env" => Effect::Text(std::env::var(rest.trim()).unwrap_or_else(|_| "(unset)".into())),
         "!ls" => said(list(rest.trim())),
         "!cat" => said(std::fs::read_to_string(rest.trim()).map_err(|error| error.to_string())),
@@ -144,20 +146,61 @@ fn write(rest: &str) -> Result<String, String> {
     Ok(format!("wrote {path}"))
 }
 
+/// A host that is restarted is waited for this long.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
 fn tool(rest: &str) -> Result<String, String> {
     let (name, argument) = rest.split_once(' ').unwrap_or((rest, ""));
-    let call = ToolCall { tool: name.into(), arguments: json!({ "command": argument }) };
-    let body = serde_json::to_vec(&call).map_err(|error| error.to_string())?;
-    let socket = mrctl::socket_path(std::env::var_os("API_SOCKET"));
-    let answer =
-        client::exchange(&socket, &Request::post(socket::TOOL_CALLS, body)).map_err(|error| error.to_string())?;
-    let verdict: ToolVerdict = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
-    let (text, denied) = match verdict {
+    let arguments = json!({ "command": argument });
+    let (text, denied) = match verdict(name, &arguments)? {
         ToolVerdict::Allow => ("allow".to_owned(), false),
+        ToolVerdict::Edit { arguments } => (format!("edit: {arguments}"), false),
         ToolVerdict::Deny { reason } => (format!("deny: {reason}"), true),
+        ToolVerdict::Wait { question, .. } => return Err(format!("question {question} is still open")),
     };
-    events::tool(name, &call.arguments, &text, denied);
+    events::tool(name, &arguments, &text, denied);
     Ok(text)
+}
+
+/// Asks, and waits for a person's answer as the real tool guard does.
+fn verdict(name: &str, arguments: &serde_json::Value) -> Result<ToolVerdict, String> {
+    let id = format!("{:x}-{:?}", std::process::id(), Instant::now());
+    let call = ToolCall { id: Some(id), tool: name.into(), arguments: arguments.clone() };
+    let body = serde_json::to_vec(&call).map_err(|error| error.to_string())?;
+    let mut verdict = exchange(&Request::post(socket::TOOL_CALLS, body))?;
+    while let ToolVerdict::Wait { question, .. } = verdict {
+        verdict = exchange(&Request::get(&format!("{}/{question}", socket::TOOL_CALLS)))?;
+    }
+    Ok(verdict)
+}
+
+fn exchange(request: &Request) -> Result<ToolVerdict, String> {
+    let socket = mrctl::socket_path(std::env::var_os("API_SOCKET"));
+    let until = Instant::now() + BACK_WITHIN;
+    let answer = loop {
+        match client::exchange(&socket, request) {
+            Ok(answer) => break answer,
+            Err(error) if Instant::now() > until => return Err(error.to_string()),
+            Err(_) => pause(RETRY_AFTER),
+        }
+    };
+    serde_json::from_slice(&answer.body).map_err(|error| error.to_string())
+}
+
+fn tools(rest: &str) -> String {
+    let (name, commands) = rest.split_once(' ').unwrap_or((rest, ""));
+    let asked: Vec<_> = commands
+        .split(";;")
+        .map(|command| format!("{name} {}", command.trim()))
+        .map(|order| std::thread::spawn(move || tool(&order)))
+        .collect();
+    let said = asked.into_iter().map(|thread| match thread.join() {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => format!("error: {error}"),
+        Err(_) => "error: it panicked".into(),
+    });
+    said.collect::<Vec<_>>().join("\n")
 }
 
 fn list(dir: &str) -> Result<String, String> {

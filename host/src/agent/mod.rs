@@ -3,33 +3,29 @@
 //! The socket says who calls. No request carries an identity, and none would be believed.
 
 mod model;
+mod tool_calls;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Request, State, rejection::JsonRejection},
-    http::StatusCode,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
+    extract::State,
+    middleware,
     routing::{any, get, post},
 };
 use tokio::sync::Semaphore;
 
-use mercury_protocol::socket::{MODEL, TOOL_CALLS, ToolCall, ToolVerdict, WHOAMI, WhoAmI};
+use mercury_protocol::socket::{MODEL, TOOL_CALLS, WHOAMI, WhoAmI};
 
 use crate::{
+    approvals::Approvals,
     domain::{ids::RunId, roles},
     http::ApiError,
-    plugins::{Answer, Plugins, types::Caller},
+    plugins::types::Caller,
 };
 
 /// Arguments of a tool call may be a whole file that the agent writes: 8 MiB.
 const MOST_BODY: usize = 8 << 20;
-/// Tool calls of one run that are looked at at once; more wait, with their bodies unread.
-const MOST_TOOL_CALLS: usize = 4;
-/// How long a tool call may take to arrive and be decided. A guard has 2 s of it.
-const TOOL_CALL_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Who is at the other end of a run's socket.
 #[derive(Clone, Debug)]
@@ -55,42 +51,35 @@ impl Identity {
 #[derive(Clone)]
 struct Context {
     identity: Arc<Identity>,
-    plugins: Arc<Plugins>,
+    approvals: Arc<Approvals>,
     upstreams: Arc<BTreeMap<String, String>>,
     client: model::Client,
     tool_calls: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
 }
 
 /// The routes of one run's socket. `upstreams` maps providers that the host itself serves or
 /// forwards to their base URL.
-pub fn router(identity: Identity, plugins: Arc<Plugins>, upstreams: Arc<BTreeMap<String, String>>) -> Router {
+pub fn router(identity: Identity, approvals: Arc<Approvals>, upstreams: Arc<BTreeMap<String, String>>) -> Router {
     let context = Context {
         identity: Arc::new(identity),
-        plugins,
+        approvals,
         upstreams,
         client: model::client(),
-        tool_calls: Arc::new(Semaphore::new(MOST_TOOL_CALLS)),
+        tool_calls: Arc::new(Semaphore::new(tool_calls::MOST_TOOL_CALLS)),
+        looks: Arc::new(Semaphore::new(tool_calls::MOST_LOOKS)),
     };
     Router::new()
         .route(WHOAMI, get(whoami))
-        .route(TOOL_CALLS, post(check_tool_call).layer(middleware::from_fn_with_state(context.clone(), bound)))
+        .route(
+            TOOL_CALLS,
+            post(tool_calls::check).layer(middleware::from_fn_with_state(context.clone(), tool_calls::bound)),
+        )
+        .route(&format!("{TOOL_CALLS}/{{question}}"), get(tool_calls::look))
         .route(&format!("{MODEL}/{{provider}}/{{*path}}"), any(model::forward))
         .fallback(|| async { ApiError::not_found() })
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
         .with_state(context)
-}
-
-/// An agent that floods its socket waits for itself, and costs the host a bounded amount of memory.
-async fn bound(State(context): State<Context>, request: Request, next: Next) -> Response {
-    let decided = async {
-        let _permit = context.tool_calls.acquire().await;
-        next.run(request).await
-    };
-    match tokio::time::timeout(TOOL_CALL_PATIENCE, decided).await {
-        Ok(response) => response,
-        Err(_) => ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the tool call was not decided in time", "")
-            .into_response(),
-    }
 }
 
 async fn whoami(State(context): State<Context>) -> Json<WhoAmI> {
@@ -101,27 +90,4 @@ async fn whoami(State(context): State<Context>) -> Json<WhoAmI> {
         role: identity.role.clone(),
         permissions: roles::permissions(&identity.role).iter().map(|&name| name.to_owned()).collect(),
     })
-}
-
-async fn check_tool_call(
-    State(context): State<Context>,
-    call: Result<Json<ToolCall>, JsonRejection>,
-) -> Result<Json<ToolVerdict>, ApiError> {
-    let Json(call) = call.map_err(|error| {
-        ApiError::new(StatusCode::BAD_REQUEST, "bad_tool_call", error.body_text(), "Send {\"tool\", \"arguments\"}")
-    })?;
-    let arguments = call.arguments.to_string();
-    let answer = context.plugins.check_tool(context.identity.for_plugins(), &call.tool, &arguments).await;
-    let run = context.identity.run.as_str();
-    Ok(Json(match answer {
-        Answer::Allow => {
-            tracing::debug!(run, tool = call.tool, "tool call allowed");
-            ToolVerdict::Allow
-        }
-        Answer::Deny(reason) => {
-            tracing::info!(run, tool = call.tool, reason, caller = context.identity.caller, "tool call denied");
-            metrics::counter!("mercury_tool_calls_denied_total").increment(1);
-            ToolVerdict::Deny { reason }
-        }
-    }))
 }

@@ -1,10 +1,11 @@
 //! `POST /chat`: a message, and its answer in the same exchange.
 
 use axum::{
+    Json,
     body::Body,
     extract::{Request, State},
     http::{StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -13,8 +14,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{Api, MOST_BODY, files, require, too_large};
 use crate::{
     app::Rooms,
+    approvals::view,
     clock,
-    domain::{ids::SpaceId, roles},
+    delivery::News,
+    domain::{approval, ids::SpaceId, roles},
     http::ApiError,
     store::{Accepted, NewInbound, Outbound, OutboundState},
 };
@@ -32,6 +35,21 @@ struct ChatRequest {
     message_id: Option<String>,
     #[serde(default)]
     files: Vec<files::GivenFile>,
+    /// Whether a question of the run ends the waiting: then the answer has `question` and no
+    /// `reply`. The same message sent again waits on. Others wait while somebody else answers.
+    #[serde(default)]
+    questions: bool,
+    /// Only questions newer than this one: what the client has shown already.
+    #[serde(default)]
+    questions_after: i64,
+    /// The text is the answer to this question: a choice's number, id or label, or `edit …`.
+    question: Option<i64>,
+}
+
+/// A message, and what its sender waits for.
+struct Asked {
+    message: NewInbound,
+    questions_after: Option<i64>,
 }
 
 const ANONYMOUS: &str = "api:anonymous";
@@ -40,24 +58,30 @@ pub(super) async fn chat(State(api): State<Api>, request: Request) -> Result<Res
     let received = clock::micros();
     require(request.headers(), api.config.chat_api_key.as_ref())?;
     let rooms = api.rooms()?;
-    let message = read(&api, rooms, request).await?;
+    let Asked { message, questions_after } = read(&api, rooms, request).await?;
     let (space, attachments) = (message.space.clone(), message.attachments.clone());
     let accepted = rooms.intake.accept(message, received).await?;
     if let Accepted::Duplicate(_) = accepted {
         files::forget(&api.config.spaces_dir(), &space, &attachments);
     }
-    let answer = tokio::select! {
-        answer = rooms.delivery.answer(accepted.id()) => answer?,
+    let news = tokio::select! {
+        news = rooms.delivery.next(accepted.id(), questions_after) => news?,
         () = api.stopping.cancelled() => return Err(stopping()),
     };
-    respond(&api, rooms, answer).await
+    match news {
+        News::Answer(answer) => respond(&api, rooms, answer).await,
+        News::Question(question) => {
+            let run = serde_json::json!({ "id": question.asked.run });
+            Ok(Json(serde_json::json!({ "question": view(&question), "run": run, "files": [] })).into_response())
+        }
+    }
 }
 
 fn bad_request(code: &str, error: String, next: &str) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, code, error, next)
 }
 
-async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<NewInbound, ApiError> {
+async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiError> {
     let body = axum::body::to_bytes(request.into_body(), MOST_BODY).await.map_err(|error| {
         // A body without a declared length is found to be too large only here.
         let limit = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
@@ -98,8 +122,13 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<NewInbound, 
         // Whoever holds the chat key acts for the operator (http-api.md 2.6).
         rooms.store.set_role(&space, &caller, roles::ADMIN_ROLE, chat.author_name.as_deref()).await?;
     }
+    let mut text = chat.text.trim().to_owned();
+    if let Some(id) = chat.question {
+        check_answer(rooms, &space, id, &text).await?;
+        text = format!("#{id} {text}");
+    }
     let attachments = save_files(api, rooms, &space, chat.files).await?;
-    Ok(NewInbound {
+    let message = NewInbound {
         platform: "api".to_owned(),
         // Another caller's message id is another message.
         event: match chat.message_id {
@@ -110,10 +139,28 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<NewInbound, 
         conversation: format!("api:{caller}"),
         author: caller,
         author_name: chat.author_name,
-        text: chat.text.trim().to_owned(),
+        text,
         attachments,
         received_at: clock::millis(),
-    })
+    };
+    Ok(Asked { message, questions_after: chat.questions.then_some(chat.questions_after) })
+}
+
+/// A text that is meant as an answer and is none would be a message for the agent.
+async fn check_answer(rooms: &Rooms, space: &SpaceId, id: i64, text: &str) -> Result<(), ApiError> {
+    let known = rooms.store.question(id).await?.filter(|question| question.space == *space);
+    let Some(question) = known else {
+        let error = format!("There is no question {id} in the space {space}");
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "question_unknown", error, ""));
+    };
+    match approval::answer(text, question.ordinal) {
+        Some(_) => Ok(()),
+        None => Err(bad_request(
+            "bad_answer",
+            format!("This does not answer question {id}"),
+            "Send `allow`, `deny`, a choice's number, or `edit` and what to run instead",
+        )),
+    }
 }
 
 async fn save_files(

@@ -1,5 +1,6 @@
 //! HTTP on TCP: `/chat`, health and metrics. Before the host is ready only `/health` answers.
 
+mod approvals;
 mod chat;
 mod files;
 mod health;
@@ -44,6 +45,9 @@ impl Api {
             .route("/health", get(health::health))
             .route("/metrics", get(health::metrics))
             .route("/chat", post(chat::chat))
+            .route("/approvals", get(approvals::list))
+            .route("/approvals/decisions", get(approvals::decisions))
+            .route("/approvals/{question}", post(approvals::answer))
             .fallback(|| async { ApiError::not_found() })
             .method_not_allowed_fallback(|| async { ApiError::not_found() })
             .layer(middleware::from_fn_with_state(self.clone(), guard))

@@ -7,8 +7,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 use axum::http::Method;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::{Project, client, terminal};
 
@@ -46,10 +49,20 @@ pub(super) struct Chat {
 /// What `/chat` answers.
 #[derive(Debug, Deserialize)]
 pub(super) struct Reply {
+    /// Empty where there is a question.
+    #[serde(default)]
     pub reply: String,
+    /// Somebody's answer is waited for.
+    pub question: Option<Question>,
     #[serde(default)]
     pub files: Vec<ReplyFile>,
     pub run: Option<RunReport>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Question {
+    pub id: i64,
+    pub text: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,20 +90,26 @@ impl Chat {
         let text = self.text()?;
         let files = self.file.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
         let id = self.message_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string());
-        let message =
+        let conversation = Conversation {
+            base: client::base_url(&config, self.port),
+            key: config.chat_api_key.as_ref(),
+            caller: &self.caller,
+            space: &self.space,
+        };
+        let mut message =
             json!({ "text": text, "callerId": self.caller, "spaceId": self.space, "files": files, "messageId": id });
-        let base = client::base_url(&config, self.port);
-        let answer = client::send(Method::POST, &base, "/chat", config.chat_api_key.as_ref(), Some(&message)).await;
-        let body = answer.and_then(client::Answer::success).inspect_err(|_| {
+        let told = |_: &anyhow::Error| {
             terminal::note(format!(
                 "This message's id is {id}: send it again with --message-id {id} to get its answer."
             ));
-        })?;
+        };
         if self.json {
+            let body = conversation.send(&message).await.inspect_err(told)?;
             terminal::line(String::from_utf8_lossy(&body));
             return Ok(ExitCode::SUCCESS);
         }
-        let reply: Reply = serde_json::from_slice(&body).context("the host's answer is not understood")?;
+        message["questions"] = json!(true);
+        let reply = conversation.reply(message).await.inspect_err(told)?;
         terminal::line(terminal::printable(&reply.reply));
         write_files(&reply.files, &self.output)?;
         Ok(ExitCode::SUCCESS)
@@ -105,6 +124,106 @@ impl Chat {
             bail!("empty message. Write it behind the command: mercury chat \"hello\"");
         }
         Ok(text)
+    }
+}
+
+/// The host, and who speaks to it where.
+struct Conversation<'a> {
+    base: String,
+    key: Option<&'a SecretString>,
+    caller: &'a str,
+    space: &'a str,
+}
+
+impl Conversation<'_> {
+    async fn send(&self, message: &serde_json::Value) -> Result<Bytes> {
+        client::send(Method::POST, &self.base, "/chat", self.key, Some(message)).await?.success()
+    }
+
+    /// Waits for the reply to `message`. Questions of its run are shown meanwhile; on a terminal they
+    /// can be answered at once, elsewhere by somebody else.
+    async fn reply(&self, mut message: serde_json::Value) -> Result<Reply> {
+        let mut lines = Lines::from_terminal();
+        loop {
+            let reply = self.wait(&message).await?;
+            let Some(question) = reply.question else { return Ok(reply) };
+            terminal::note(format!("\n{}\n", terminal::printable(&question.text)));
+            message["questionsAfter"] = json!(question.id);
+            // The files are there already.
+            message["files"] = json!([]);
+            let Some(lines) = &mut lines else {
+                terminal::note(format!(
+                    "Waiting. `mercury approvals allow {0}` or `mercury approvals deny {0}` answers it.",
+                    question.id
+                ));
+                continue;
+            };
+            // Somebody else may answer first: then the reply comes, or the next question.
+            tokio::select! {
+                reply = self.wait(&message) => {
+                    let reply = reply?;
+                    match reply.question {
+                        None => return Ok(reply),
+                        // Seen again by the next look.
+                        Some(_) => message["questionsAfter"] = json!(question.id),
+                    }
+                }
+                answered = self.answer(question.id, lines) => answered?,
+            }
+        }
+    }
+
+    async fn wait(&self, message: &serde_json::Value) -> Result<Reply> {
+        serde_json::from_slice(&self.send(message).await?).context("the host's answer is not understood")
+    }
+
+    /// Takes lines until one is an answer that the host accepts.
+    async fn answer(&self, question: i64, lines: &mut Lines) -> Result<()> {
+        loop {
+            terminal::prompt("Your answer: ");
+            let Some(line) = lines.next().await else {
+                // No more input: whoever else may answer does.
+                return std::future::pending().await;
+            };
+            if line.trim().is_empty() {
+                continue;
+            }
+            let answer = json!({ "text": line, "question": question, "callerId": self.caller, "spaceId": self.space });
+            match self.wait(&answer).await {
+                Ok(reply) => {
+                    terminal::note(terminal::printable(&reply.reply));
+                    return Ok(());
+                }
+                Err(error) => terminal::note(terminal::printable(&format!("{error:#}"))),
+            }
+        }
+    }
+}
+
+/// Lines that a person types, read on a thread of their own: a read from a terminal cannot be
+/// given up, and somebody else's answer must not wait for it.
+struct Lines(mpsc::Receiver<String>);
+
+impl Lines {
+    /// None where nobody sits: what a script reads from standard input is not ours.
+    fn from_terminal() -> Option<Self> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let (to, lines) = mpsc::channel(1);
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lines() {
+                let Ok(line) = line else { return };
+                if to.blocking_send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Some(Self(lines))
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        self.0.recv().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The operator's commands: arguments, output, exit codes.
 
 mod auth;
+mod approvals;
 mod chat;
 mod client;
 mod demo;
@@ -40,6 +41,8 @@ enum Command {
     Run,
     /// Send a message to the running host and print the answer.
     Chat(chat::Chat),
+    /// List tool calls that wait for somebody's approval, and answer them as the operator.
+    Approvals(approvals::Approvals),
     /// Show the project, the host and what it is doing.
     Status(status::Status),
     /// Check Docker, the runtimes, the image, credentials and disk, and say how to mend them.
@@ -98,6 +101,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Init => init::init(&project),
             Command::Run => run::run(&project).await,
             Command::Chat(chat) => chat.run(&project).await,
+            Command::Approvals(approvals) => approvals.run(&project).await,
             Command::Status(status) => status.run(&project).await,
             Command::Doctor(doctor) => doctor.run(&project).await,
             Command::Demo(demo) => demo.run(&project).await,

@@ -15,6 +15,12 @@ pub(super) fn note(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
 }
 
+/// Words before what somebody types, on standard error.
+pub(super) fn prompt(text: &str) {
+    let mut to = std::io::stderr();
+    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+}
+
 pub(super) fn error(error: &anyhow::Error) {
     let red = colours(std::io::stderr().is_terminal());
     note(format!("{}error:{} {error:#}", red.0, red.1));

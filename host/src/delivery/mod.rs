@@ -10,7 +10,15 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::store::{Outbound, Store, StoreError};
+use crate::store::{Outbound, Question, Store, StoreError};
+
+/// What there is to tell whoever waits for an answer.
+#[derive(Debug)]
+pub enum News {
+    Answer(Outbound),
+    /// The run waits for somebody's answer itself.
+    Question(Box<Question>),
+}
 
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -23,7 +31,7 @@ impl Delivery {
         Self { store, waiting: Arc::default() }
     }
 
-    /// Says that the answer to `inbound` is on disk.
+    /// Says that there is news on disk for whoever waits for `inbound`.
     pub fn announce(&self, inbound: i64) {
         let waiter = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&inbound);
         if let Some(waiter) = waiter.and_then(|waiter| waiter.upgrade()) {
@@ -31,8 +39,9 @@ impl Delivery {
         }
     }
 
-    /// Waits for the answer to `inbound`. Several may wait for the same one.
-    pub async fn answer(&self, inbound: i64) -> Result<Outbound, StoreError> {
+    /// Waits for the answer to `inbound`. Several may wait for the same one. With `questions_after`,
+    /// an open question of its run that is newer than that ends the waiting as well.
+    pub async fn next(&self, inbound: i64, questions_after: Option<i64>) -> Result<News, StoreError> {
         loop {
             let waiter = {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +55,12 @@ impl Delivery {
             let mut notified = std::pin::pin!(waiter.notified());
             notified.as_mut().enable();
             if let Some(answer) = self.store.answer_to(inbound).await? {
-                return Ok(answer);
+                return Ok(News::Answer(answer));
+            }
+            if let Some(after) = questions_after
+                && let Some(question) = self.store.question_for(inbound, after, crate::clock::millis()).await?
+            {
+                return Ok(News::Question(Box::new(question)));
             }
             notified.await;
         }

@@ -20,10 +20,7 @@ pub enum Decision {
 
 /// `system` is the host itself: a message from outside that claims it is refused.
 pub fn decide(facts: Facts<'_>) -> Decision {
-    if facts.caller.is_empty()
-        || facts.caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE)
-        || facts.role == roles::SYSTEM_ROLE
-    {
+    if is_reserved(facts.caller, facts.role) {
         return deny("caller_reserved", "This caller id is reserved. Use another callerId.");
     }
     if facts.text.trim().is_empty() {
@@ -33,6 +30,11 @@ pub fn decide(facts: Facts<'_>) -> Decision {
         return deny("not_permitted", "You may not ask the assistant here. An admin of this space can grant it.");
     }
     Decision::Run
+}
+
+/// Whether a message claims to be the host's own.
+pub fn is_reserved(caller: &str, role: &str) -> bool {
+    caller.is_empty() || caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE) || role == roles::SYSTEM_ROLE
 }
 
 fn deny(code: &'static str, reason: &str) -> Decision {

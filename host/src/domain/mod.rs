@@ -1,7 +1,9 @@
 //! Types and decisions. Pure: nothing in here reads a clock, a file or a socket.
 
+pub mod approval;
 pub mod decision;
 pub mod egress;
+pub mod excerpt;
 pub mod failure;
 pub mod ids;
 pub mod outcome;

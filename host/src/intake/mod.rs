@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    approvals::{Approvals, Reading},
     clock,
     config::Config,
     delivery::Delivery,
@@ -24,6 +25,7 @@ const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 pub struct Intake {
     pub store: Store,
     pub plugins: Arc<Plugins>,
+    pub approvals: Arc<Approvals>,
     pub runs: Arc<Runs>,
     pub delivery: Delivery,
     pub config: Arc<Config>,
@@ -72,9 +74,18 @@ impl Intake {
         } else {
             self.store.role_of(&message.space, &message.author).await?
         };
+        if !decision::is_reserved(&message.author, &role) {
+            match self.approvals.hear(inbound.id, message, &role).await? {
+                Reading::Nothing => {}
+                Reading::Answered => return Ok(()),
+                Reading::Refused(why) => {
+                    return self.refuse(inbound.id, why.code(), why.status(), why.to_string()).await;
+                }
+            }
+        }
         let decided = decision::decide(Facts { caller: &message.author, role: &role, text: &message.text });
         if let Decision::Deny { code, reason } = decided {
-            return self.refuse(inbound.id, code, reason).await;
+            return self.refuse(inbound.id, code, 403, reason).await;
         }
         let caller = Caller {
             person: message.author.clone(),
@@ -83,7 +94,7 @@ impl Intake {
             conversation: Some(message.conversation.clone()),
         };
         if let Answer::Deny(reason) = self.plugins.check_prompt(caller, &message.text, Vec::new()).await {
-            return self.refuse(inbound.id, "denied_by_guard", reason).await;
+            return self.refuse(inbound.id, "denied_by_guard", 403, reason).await;
         }
         marks.queued = clock::micros();
         let run = NewRun {
@@ -98,9 +109,9 @@ impl Intake {
         Ok(())
     }
 
-    async fn refuse(&self, inbound: i64, code: &str, reason: String) -> Result<(), StoreError> {
+    async fn refuse(&self, inbound: i64, code: &str, status: u16, reason: String) -> Result<(), StoreError> {
         tracing::info!(inbound, code, reason, "message refused");
-        let problem = Problem { code: code.to_owned(), status: 403, detail: reason.clone(), next: String::new() };
+        let problem = Problem { code: code.to_owned(), status, detail: reason.clone(), next: String::new() };
         let reply = NewOutbound {
             inbound,
             run: None,

@@ -22,11 +22,16 @@ use mercury_bindings::{
     },
 };
 
+use crate::domain::approval;
+
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
 pub use load::LoadError;
 pub use manifest::{Interface, Manifest, ManifestError};
-pub use mercury_bindings::{exports::mercury::plugin::result_processor as processor, mercury::plugin::types};
+pub use mercury_bindings::{
+    exports::mercury::plugin::result_processor as processor,
+    mercury::plugin::{types, verdicts},
+};
 pub use plugin::{CallError, Plugin};
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
@@ -34,11 +39,27 @@ const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 /// The same for a processor, whose failure only costs its own change.
 const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What all guards together say.
+/// What all guards together say to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Allow,
     Deny(String),
+}
+
+/// What one guard says to a tool call.
+#[derive(Clone, Debug)]
+pub struct Opinion {
+    pub plugin: String,
+    pub verdict: Verdict,
+}
+
+/// Which guards are asked about a tool call, and whose question is answered already.
+#[derive(Clone, Debug, Default)]
+pub struct Consultation {
+    /// Only the guards behind this one: those before it have answered.
+    pub after: Option<String>,
+    /// Somebody of this role has allowed this very call when this plugin asked.
+    pub approved: Option<(String, String)>,
 }
 
 /// What all processors together made of a result.
@@ -116,9 +137,20 @@ impl Plugins {
         Answer::Allow
     }
 
-    /// Asks every tool guard in order; the first objection ends it. `arguments` is JSON.
-    pub async fn check_tool(&self, caller: Caller, tool: &str, arguments: &str) -> Answer {
+    /// Asks the tool guards in order, until one does not allow: its opinion is the last one.
+    /// `arguments` is JSON. Guards have the order of their names, which a restart keeps.
+    pub async fn consult(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &str,
+        consultation: &Consultation,
+    ) -> Vec<Opinion> {
+        let mut opinions = Vec::new();
         for plugin in self.providing(Interface::ToolGuard) {
+            if consultation.after.as_deref().is_some_and(|after| plugin.name() <= after) {
+                continue;
+            }
             let (caller, tool, arguments) = (caller.clone(), tool.to_owned(), arguments.to_owned());
             let verdict = self
                 .call(plugin, "tool-guard", GUARD_PATIENCE, move |store, instance, exports| {
@@ -127,12 +159,24 @@ impl Plugins {
                         indices.load(&mut *store, instance)?.call_check(store, &caller, &tool, &arguments).await
                     })
                 })
-                .await;
-            if let Answer::Deny(reason) = settle(plugin, verdict) {
-                return Answer::Deny(reason);
+                .await
+                .unwrap_or_else(|_| Verdict::Deny(unavailable(plugin)));
+            let verdict = match (verdict, &consultation.approved) {
+                (Verdict::Ask(question), Some((asked_by, role)))
+                    if asked_by == plugin.name()
+                        && approval::may_answer(approval::approver(&question.approver), role) =>
+                {
+                    Verdict::Allow
+                }
+                (verdict, _) => verdict,
+            };
+            let goes_on = matches!(verdict, Verdict::Allow);
+            opinions.push(Opinion { plugin: plugin.name().to_owned(), verdict });
+            if !goes_on {
+                break;
             }
         }
-        Answer::Allow
+        opinions
     }
 
     /// Hands the result through every processor in order, each on what the one before returned.
@@ -188,12 +232,16 @@ fn settle(plugin: &Arc<Plugin>, verdict: Result<Verdict, CallError>) -> Answer {
         Ok(Verdict::Allow) => Answer::Allow,
         Ok(Verdict::Deny(reason)) => Answer::Deny(reason),
         Ok(Verdict::Ask(question)) => Answer::Deny(format!(
-            "{} wants somebody's approval ({}), and this version cannot ask for it yet",
+            "{} wants somebody's approval ({}), which can be asked for tool calls only, not for messages",
             plugin.name(),
             question.text
         )),
-        Err(_) => Answer::Deny(format!("the guard {} is unavailable, so this is not allowed", plugin.name())),
+        Err(_) => Answer::Deny(unavailable(plugin)),
     }
+}
+
+fn unavailable(plugin: &Arc<Plugin>) -> String {
+    format!("the guard {} is unavailable, so this is not allowed", plugin.name())
 }
 
 #[cfg(test)]

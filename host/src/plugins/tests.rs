@@ -18,8 +18,13 @@ fn caller(role: &str) -> Caller {
     Caller { person: "api:ada".into(), role: role.into(), space: "main".into(), conversation: None }
 }
 
-async fn bash(plugins: &Plugins, role: &str, command: &str) -> Answer {
-    plugins.check_tool(caller(role), "bash", &serde_json::json!({ "command": command }).to_string()).await
+async fn check(plugins: &Plugins, role: &str, tool: &str, arguments: &str) -> Verdict {
+    let mut opinions = plugins.consult(&caller(role), tool, arguments, &Consultation::default()).await;
+    opinions.pop().expect("a guard").verdict
+}
+
+async fn bash(plugins: &Plugins, role: &str, command: &str) -> Verdict {
+    check(plugins, role, "bash", &serde_json::json!({ "command": command }).to_string()).await
 }
 
 /// extensions.md #19: the commands that the old rule let pass are denied, harmless ones are not.
@@ -50,13 +55,42 @@ async fn the_guard_sees_through_disguises() {
         "eval \"gws x\"",
     ] {
         assert!(
-            matches!(bash(&plugins, "member", command).await, Answer::Deny(reason) if reason.contains("gws") || reason.contains("cannot")),
+            matches!(bash(&plugins, "member", command).await, Verdict::Deny(reason) if reason.contains("gws") || reason.contains("cannot")),
             "{command}"
         );
-        assert_eq!(bash(&plugins, "admin", command).await, Answer::Allow, "an admin is exempt: {command}");
+        assert!(matches!(bash(&plugins, "admin", command).await, Verdict::Allow), "an admin is exempt: {command}");
     }
     for command in ["echo gws", "echo \"a; gws b\"", "mynapkin x", "grep gws notes.txt"] {
-        assert_eq!(bash(&plugins, "member", command).await, Answer::Allow, "{command}");
+        assert!(matches!(bash(&plugins, "member", command).await, Verdict::Allow), "{command}");
+    }
+}
+
+/// A program of `ask-before` waits for an approver, for everybody and in every disguise; what was
+/// allowed by the right role is not asked again, and what is denied anyway is not asked at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_asks_before_a_program() {
+    let settings = [
+        ("permission-guard", "ask-before", "rm,write"),
+        ("permission-guard", "ask-approver", "moderator"),
+        ("permission-guard", "ask-timeout-s", "90"),
+    ];
+    let (_folder, plugins) = load(&settings).await;
+    for command in ["rm -rf x", "/bin/rm x", "ls; env rm x", "bash -c 'rm x'", "find . -exec rm {} +"] {
+        for role in ["member", "admin"] {
+            let Verdict::Ask(question) = bash(&plugins, role, command).await else { panic!("{command} is not asked") };
+            assert_eq!((question.approver.as_str(), question.timeout_ms), ("moderator", 90_000));
+            assert!(question.text.contains("`rm`"), "{}", question.text);
+        }
+    }
+    assert!(matches!(bash(&plugins, "member", "ls -la rm").await, Verdict::Allow));
+    assert!(matches!(check(&plugins, "member", "write", r#"{"path":"x","content":""}"#).await, Verdict::Ask(_)));
+    assert!(matches!(bash(&plugins, "member", "rm /run/mercury/api.sock").await, Verdict::Deny(_)));
+    let allowed =
+        |role: &str| Consultation { after: None, approved: Some(("permission-guard".to_owned(), role.to_owned())) };
+    let arguments = r#"{"command":"rm x"}"#;
+    for (role, passes) in [("moderator", true), ("admin", true), ("member", false)] {
+        let mut opinions = plugins.consult(&caller("member"), "bash", arguments, &allowed(role)).await;
+        assert_eq!(matches!(opinions.pop().unwrap().verdict, Verdict::Allow), passes, "{role}");
     }
 }
 
@@ -66,11 +100,11 @@ async fn the_guard_protects_the_runs_own_files() {
     let (_folder, plugins) = load(&[]).await;
     for path in ["/run/mercury-io/input.json", "/run/../run/mercury-io/x", "../../run/mercury-io/x"] {
         let arguments = serde_json::json!({ "path": path }).to_string();
-        assert!(matches!(plugins.check_tool(caller("admin"), "read", &arguments).await, Answer::Deny(_)), "{path}");
+        assert!(matches!(check(&plugins, "admin", "read", &arguments).await, Verdict::Deny(_)), "{path}");
     }
-    assert!(matches!(bash(&plugins, "admin", "cat /run/mercury-io/result.json").await, Answer::Deny(_)));
+    assert!(matches!(bash(&plugins, "admin", "cat /run/mercury-io/result.json").await, Verdict::Deny(_)));
     let arguments = serde_json::json!({ "path": "notes.txt" }).to_string();
-    assert_eq!(plugins.check_tool(caller("member"), "read", &arguments).await, Answer::Allow);
+    assert!(matches!(check(&plugins, "member", "read", &arguments).await, Verdict::Allow));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    approvals::Approvals,
     clock,
     config::Config,
     credentials::Credentials,
@@ -36,6 +37,7 @@ pub struct Runs {
     pub store: Store,
     pub sandbox: Arc<Sandbox>,
     pub plugins: Arc<Plugins>,
+    pub approvals: Arc<Approvals>,
     pub credentials: Credentials,
     pub delivery: Delivery,
     pub config: Arc<Config>,
@@ -58,6 +60,7 @@ impl Runs {
         store: Store,
         sandbox: Arc<Sandbox>,
         plugins: Arc<Plugins>,
+        approvals: Arc<Approvals>,
         credentials: Credentials,
         delivery: Delivery,
         config: Arc<Config>,
@@ -70,6 +73,7 @@ impl Runs {
             store,
             sandbox,
             plugins,
+            approvals,
             credentials,
             delivery,
             config,

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use mercury_protocol::{io as protocol, paths};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{REST, Runs};
 use crate::{
     agent::{self, Identity},
+    approvals::RunClock,
     clock,
     config::Network,
     domain::{
@@ -39,10 +40,7 @@ impl Runs {
         let directories = self.sandbox.directories(&run.space, &run.id);
         tracing::info!(run = Self::log_name(&run.id), space = %run.space, attempt = run.attempts, "run begins");
         let outcome = match self.launch(&run, &directories, &mut marks).await {
-            Ok(socket) => {
-                let deadline = Instant::now() + self.config.container_timeout;
-                self.await_result(&run, &directories, deadline, socket, &mut marks).await
-            }
+            Ok(socket) => self.await_result(&run, &directories, socket, &mut marks).await,
             Err(failure) => Err(failure),
         };
         self.conclude(&run, &directories, outcome, marks).await;
@@ -87,7 +85,7 @@ impl Runs {
             conversation: run.conversation.clone(),
         };
         let caller = identity.for_plugins();
-        let router = agent::router(identity, self.plugins.clone(), self.upstreams.clone());
+        let router = agent::router(identity, self.approvals.clone(), self.upstreams.clone());
         let router = self.egress.in_front_of(router, &run.id, caller);
         serve_on_socket(&directories.socket(), self.sandbox.user(), router)
     }
@@ -179,14 +177,15 @@ impl Runs {
         &self,
         run: &Run,
         directories: &Directories,
-        deadline: Instant,
         socket: SocketServer,
         marks: &mut Marks,
     ) -> Outcome {
+        let clock = self.clock(run, Duration::ZERO).await?;
         let waiter = self.sandbox.waiter(&run.id, directories);
         self.sandbox.start(&run.id).await?;
         marks.started = clock::micros();
-        let ending = waiter.wait(deadline, self.config.container_timeout, &CancellationToken::new()).await;
+        let ending =
+            waiter.wait(clock.deadline.clone(), self.config.container_timeout, &CancellationToken::new()).await;
         self.decide(run, directories, ending, socket, marks).await
     }
 
@@ -200,9 +199,16 @@ impl Runs {
     ) -> Outcome {
         let waiter = self.sandbox.waiter(&run.id, directories);
         let used = run.started_at.map_or(0, |started| (clock::millis() - started).max(0)) as u64;
-        let left = self.config.container_timeout.saturating_sub(Duration::from_millis(used));
-        let ending = waiter.wait(Instant::now() + left, self.config.container_timeout, &CancellationToken::new()).await;
+        let clock = self.clock(run, Duration::from_millis(used)).await?;
+        let ending =
+            waiter.wait(clock.deadline.clone(), self.config.container_timeout, &CancellationToken::new()).await;
         self.decide(run, directories, ending, socket, marks).await
+    }
+
+    /// The run's time, which stands still while a person is asked.
+    async fn clock(&self, run: &Run, used: Duration) -> Result<RunClock, Failure> {
+        let clock = self.approvals.start_clock(&run.id, self.config.container_timeout, used).await;
+        clock.map_err(|error| Failure::Storage { detail: error.to_string() })
     }
 
     async fn decide(
@@ -246,6 +252,8 @@ impl Runs {
             }
         })
         .await;
+        // Behind the ending: a question is taken back for a run that is over.
+        self.insist(|| self.approvals.withdraw(&run.id)).await;
         let grace = if outcome.is_ok() { GRACE } else { Duration::ZERO };
         self.answer(run, directories, outcome, marks).await;
         // The answer did not wait for the clearing up; the space does: what a container still writes

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -31,8 +34,13 @@ impl<'a> Waiter<'a> {
     }
 
     /// Waits until the run is over; a container whose time is up, or that is stopped, has been
-    /// killed when this returns.
-    pub async fn wait(self, deadline: Instant, limit: Duration, stop: &CancellationToken) -> Ending {
+    /// killed when this returns. The deadline may move meanwhile.
+    pub async fn wait(
+        self,
+        mut deadline: watch::Receiver<Instant>,
+        limit: Duration,
+        stop: &CancellationToken,
+    ) -> Ending {
         let (exited, mut exit) = oneshot::channel();
         let prober =
             tokio::spawn(probe_until_exit(self.daemon.clone(), self.name.clone(), self.watch.signal.clone(), exited));
@@ -49,7 +57,7 @@ impl<'a> Waiter<'a> {
                 () = self.watch.signal.result.notified() => {}
                 _ = poll.tick() => {}
                 Ok(exit) = &mut exit => return Ending::Exit(exit),
-                () = tokio::time::sleep_until(deadline) => {
+                () = passed(&mut deadline) => {
                     self.kill().await;
                     return Ending::Timeout { seconds: limit.as_secs() };
                 }
@@ -69,6 +77,20 @@ impl<'a> Waiter<'a> {
                     tracing::warn!(container = self.name, attempt, %error, "the container could not be killed")
                 }
             }
+        }
+    }
+}
+
+/// Waits until the deadline lies in the past, wherever it moves.
+async fn passed(deadline: &mut watch::Receiver<Instant>) {
+    loop {
+        let until = *deadline.borrow_and_update();
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => return,
+            // Whoever could move it is gone: it stands.
+            changed = deadline.changed() => if changed.is_err() {
+                return tokio::time::sleep_until(until).await;
+            },
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns schema, transactions and rows, one file per aggregate. Knows nothing of Docker, HTTP or
 //! plugins. What a caller was told is written is on disk (`synchronous = FULL`).
 
+mod approvals;
 mod inbound;
 mod kv;
 mod messages;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+pub use approvals::{Decision, NewDecision, NewQuestion, Opened, Question, Settlement, TOO_MANY};
 pub use inbound::{Accepted, Inbound, NewInbound};
 pub use kv::KvError;
 pub use messages::HistoryMessage;

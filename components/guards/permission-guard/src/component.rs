@@ -1,6 +1,6 @@
 //! The component's exports: reads the settings, asks the rules, answers in the contract's words.
 
-use mercury_plugin::guard::{self, Caller, Media, PromptGuard, ToolGuard, Verdict, log, settings};
+use mercury_plugin::guard::{self, Caller, Media, PromptGuard, Question, ToolGuard, Verdict, log, settings};
 
 use crate::policy::Policy;
 use crate::refusal::Refusal;
@@ -30,8 +30,16 @@ impl PromptGuard for PermissionGuard {
 
 impl ToolGuard for PermissionGuard {
     fn check(caller: Caller, tool: String, arguments: String) -> Verdict {
-        let decision = tool::check(&policy(&caller), &caller.space, &tool, &arguments);
-        verdict("tool call", &caller, decision)
+        let policy = policy(&caller);
+        let decision = tool::check(&policy, &caller.space, &tool, &arguments);
+        let question = decision.is_ok().then(|| tool::approval(&policy, &caller.space, &tool, &arguments)).flatten();
+        match question {
+            Some(text) => {
+                let (approver, timeout_ms) = (policy.asking.approver, policy.asking.timeout_ms);
+                Verdict::Ask(Question { text, approver, timeout_ms })
+            }
+            None => verdict("tool call", &caller, decision),
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::paths::PathPattern;
 const PROTECTED_PATHS: &str = "/run/mercury-io,/run/mercury,/opt/mercury,/proc/[0-9]*,/proc/self,/proc/thread-self";
 const EXEMPT_ROLES: &str = "admin,system";
 const MAX_PROMPT_CHARS: usize = 200_000;
+const ASK_APPROVER: &str = "admin";
+const ASK_TIMEOUT_S: u32 = 600;
 
 /// The settings that bear on one caller.
 #[derive(Debug, Clone)]
@@ -21,6 +23,19 @@ pub struct Policy {
     pub blocked_phrases: Vec<String>,
     /// Longest prompt, in characters.
     pub max_prompt_chars: usize,
+    /// What somebody is asked about before it runs.
+    pub asking: Asking,
+}
+
+/// Programs and tools that need somebody's approval.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    /// Names of programs or of tools.
+    pub before: BTreeSet<String>,
+    /// The role that may answer.
+    pub approver: String,
+    /// Milliseconds.
+    pub timeout_ms: u32,
 }
 
 impl Policy {
@@ -41,7 +56,24 @@ impl Policy {
             max_prompt_chars: get("max-prompt-chars")
                 .and_then(|number| number.trim().parse().ok())
                 .unwrap_or(MAX_PROMPT_CHARS),
+            asking: Asking {
+                before: list("ask-before", "").into_iter().collect(),
+                approver: get("ask-approver")
+                    .map(|role| role.trim().to_owned())
+                    .filter(|role| !role.is_empty())
+                    .unwrap_or_else(|| ASK_APPROVER.to_owned()),
+                timeout_ms: get("ask-timeout-s")
+                    .and_then(|seconds| seconds.trim().parse().ok())
+                    .unwrap_or(ASK_TIMEOUT_S)
+                    .saturating_mul(1000),
+            },
         }
+    }
+
+    /// The same rules, with the programs that need an approval in the place of the denied ones:
+    /// what they refuse is what somebody has to be asked about.
+    pub fn for_asking(&self) -> Self {
+        Self { denied_clis: self.asking.before.clone(), ..self.clone() }
     }
 
     /// Whether a denied list applies to this caller.

@@ -37,6 +37,23 @@ pub fn check(policy: &Policy, space: &str, tool: &str, arguments: &str) -> Resul
     call.commands()
 }
 
+/// What somebody has to approve before the call is made, in words for that person. For calls that
+/// [`check`] lets pass.
+pub fn approval(policy: &Policy, space: &str, tool: &str, arguments: &str) -> Option<String> {
+    if policy.asking.before.is_empty() {
+        return None;
+    }
+    if policy.asking.before.contains(&tool.to_ascii_lowercase()) {
+        return Some(format!("The assistant wants to use the tool `{tool}`."));
+    }
+    match check(&policy.for_asking(), space, tool, arguments) {
+        Ok(()) => None,
+        Err(Refusal::DeniedCli { cli }) => Some(format!("The assistant wants to run `{cli}`.")),
+        // It may be one of the programs in question, or not: that is for a person to see.
+        Err(_) => Some("The assistant wants to run something of which cannot be told beforehand what it does.".into()),
+    }
+}
+
 struct Call<'a> {
     policy: &'a Policy,
     workspace: String,
