@@ -17,6 +17,8 @@ use std::{
 const COMPONENTS: &[(&str, &str, &str)] =
     &[("permission-guard", "guards/permission-guard", "permission_guard"), ("redact", "processors/redact", "redact")];
 const PROGRAMS: &[(&str, &str)] = &[("mercury-entry", "entry"), ("mrctl", "mrctl")];
+/// What pi loads: its extensions, and the agents that they offer.
+const PI: &[&str] = &["tool-guard.ts", "subagent.ts", "agents/explore.md", "agents/worker.md"];
 
 fn main() {
     // At run time: checkouts that share a target folder share the compiled build script, too.
@@ -42,7 +44,9 @@ fn main() {
     for (_, binary) in PROGRAMS {
         copy(&target_dir.join(&musl).join("release").join(binary), &out.join(binary));
     }
-    copy(&root.join("container/pi/tool-guard.ts"), &out.join("tool-guard.ts"));
+    for file in PI {
+        copy(&root.join("container/pi").join(file), &out.join(file.replace('/', "-")));
+    }
 }
 
 fn build(manifest: &Path, target: &str, target_dir: &Path, more: &[&str]) {

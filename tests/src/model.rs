@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response, Sse, sse},
     routing::post,
@@ -22,6 +22,8 @@ pub enum Turn {
     Text(String),
     /// A call of the agent's shell.
     Bash(String),
+    /// A call of any tool, with its arguments.
+    Tool(&'static str, Value),
     /// An HTTP error with the API's error body.
     Error(u16, String),
 }
@@ -44,7 +46,10 @@ impl Model {
         let shared = Shared { script: Arc::new(Mutex::new(script.into_iter().collect())), ..Shared::default() };
         let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/v1/messages", post(messages)).with_state(shared.clone());
+        let router = Router::new()
+            .route("/v1/messages", post(messages))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, shared }
     }
@@ -63,6 +68,11 @@ impl Model {
     pub fn keys(&self) -> Vec<String> {
         self.shared.keys.lock().unwrap().clone()
     }
+}
+
+fn tool_use(name: &str, arguments: &Value) -> (Value, Value, &'static str) {
+    let start = json!({ "type": "tool_use", "id": "toolu_1", "name": name, "input": {} });
+    (start, json!({ "type": "input_json_delta", "partial_json": arguments.to_string() }), "tool_use")
 }
 
 /// The last turn is repeated.
@@ -86,11 +96,8 @@ async fn messages(State(shared): State<Shared>, headers: HeaderMap, Json(request
         Turn::Text(text) => {
             (json!({ "type": "text", "text": "" }), json!({ "type": "text_delta", "text": text }), "end_turn")
         }
-        Turn::Bash(command) => (
-            json!({ "type": "tool_use", "id": "toolu_1", "name": "bash", "input": {} }),
-            json!({ "type": "input_json_delta", "partial_json": json!({ "command": command }).to_string() }),
-            "tool_use",
-        ),
+        Turn::Bash(command) => tool_use("bash", &json!({ "command": command })),
+        Turn::Tool(name, arguments) => tool_use(name, &arguments),
     };
     let message = json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "fake", "content": [], "stop_reason": null,

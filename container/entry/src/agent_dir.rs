@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn leg(provider: &str, endpoint: Option<Endpoint>) -> Leg {
-        Leg { provider: provider.into(), model: "m".into(), endpoint }
+        Leg { provider: provider.into(), model: "m".into(), endpoint, ..Leg::default() }
     }
 
     #[test]

@@ -158,7 +158,7 @@ mod tests {
     fn settings(legs: &[&str], retries: u32) -> ModelSettings {
         let leg = |text: &&str| {
             let (provider, model) = text.split_once('/').unwrap();
-            Leg { provider: provider.into(), model: model.into(), endpoint: None }
+            Leg { provider: provider.into(), model: model.into(), ..Leg::default() }
         };
         ModelSettings {
             chain: legs.iter().map(leg).collect(),

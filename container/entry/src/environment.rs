@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use mercury_protocol::io::{Credentials, Request};
+use mercury_protocol::io::{Credentials, ModelSettings, Request};
 
 use crate::place::Place;
 
@@ -19,6 +19,7 @@ const RESERVED: &[&str] = &[
     "LD_LIBRARY_PATH",
     "LD_PRELOAD",
     "MERCURY_GLOBAL_DIR",
+    "MERCURY_SUBAGENT_MODELS",
     "MERCURY_TOOLS_DIR",
     "NODE_OPTIONS",
     "PATH",
@@ -53,6 +54,8 @@ pub fn for_pi(
     all.insert("API_URL".into(), "http://localhost".into());
     all.insert("CALLER_ID".into(), printable(&request.caller_id));
     all.insert("HOME".into(), place.home.clone().into());
+    // For the `subagent` tool.
+    all.insert("MERCURY_SUBAGENT_MODELS".into(), subagent_models(&request.model));
     all.insert("PATH".into(), search_path(place));
     all.insert("PI_CODING_AGENT_DIR".into(), place.agent_dir.clone().into());
     all.insert("SPACE_ID".into(), printable(&request.space_id));
@@ -90,6 +93,13 @@ fn printable(text: &str) -> OsString {
     text.replace('\0', "").into()
 }
 
+/// The run's own models, and those that the host permits beside them.
+fn subagent_models(settings: &ModelSettings) -> OsString {
+    let chain = settings.chain.iter().map(|leg| format!("{}/{}", leg.provider, leg.model));
+    let all: Vec<String> = chain.chain(settings.subagent_models.iter().cloned()).collect();
+    printable(&serde_json::Value::from(all).to_string())
+}
+
 /// Ours first, so that an image with an `mrctl` of its own still gets the one that fits the host.
 fn search_path(place: &Place) -> OsString {
     let mut path = place.tools_dir.join("bin").into_os_string();
@@ -107,6 +117,7 @@ mod tests {
         let place = Place::from_environment(|name| (name == "PATH").then(|| "/bin".into()));
         let request: Request = serde_json::from_value(serde_json::json!({
             "runId": "r", "spaceId": "s", "spaceWorkspace": "/spaces/s", "prompt": "x", "callerId": "api:c",
+            "model": {"chain": [{"provider": "a", "model": "m"}], "subagentModels": ["a/*"]},
             "environment": {"PATH": "/evil", "CALLER_ID": "admin", "IO_DIR": "/x", "TZ": "UTC", "A": "request", "PI_OFFLINE": "0"},
         }))
         .unwrap();
@@ -124,6 +135,7 @@ mod tests {
         assert_eq!((get("A"), get("TZ"), get("LANG")), (Some("credential"), Some("UTC"), Some("C.UTF-8")));
         assert_eq!((get("PI_OFFLINE"), get("PI_TELEMETRY")), (Some("0"), Some("0")));
         assert_eq!(get("IO_DIR"), None);
+        assert_eq!(get("MERCURY_SUBAGENT_MODELS"), Some(r#"["a/m","a/*"]"#));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::lines::Lines;
@@ -29,6 +30,10 @@ struct Seen {
     /// pi reports the same usage at `message_end` and at `turn_end`; one of them counts.
     at_message_end: Tally,
     at_turn_end: Tally,
+    /// What tools and compactions asked of a model. Reported once.
+    beside: Tally,
+    /// Text of the message that is being said.
+    streaming: String,
     model: Option<String>,
     provider: Option<String>,
     tool_ran: bool,
@@ -50,6 +55,8 @@ struct Last {
 pub struct Outcome {
     /// The model's failure, if the last message was one. Otherwise the reply, maybe blank.
     pub reply: Result<String, String>,
+    /// What had been said by the end, also of a message that was cut short.
+    pub said: String,
     pub tally: Tally,
     pub model: Option<String>,
     pub provider: Option<String>,
@@ -63,6 +70,25 @@ struct Event<'a> {
     /// Looked into only where it matters: the person's message comes by as well, and may be large.
     #[serde(borrow)]
     message: Option<&'a RawValue>,
+    #[serde(borrow, rename = "assistantMessageEvent")]
+    update: Option<&'a RawValue>,
+    /// Of a compaction, or of a tool.
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Update<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    delta: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Compaction {
+    #[serde(default)]
+    usage: Value,
 }
 
 impl Stream {
@@ -92,14 +118,20 @@ impl Stream {
 
 impl Seen {
     fn outcome(self) -> Outcome {
+        let said = match &self.last {
+            _ if !self.streaming.trim().is_empty() => self.streaming,
+            Some(last) => last.text.clone(),
+            None => String::new(),
+        };
         let reply = match self.last {
             Some(Last { failure: Some(failure), .. }) => Err(failure),
             Some(Last { text, .. }) => Ok(text),
             None if self.structured => Ok(String::new()),
             None => Ok(String::from_utf8_lossy(&self.plain).trim().to_owned()),
         };
-        let tally = if self.at_message_end.says_something() { self.at_message_end } else { self.at_turn_end };
-        Outcome { reply, tally, model: self.model, provider: self.provider, tool_ran: self.tool_ran }
+        let mut tally = if self.at_message_end.says_something() { self.at_message_end } else { self.at_turn_end };
+        tally.merge(&self.beside);
+        Outcome { reply, said, tally, model: self.model, provider: self.provider, tool_ran: self.tool_ran }
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -112,23 +144,48 @@ impl Seen {
             return;
         };
         match event.kind.as_ref() {
-            "message_end" => self.assistant(event.message, true),
-            "turn_end" => self.assistant(event.message, false),
-            "message_update" => self.answering = true,
+            "message_end" => self.message(event.message, true),
+            "turn_end" => self.message(event.message, false),
+            "message_update" => self.update(event.update),
+            "compaction_end" => self.compaction(event.result),
             "auto_retry_start" => self.retrying = true,
             "auto_retry_end" => self.retrying = false,
             "tool_execution_start" => (self.tool_ran, self.answering) = (true, true),
-            "session" | "agent_start" | "agent_end" | "turn_start" | "message_start" => {}
+            "message_start" => self.streaming.clear(),
+            "session" | "agent_start" | "agent_end" | "turn_start" => {}
             // Unknown events make no stream: new versions of pi add some, but never only those.
             _ => return,
         }
         self.structured = true;
     }
 
-    fn assistant(&mut self, message: Option<&RawValue>, message_end: bool) {
-        let Some(message) = message.and_then(Message::of_assistant) else {
+    fn update(&mut self, update: Option<&RawValue>) {
+        self.answering = true;
+        let Some(update) = update.and_then(|raw| serde_json::from_str::<Update<'_>>(raw.get()).ok()) else {
             return;
         };
+        if update.kind == "text_delta" && self.streaming.len() < MAX_PLAIN {
+            self.streaming.push_str(&update.delta.unwrap_or_default());
+        }
+    }
+
+    fn compaction(&mut self, result: Option<&RawValue>) {
+        if let Some(result) = result.and_then(|raw| serde_json::from_str::<Compaction>(raw.get()).ok()) {
+            self.beside.add(&result.usage);
+        }
+    }
+
+    fn message(&mut self, message: Option<&RawValue>, message_end: bool) {
+        let Some(message) = message.and_then(Message::read) else {
+            return;
+        };
+        if !message.of_assistant() {
+            if message_end {
+                self.beside.add(&message.usage);
+            }
+            return;
+        }
+        self.streaming.clear();
         self.last = Some(Last { text: message.text(), failure: message.failure() });
         if message_end { &mut self.at_message_end } else { &mut self.at_turn_end }.add(&message.usage);
         self.model = message.model().or(self.model.take());
@@ -226,6 +283,35 @@ mod tests {
         assert_eq!(outcome(&format!("{good}\n{failed}")).reply, Err("overloaded".into()));
         assert_eq!(outcome(&format!("{good}\n{silent}")).reply.as_deref(), Ok(""));
         assert_eq!(outcome(&half).reply, Err("terminated".into()));
+    }
+
+    /// agent-entry.md, weakness E8: sub-agents and compactions cost something too.
+    #[test]
+    fn usage_of_tools_and_compactions_counts_once() {
+        let usage = r#""usage":{"input":5,"output":1,"cost":{"total":0.01}}"#;
+        let stream = [
+            assistant("message_end", "a", &format!(",{usage}")),
+            format!(r#"{{"type":"tool_execution_end","result":{{{usage}}}}}"#),
+            format!(r#"{{"type":"message_end","message":{{"role":"toolResult",{usage}}}}}"#),
+            format!(r#"{{"type":"turn_end","message":{{"role":"assistant",{usage}}},"toolResults":[{{{usage}}}]}}"#),
+            format!(r#"{{"type":"compaction_end","reason":"overflow","result":{{{usage}}}}}"#),
+            r#"{"type":"compaction_end","reason":"overflow"}"#.into(),
+        ];
+        let usage = outcome(&stream.join("\n")).tally.shown(None, None).unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens), (15, 3));
+        assert!((usage.cost.unwrap() - 0.03).abs() < 1e-9);
+    }
+
+    /// agent-entry.md, weakness E14: what was said before a run is stopped is not lost.
+    #[test]
+    fn a_message_that_is_cut_short_was_said() {
+        let delta = |text: &str| {
+            format!(r#"{{"type":"message_update","assistantMessageEvent":{{"type":"text_delta","delta":"{text}"}}}}"#)
+        };
+        let thought = r#"{"type":"message_update","assistantMessageEvent":{"type":"thinking_delta","delta":"hm"}}"#;
+        let first = assistant("message_end", "first", "");
+        assert_eq!(outcome(&[first.clone(), delta("sec"), thought.into(), delta("ond")].join("\n")).said, "second");
+        assert_eq!(outcome(&[delta("fi"), first, thought.into()].join("\n")).said, "first");
     }
 
     /// agent-entry.md #43

@@ -25,6 +25,9 @@ pub enum AttemptError {
     Exited { code: i32, stderr: String },
     #[error("pi was ended by signal {signal}{}", Detail(.stderr))]
     Killed { signal: i32, stderr: String },
+    /// The kernel ended pi at the container's memory limit.
+    #[error("pi ran out of memory and was ended by the kernel")]
+    OutOfMemory,
     /// The chain's budget ran out before the model began to answer.
     #[error("no answer began before the budget ran out")]
     Deadline,
@@ -88,7 +91,9 @@ const RULES: &[(Class, &str)] = &[
 impl AttemptError {
     pub fn class(&self) -> Class {
         match self {
-            Self::NotStarted(_) | Self::CursorProvider | Self::Deadline | Self::Stopped => Class::EndAll,
+            Self::NotStarted(_) | Self::CursorProvider | Self::OutOfMemory | Self::Deadline | Self::Stopped => {
+                Class::EndAll
+            }
             Self::Killed { .. } => Class::Retry,
             Self::Model(text) | Self::Exited { stderr: text, .. } => classify(text),
         }

@@ -1,4 +1,5 @@
-//! One assistant message in pi's stream: its text, its failure, and what it cost.
+//! One message in pi's stream: its text, its failure, and what it cost. A tool's result costs
+//! something where the tool asked a model itself, as a sub-agent does.
 
 use std::borrow::Cow;
 
@@ -27,9 +28,12 @@ pub(crate) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// `None` for a message of anybody else.
-    pub(crate) fn of_assistant(raw: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(raw.get()).ok().filter(|it: &Self| it.role == "assistant")
+    pub(crate) fn read(raw: &'a RawValue) -> Option<Self> {
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    pub(crate) fn of_assistant(&self) -> bool {
+        self.role == "assistant"
     }
 
     /// All text parts that are not empty, a line each.

@@ -4,29 +4,38 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mercury_protocol::io::Leg;
 use rustix::process::WaitStatus;
 
+use crate::browser::executable;
 use crate::clock;
 use crate::events::{Outcome, Stream};
 use crate::failure::AttemptError;
+use crate::memory;
 use crate::process::Running;
 use crate::signals::Signals;
+
+/// SIGKILL, and the exit code that shells and `bwrap` make of it.
+const KILL: i32 = 9;
+const KILLED: i32 = 128 + KILL;
 
 /// What to start. The same for every attempt but for provider and model.
 #[derive(Debug)]
 pub struct Plan {
     pub workspace: PathBuf,
-    pub tool_guard: PathBuf,
+    pub extensions: Vec<PathBuf>,
     pub system_prompt: PathBuf,
     /// Replace pi's own system prompt rather than add to it.
     pub override_system_prompt: bool,
     pub environment: BTreeMap<OsString, OsString>,
     /// Written to pi's stdin.
     pub prompt: String,
+    /// Where the kernel counts what it ended for want of memory.
+    pub control_groups: PathBuf,
 }
 
 /// How it ended, and when, in microseconds since the epoch.
@@ -41,21 +50,29 @@ pub struct End {
 }
 
 /// agent-entry.md 7.1, the 0.9 form.
-pub fn arguments(plan: &Plan, provider: &str, model: &str) -> Vec<OsString> {
+pub fn arguments(plan: &Plan, leg: &Leg) -> Vec<OsString> {
     let mut all: Vec<OsString> = ["--print", "--mode", "json", "--no-approve", "--no-session"].map(Into::into).into();
-    all.extend(["--provider", provider, "--model", model, "--no-extensions", "-e"].map(Into::into));
-    all.push(plan.tool_guard.clone().into());
+    all.extend(["--provider", &leg.provider, "--model", &leg.model].map(Into::into));
+    if !leg.capabilities.tools {
+        all.extend(["--no-tools", "--no-skills"].map(Into::into));
+    }
+    all.push("--no-extensions".into());
+    for extension in &plan.extensions {
+        all.extend(["-e".into(), extension.clone().into()]);
+    }
     let flag = if plan.override_system_prompt { "--system-prompt" } else { "--append-system-prompt" };
     all.push(flag.into());
     all.push(plan.system_prompt.clone().into());
     all
 }
 
-/// Runs pi once. `time` is how long the model may take to begin its answer.
-pub fn run(plan: &Plan, provider: &str, model: &str, time: Duration, signals: &Signals) -> End {
+/// Runs pi once, by way of `wrapper` if there is one: `bwrap`'s arguments. `time` is how long the
+/// model may take to begin its answer.
+pub fn run(plan: &Plan, wrapper: Option<&[OsString]>, leg: &Leg, time: Duration, signals: &Signals) -> End {
     let spawned = clock::now_us();
     let deadline = Instant::now() + time;
-    let mut running = match start(plan, provider, model) {
+    let ended_before = memory::killed(&plan.control_groups);
+    let mut running = match start(plan, wrapper, leg) {
         Ok(running) => running,
         Err(error) => {
             let result = Err(AttemptError::NotStarted(error));
@@ -64,8 +81,15 @@ pub fn run(plan: &Plan, provider: &str, model: &str, time: Duration, signals: &S
     };
     let attended = running.attend(&plan.prompt, deadline, signals);
     let ended = clock::now_us();
-    let heard = running.end();
-    let result = attended.and_then(|status| judge(status, &heard.outcome, heard.stderr));
+    let heard = running.end(signals);
+    let mut result = attended.and_then(|status| judge(status, &heard.outcome, heard.stderr));
+    let killed = |error: &AttemptError| {
+        // `bwrap` passes a signal on as a code.
+        matches!(error, AttemptError::Killed { signal: KILL, .. } | AttemptError::Exited { code: KILLED, .. })
+    };
+    if result.as_ref().is_err_and(killed) && memory::killed(&plan.control_groups) > ended_before {
+        result = Err(AttemptError::OutOfMemory);
+    }
     End { result, outcome: heard.outcome, spawned, ready: heard.ready, ended }
 }
 
@@ -87,16 +111,21 @@ fn judge(status: Option<WaitStatus>, outcome: &Outcome, stderr: String) -> Resul
     }
 }
 
-fn start(plan: &Plan, provider: &str, model: &str) -> Result<Running, String> {
+fn start(plan: &Plan, wrapper: Option<&[OsString]>, leg: &Leg) -> Result<Running, String> {
     if !plan.workspace.is_dir() {
         return Err(format!("the workspace {} is missing", plan.workspace.display()));
     }
     let path = plan.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-    let program = find(&path).ok_or_else(|| format!("no program 'pi' in {}", path.display()))?;
+    let find = |name: &str| find(name, &path).ok_or_else(|| format!("no program '{name}' in {}", path.display()));
+    let pi = find("pi")?;
+    let program = if wrapper.is_some() { find("bwrap")? } else { pi.clone() };
     #[allow(clippy::disallowed_methods, reason = "starting pi is what this program is for")]
     let mut command = Command::new(&program);
+    if let Some(wrapper) = wrapper {
+        command.args(wrapper).arg(&pi);
+    }
     command
-        .args(arguments(plan, provider, model))
+        .args(arguments(plan, leg))
         .current_dir(&plan.workspace)
         .env_clear()
         .envs(&plan.environment)
@@ -109,8 +138,7 @@ fn start(plan: &Plan, provider: &str, model: &str) -> Result<Running, String> {
     Running::new(child).map_err(|error| error.to_string())
 }
 
-/// The first executable `pi` on `path`.
-fn find(path: &OsStr) -> Option<PathBuf> {
-    let executable = |file: &PathBuf| file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
-    std::env::split_paths(path).map(|dir: PathBuf| Path::join(&dir, "pi")).find(executable)
+/// The first executable of that name on `path`.
+fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|dir| dir.join(name)).find(|file| executable(file))
 }

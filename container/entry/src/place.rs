@@ -7,17 +7,20 @@ use mercury_protocol::paths;
 
 #[derive(Clone, Debug)]
 pub struct Place {
-    pub io_dir: PathBuf,
+    /// `None` for a run by hand: the request is stdin then, and the reply goes to stdout.
+    pub io_dir: Option<PathBuf>,
     /// The agent's home, a tmpfs of this run.
     pub home: PathBuf,
     /// What pi calls its agent directory. Made by us, in `home`.
     pub agent_dir: PathBuf,
     /// The host's socket for this run.
     pub socket: PathBuf,
-    /// What the host brought along: `bin/`, `pi/tool-guard.ts`.
+    /// What the host brought along: `bin/`, `pi/`.
     pub tools_dir: PathBuf,
     /// The operator's resources for every run. May be missing.
     pub global_dir: PathBuf,
+    /// Where the kernel shows this container's control group.
+    pub control_groups: PathBuf,
     /// `PATH` of this process, where `pi` is looked up.
     pub path: OsString,
 }
@@ -30,12 +33,13 @@ impl Place {
         let home = PathBuf::from(named("HOME", paths::HOME));
         let socket = PathBuf::from(paths::RUN_DIR).join(paths::SOCKET);
         Self {
-            io_dir: named("IO_DIR", paths::IO_DIR).into(),
+            io_dir: variable("IO_DIR").filter(|it| !it.is_empty()).map(PathBuf::from),
             agent_dir: home.join(".pi/agent"),
             home,
             socket: variable("API_SOCKET").filter(|it| !it.is_empty()).map_or(socket, PathBuf::from),
             tools_dir: named("MERCURY_TOOLS_DIR", paths::TOOLS_DIR).into(),
             global_dir: named("MERCURY_GLOBAL_DIR", paths::GLOBAL_DIR).into(),
+            control_groups: named("MERCURY_CONTROL_GROUPS", "/sys/fs/cgroup").into(),
             path: named("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         }
     }
@@ -46,7 +50,8 @@ impl Place {
         self.agent_dir.join("mercury-system-prompt.md")
     }
 
-    pub fn tool_guard(&self) -> PathBuf {
-        self.tools_dir.join("pi/tool-guard.ts")
+    /// The only extensions that pi loads, in this order: the guard is asked first.
+    pub fn extensions(&self) -> Vec<PathBuf> {
+        ["tool-guard.ts", "subagent.ts"].map(|name| self.tools_dir.join("pi").join(name)).into()
     }
 }

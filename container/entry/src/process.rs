@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, 
 use crate::clock;
 use crate::events::{Outcome, Stream};
 use crate::failure::AttemptError;
+use crate::init;
 use crate::signals::{Signals, timespec};
 
 /// Bytes of stderr's end that are kept for an error text: our own bound.
@@ -161,12 +162,13 @@ impl Running {
         });
     }
 
-    /// Ends the process if it still runs, and what is left of its group: nothing of one attempt
-    /// may work beside the next.
-    pub(crate) fn end(self) -> Heard {
+    /// Ends the process if it still runs, what is left of its group, and what left its group:
+    /// nothing of one attempt may work beside the next, or beside the publishing of the result.
+    pub(crate) fn end(self, signals: &Signals) -> Heard {
         let _ = kill_process_group(self.pid, Signal::KILL);
         // Fails at once if it was collected already.
         let _ = waitpid(Some(self.pid), WaitOptions::empty());
+        init::end_all_others(signals);
         Heard {
             outcome: self.stream.finish(),
             stderr: String::from_utf8_lossy(&self.stderr_tail).trim().to_owned(),

@@ -1,12 +1,13 @@
-//! Reading what the host left in the IO directory: the request, and the credentials, which are
-//! gone from there before anything else happens.
+//! Reading what the host left in the IO directory: the request with the run's seal, and the
+//! credentials. Both are gone from there before anything else happens.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use mercury_protocol::io::{Credentials, Request};
 use mercury_protocol::paths;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -15,29 +16,44 @@ pub enum IntakeError {
     Unreadable { name: &'static str, source: io::Error },
     #[error("could not parse {name}: {source}")]
     Malformed { name: &'static str, source: serde_json::Error },
-    /// Nothing is started while the agent could read them.
-    #[error("could not remove the credentials file: {0}")]
-    NotRemoved(io::Error),
+    /// Nothing is started while the agent could read it.
+    #[error("could not remove {name}: {source}")]
+    NotRemoved { name: &'static str, source: io::Error },
 }
 
-/// The credentials file is deleted whether or not the rest can be read.
-pub fn read(io_dir: &Path) -> Result<(Request, Credentials), IntakeError> {
-    let credentials = take_credentials(&io_dir.join(paths::CREDENTIALS))?;
-    let name = paths::INPUT;
-    let bytes = fs::read(io_dir.join(name)).map_err(|source| IntakeError::Unreadable { name, source })?;
-    let request = serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed { name, source })?;
-    Ok((request, credentials))
+/// Both files are deleted whether or not the other can be read.
+pub fn take(io_dir: &Path) -> Result<(Request, Credentials), IntakeError> {
+    let credentials = take_file(io_dir, paths::CREDENTIALS);
+    let request = take_file(io_dir, paths::INPUT)?;
+    let credentials = match credentials? {
+        None => Credentials::default(),
+        Some(bytes) => parse(paths::CREDENTIALS, &bytes)?,
+    };
+    let missing = IntakeError::Unreadable { name: paths::INPUT, source: io::ErrorKind::NotFound.into() };
+    Ok((parse(paths::INPUT, &request.ok_or(missing)?)?, credentials))
 }
 
-fn take_credentials(file: &Path) -> Result<Credentials, IntakeError> {
-    let name = paths::CREDENTIALS;
-    let read = fs::read(file);
+/// A run by hand: the request is all of `input`, and the credentials are in the environment.
+pub fn read(mut input: impl Read) -> Result<Request, IntakeError> {
+    let name = "the request on stdin";
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).map_err(|source| IntakeError::Unreadable { name, source })?;
+    parse(name, &bytes)
+}
+
+/// `None` if there is no such file.
+fn take_file(io_dir: &Path, name: &'static str) -> Result<Option<Vec<u8>>, IntakeError> {
+    let file = io_dir.join(name);
+    let read = fs::read(&file);
     if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        return Ok(Credentials::default());
+        return Ok(None);
     }
-    fs::remove_file(file).map_err(IntakeError::NotRemoved)?;
-    let bytes = read.map_err(|source| IntakeError::Unreadable { name, source })?;
-    serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed { name, source })
+    fs::remove_file(&file).map_err(|source| IntakeError::NotRemoved { name, source })?;
+    read.map(Some).map_err(|source| IntakeError::Unreadable { name, source })
+}
+
+fn parse<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Result<T, IntakeError> {
+    serde_json::from_slice(bytes).map_err(|source| IntakeError::Malformed { name, source })
 }
 
 #[cfg(test)]
@@ -45,11 +61,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_gone_even_if_the_request_is_corrupt() {
+    fn both_files_are_gone_even_if_one_is_corrupt() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(paths::CREDENTIALS), r#"{"environment":{"K":"v"}}"#).unwrap();
         fs::write(dir.path().join(paths::INPUT), "{").unwrap();
-        assert!(matches!(read(dir.path()), Err(IntakeError::Malformed { name: paths::INPUT, .. })));
-        assert!(!dir.path().join(paths::CREDENTIALS).exists());
+        assert!(matches!(take(dir.path()), Err(IntakeError::Malformed { name: paths::INPUT, .. })));
+        fs::write(dir.path().join(paths::CREDENTIALS), "{").unwrap();
+        fs::write(dir.path().join(paths::INPUT), "{}").unwrap();
+        assert!(matches!(take(dir.path()), Err(IntakeError::Malformed { name: paths::CREDENTIALS, .. })));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(matches!(take(dir.path()), Err(IntakeError::Unreadable { name: paths::INPUT, .. })));
     }
 }

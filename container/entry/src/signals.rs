@@ -48,6 +48,13 @@ impl Signals {
         while matches!((&self.wake).read(&mut bytes), Ok(length) if length > 0) {}
     }
 
+    /// Waits for `time`, or until some signal arrives.
+    pub fn rest(&self, time: Duration) {
+        let timeout = timespec(time);
+        let _ = poll(&mut [PollFd::new(&self.wake, PollFlags::IN)], Some(&timeout));
+        self.clear();
+    }
+
     /// Waits for `time`, or until told to stop.
     pub fn pause(&self, time: Duration) {
         let started = std::time::Instant::now();
@@ -55,9 +62,7 @@ impl Signals {
             let Some(left) = time.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else {
                 return;
             };
-            let timeout = timespec(left);
-            let _ = poll(&mut [PollFd::new(&self.wake, PollFlags::IN)], Some(&timeout));
-            self.clear();
+            self.rest(left);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The files of the IO directory.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,9 @@ pub struct Request {
     /// 16 hex digits; only entry programs of the old system use it.
     #[serde(default)]
     pub nonce: String,
+    /// What the result must carry to be believed. `entry` deletes the request once it has read it.
+    #[serde(default)]
+    pub seal: Seal,
     #[serde(default)]
     pub bot_username: String,
     /// Appended to the system prompt after a blank line.
@@ -45,6 +49,25 @@ pub struct Request {
     /// The host is the agent's way out: `entry` points the usual proxy variables at it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub egress_proxy: bool,
+}
+
+/// Proof that a result comes from `entry`: known to the host and to `entry`, and to nothing else in
+/// the container. The agent has the same user as `entry` and can write the result's file as well.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seal(pub String);
+
+/// Not to be read in a log.
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal(…)")
+    }
+}
+
+impl Seal {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 fn member() -> String {
@@ -63,15 +86,25 @@ pub struct ModelSettings {
     pub budget_ms: u64,
     /// Replace pi's own system prompt rather than add to it.
     pub override_system_prompt: bool,
+    /// Models that a sub-agent may ask for beside its caller's, as `provider/model`; a `*` at the end
+    /// stands for any rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subagent_models: Vec<String>,
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { chain: Vec::new(), max_retries_per_leg: 2, budget_ms: 120_000, override_system_prompt: false }
+        Self {
+            chain: Vec::new(),
+            max_retries_per_leg: 2,
+            budget_ms: 120_000,
+            override_system_prompt: false,
+            subagent_models: Vec::new(),
+        }
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Leg {
     pub provider: String,
@@ -79,6 +112,49 @@ pub struct Leg {
     /// Where the provider's API is, if not at its usual place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
+    #[serde(default)]
+    pub capabilities: Capabilities,
+}
+
+/// What a model can do, as far as it is known. Names are those of the replaced system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Capabilities {
+    pub tools: bool,
+    pub vision: bool,
+    pub audio_input: bool,
+    pub audio_output: bool,
+    pub extended_thinking: bool,
+    pub source: CapabilitySource,
+}
+
+/// A model of which nothing is known is taken to have tools.
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self {
+            tools: true,
+            vision: false,
+            audio_input: false,
+            audio_output: false,
+            extended_thinking: false,
+            source: CapabilitySource::Default,
+        }
+    }
+}
+
+/// Where the knowledge comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CapabilitySource {
+    /// `MERCURY_MODEL_CAPABILITIES` or `model.capabilities`.
+    Env,
+    /// `model-capabilities.yaml` in the data directory.
+    Yaml,
+    /// The registry of models that the agent program brings along.
+    Builtin,
+    /// Nowhere: a guess.
+    #[default]
+    Default,
 }
 
 /// Where `pi` sends the requests of a leg.
@@ -142,7 +218,7 @@ pub struct Credentials {
 }
 
 /// `result.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunResult {
     /// Absent counts as success, as in the replaced system.
@@ -160,6 +236,21 @@ pub struct RunResult {
     pub files: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<AgentTimings>,
+    /// The kind of failure, where it is known better than by its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureKind>,
+    /// That of the request. A result without it was not written by `entry`.
+    #[serde(default, skip_serializing_if = "Seal::is_empty")]
+    pub seal: Seal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The kernel ended the agent, or what it had started, at the container's memory limit.
+    OutOfMemory,
+    /// The run was told to stop; what the agent had said so far is the reply.
+    Stopped,
 }
 
 fn yes() -> bool {

@@ -7,7 +7,7 @@ pub const IO_DIR: &str = "/run/mercury-io";
 pub const RUN_DIR: &str = "/run/mercury";
 /// The socket's name in [`RUN_DIR`].
 pub const SOCKET: &str = "api.sock";
-/// What the host brings along, read-only: `bin/entry`, `bin/mrctl`, `pi/tool-guard.ts`.
+/// What the host brings along, read-only: `bin/entry`, `bin/mrctl`, `pi/` with pi's extensions.
 pub const TOOLS_DIR: &str = "/opt/mercury";
 /// The agent's home: a tmpfs of the run.
 pub const HOME: &str = "/home/mercury";
@@ -16,7 +16,8 @@ pub const SPACES: &str = "/spaces";
 /// The global resources of the operator, read-only: `AGENTS.md`, `skills/`, `agents/` and so on.
 pub const GLOBAL_DIR: &str = "/run/mercury-global";
 
-/// The request, in [`IO_DIR`]. Written by the host before the container starts.
+/// The request, in [`IO_DIR`]. Written by the host before the container starts; `entry` reads the
+/// file and deletes it before `pi` starts.
 pub const INPUT: &str = "input.json";
 /// Model credentials, in [`IO_DIR`]. `entry` reads the file and deletes it before `pi` starts.
 pub const CREDENTIALS: &str = "credentials.json";

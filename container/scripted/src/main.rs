@@ -16,6 +16,11 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(orders::FOREVER) {
         orders::never_end();
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [orders::LATER, time, path, content] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        orders::write_after(time, path, content);
+        return ExitCode::SUCCESS;
+    }
     let mut prompt = Vec::new();
     let _ = std::io::stdin().lock().read_to_end(&mut prompt);
     let prompt = String::from_utf8_lossy(&prompt).trim().to_owned();

@@ -7,6 +7,7 @@
 //! | `!exit CODE` | ends with that code, without a reply |
 //! | `!hang` | never ends |
 //! | `!spawn-forever` | starts a process that never ends and holds stdout open, and goes on |
+//! | `!write-later MS PATH CONTENT` | starts a process in a group of its own that writes a file after that time, and goes on |
 //! | `!crash` | ends itself by a signal |
 //! | `!eat-memory MIB` | takes and touches that much memory |
 //! | `!whoami` | replies what `mrctl whoami` printed |
@@ -22,7 +23,9 @@
 //!
 //! What fails is replied as `error: …`, so that a test sees it.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use mercury_protocol::paths;
@@ -34,6 +37,9 @@ use crate::events;
 
 /// The argument by which this program is the process of `!spawn-forever`.
 pub(crate) const FOREVER: &str = "--forever";
+
+/// The argument by which this program is the process of `!write-later`.
+pub(crate) const LATER: &str = "--later";
 
 /// What an order leads to.
 pub(crate) enum Effect {
@@ -76,6 +82,7 @@ pub(crate) fn carry_out(order: &str) -> Effect {
         "!exit" => Effect::Exit(rest.trim().parse().unwrap_or(1)),
         "!hang" => never_end(),
         "!spawn-forever" => said(spawn_forever()),
+        "!write-later" => said(write_later(rest)),
         "!crash" => std::process::abort(),
         "!eat-memory" => Effect::Text(eat_memory(rest.trim().parse().unwrap_or(0))),
         "!whoami" => said(whoami()),
@@ -120,6 +127,26 @@ fn spawn_forever() -> Result<String, String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let child = command(this).arg(FOREVER).spawn().map_err(|error| error.to_string())?;
     Ok(format!("spawned {}", child.id()))
+}
+
+fn write_later(rest: &str) -> Result<String, String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    let child = command(this)
+        .arg(LATER)
+        .args(rest.splitn(3, ' '))
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    Ok(format!("spawned {}", child.id()))
+}
+
+/// The process of `!write-later`.
+pub(crate) fn write_after(time: &str, path: &str, content: &str) {
+    pause(Duration::from_millis(time.parse().unwrap_or(0)));
+    let _ = std::fs::write(path, content);
 }
 
 fn eat_memory(mebibytes: usize) -> String {

@@ -40,4 +40,7 @@ pub static TOOLS: &[Tool] = &[
     tool!("bin/entry", "entry", true),
     tool!("bin/mrctl", "mrctl", true),
     tool!("pi/tool-guard.ts", "tool-guard.ts", false),
+    tool!("pi/subagent.ts", "subagent.ts", false),
+    tool!("pi/agents/explore.md", "agents-explore.md", false),
+    tool!("pi/agents/worker.md", "agents-worker.md", false),
 ];

@@ -28,6 +28,8 @@ pub enum Failure {
     BadResult {
         detail: String,
     },
+    /// The agent wrote a result in place of `entry`.
+    ForgedResult,
     NoCredentials {
         provider: String,
         /// What was looked for, and where.
@@ -127,6 +129,7 @@ impl Failure {
             Self::Agent { category: Category::ServerError, .. } => "model_unavailable",
             Self::Agent { category: Category::Generic, .. } => "agent_failed",
             Self::BadResult { .. } => "bad_result",
+            Self::ForgedResult => "forged_result",
             Self::NoCredentials { .. } => "no_credentials",
             Self::Reconnect { .. } => "reconnect_needed",
             Self::RefreshFailed { .. } => "credential_refresh_failed",
@@ -175,6 +178,9 @@ impl Failure {
             }
             Self::Agent { error, .. } => format!("the agent failed: {error}"),
             Self::BadResult { detail } => format!("the agent's result cannot be used: {detail}"),
+            Self::ForgedResult => {
+                "the agent put a result of its own in the place of the run's result; it was refused".into()
+            }
             Self::NoCredentials { provider, detail, .. } if detail.is_empty() => {
                 format!("no credential for the model provider `{provider}`: the run was refused")
             }
@@ -202,6 +208,7 @@ impl Failure {
             Self::OutOfMemory { .. } => "Raise agent.memory_mb / MERCURY_AGENT_MEMORY_MB if such runs are wanted".into(),
             Self::Aborted => "Send the message again to start over".into(),
             Self::Crashed { .. } | Self::BadResult { .. } => "Run `mercury doctor`, then read the host's log for this run".into(),
+            Self::ForgedResult => "Look at who wrote to this space and what the agent was told: it tried to deceive the host".into(),
             Self::Agent { category: Category::Auth, .. } => "Check the provider's key in .env, for example MERCURY_ANTHROPIC_API_KEY".into(),
             Self::Agent { .. } => "Read the host's log for this run; a model provider's own message is quoted above".into(),
             Self::NoCredentials { provider, variable: Some(variable), .. } => format!(

@@ -1,6 +1,6 @@
 //! Which of several endings of a run counts.
 
-use mercury_protocol::io::RunResult;
+use mercury_protocol::io::{FailureKind, RunResult};
 
 use super::failure::Failure;
 
@@ -31,6 +31,8 @@ pub enum Found {
     Result(Box<RunResult>),
     /// Something is there that is not a result.
     Unusable(String),
+    /// A result is there that `entry` did not write.
+    Forged,
 }
 
 /// Exit code of a process that SIGKILL ended (128 + 9): with a memory limit, the OOM killer's.
@@ -44,7 +46,13 @@ const KILLED: i64 = 137;
 pub fn decide(ending: Ending, found: Found, memory_limit_mb: u64, output: &str) -> Result<RunResult, Failure> {
     match (ending, found) {
         (Ending::Aborted, _) => Err(Failure::Aborted),
+        // Before every other ending: who forges a result can bring about the others, too.
+        (_, Found::Forged) => Err(Failure::ForgedResult),
         (_, Found::Result(result)) if result.ok => Ok(*result),
+        (_, Found::Result(result)) if result.failure == Some(FailureKind::OutOfMemory) => {
+            Err(Failure::OutOfMemory { limit_mb: memory_limit_mb })
+        }
+        (_, Found::Result(result)) if result.failure == Some(FailureKind::Stopped) => Err(Failure::Aborted),
         (_, Found::Result(result)) => {
             let reason = result.error.as_deref().filter(|error| !error.trim().is_empty());
             Err(Failure::agent(reason.unwrap_or("it gave no reason")))
@@ -69,9 +77,7 @@ mod tests {
             ok,
             reply: Some("x".into()),
             error: (!ok).then(|| "E".into()),
-            usage: None,
-            files: None,
-            timings: None,
+            ..RunResult::default()
         }))
     }
 
@@ -93,12 +99,18 @@ mod tests {
         assert_eq!(code(exit(Some(1), true), Found::Nothing), Some("out_of_memory"));
         assert_eq!(code(Ending::Result, Found::Unusable("not JSON".into())), Some("bad_result"));
         assert_eq!(code(Ending::Result, result(false)), Some("agent_failed"));
+        assert_eq!(code(Ending::Result, Found::Forged), Some("forged_result"));
+        assert_eq!(code(Ending::Timeout { seconds: 1 }, Found::Forged), Some("forged_result"));
+        for (kind, expected) in [(FailureKind::OutOfMemory, "out_of_memory"), (FailureKind::Stopped, "aborted")] {
+            let told = RunResult { failure: Some(kind), error: Some("E".into()), ..RunResult::default() };
+            assert_eq!(code(Ending::Result, Found::Result(Box::new(told))), Some(expected));
+        }
     }
 
     proptest! {
         /// Every combination ends in exactly one outcome, and only a usable result is an answer.
         #[test]
-        fn every_combination_is_decided(ending in 0..5_u8, found in 0..4_u8, code in proptest::option::of(0_i64..256), oom: bool) {
+        fn every_combination_is_decided(ending in 0..5_u8, found in 0..5_u8, code in proptest::option::of(0_i64..256), oom: bool) {
             let ending = match ending {
                 0 => Ending::Result,
                 1 | 2 => exit(code, oom),
@@ -106,7 +118,7 @@ mod tests {
                 _ => Ending::Aborted,
             };
             let usable = found == 1;
-            let found = match found { 0 => Found::Nothing, 1 => result(true), 2 => result(false), _ => Found::Unusable("u".into()) };
+            let found = match found { 0 => Found::Nothing, 1 => result(true), 2 => result(false), 3 => Found::Forged, _ => Found::Unusable("u".into()) };
             let decided = decide(ending, found, 1, "");
             prop_assert_eq!(decided.is_ok(), usable && ending != Ending::Aborted);
         }

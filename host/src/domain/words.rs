@@ -48,7 +48,7 @@ impl Voice {
                 "נגמר לי הזיכרון באמצע, ולכן עצרתי. נסו צעד קטן יותר.",
             ),
             Failure::Aborted => pick("Stopped.", "נעצר."),
-            Failure::Crashed { .. } | Failure::BadResult { .. } => pick(
+            Failure::Crashed { .. } | Failure::BadResult { .. } | Failure::ForgedResult => pick(
                 "Something went wrong while I worked on this. Please try again; if it keeps happening, tell the operator.",
                 "משהו השתבש בזמן שעבדתי על זה. נסו שוב, ואם זה חוזר – פנו למפעיל.",
             ),

@@ -52,7 +52,7 @@ impl Runs {
     async fn launch(&self, run: &Run, directories: &Directories, marks: &mut Marks) -> Result<SocketServer, Failure> {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
         let (model, credentials) = self.model().await?;
-        let request = self.request(run, model).await?;
+        let request = self.request(run, model, directories).await?;
         let (to_make, user) = (directories.clone(), self.sandbox.user());
         let write = move || {
             // An earlier attempt may have left its files.
@@ -114,6 +114,7 @@ impl Runs {
                     Some(url) => Some(protocol::Endpoint::Url { url: url.clone() }),
                     None => None,
                 },
+                capabilities: protocol::Capabilities::default(),
             })
             .collect();
         if chain.is_empty() {
@@ -130,11 +131,17 @@ impl Runs {
             max_retries_per_leg: self.config.model_retries_per_leg,
             budget_ms: self.config.model_budget.as_millis() as u64,
             override_system_prompt: self.config.override_pi_system_prompt,
+            subagent_models: Vec::new(),
         };
         Ok((settings, given.credentials))
     }
 
-    async fn request(&self, run: &Run, model: protocol::ModelSettings) -> Result<protocol::Request, Failure> {
+    async fn request(
+        &self,
+        run: &Run,
+        model: protocol::ModelSettings,
+        directories: &Directories,
+    ) -> Result<protocol::Request, Failure> {
         let turns = if self.config.context_enabled { self.config.context_window } else { 0 };
         let history = match turns {
             0 => Vec::new(),
@@ -164,6 +171,7 @@ impl Runs {
             attachments: run.attachments.clone(),
             preferences: Vec::new(),
             nonce: format!("{:016x}", rand::random::<u64>()),
+            seal: directories.seal.clone(),
             bot_username: self.config.bot_username.clone(),
             system_prompt: self.config.network.note_for_agent().map(str::to_owned),
             model,

@@ -16,7 +16,7 @@ use cap_std::{
 };
 use mercury_protocol::{io as protocol, paths};
 
-use super::create::AgentUser;
+use super::{create::AgentUser, seal};
 use crate::domain::{
     ids::{RunId, SpaceId},
     outcome::Found,
@@ -36,6 +36,8 @@ pub struct Directories {
     pub io: PathBuf,
     /// Holds the run's socket.
     pub run: PathBuf,
+    /// What the result must carry.
+    pub seal: protocol::Seal,
 }
 
 /// A file that the run left in its outbox, copied to where no agent can change it.
@@ -47,8 +49,9 @@ pub struct Collected {
 }
 
 impl Directories {
-    pub fn new(data_dir: &Path, space: &SpaceId, run: &RunId, container: &str) -> Self {
+    pub fn new(data_dir: &Path, space: &SpaceId, run: &RunId, container: &str, seal: protocol::Seal) -> Self {
         Self {
+            seal,
             workspace: data_dir.join("spaces").join(space.as_str()),
             io: data_dir.join("io").join(container),
             run: data_dir.join("run").join(run.as_str()),
@@ -81,7 +84,7 @@ impl Directories {
         Ok(())
     }
 
-    /// Writes the request, and the credentials that `entry` deletes once it has read them.
+    /// Writes the request and the credentials, which `entry` deletes once it has read them.
     pub fn write_request(
         &self,
         user: AgentUser,
@@ -95,14 +98,20 @@ impl Directories {
         Ok(())
     }
 
-    /// What lies in the IO directory as the result.
+    /// What lies in the IO directory as the result. The agent can write there as well, so a result
+    /// without the run's seal is none.
     pub fn read_result(&self) -> Found {
         match read_bounded(&self.io, paths::RESULT, MOST_RESULT) {
             // By way of an object: a derived reader would take a list for one, too.
             Ok(bytes) => match serde_json::from_slice::<serde_json::Map<_, _>>(&bytes)
-                .and_then(|object| serde_json::from_value(object.into()))
+                .and_then(|object| serde_json::from_value::<protocol::RunResult>(object.into()))
             {
-                Ok(result) => Found::Result(Box::new(result)),
+                Ok(mut result) if seal::is_genuine(&self.seal, &result.seal) => {
+                    // It has served; it is not stored.
+                    result.seal = protocol::Seal::default();
+                    Found::Result(Box::new(result))
+                }
+                Ok(_) => Found::Forged,
                 Err(error) => Found::Unusable(format!("result.json is not what is expected: {error}")),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
@@ -224,13 +233,19 @@ mod tests {
     fn make() -> (tempfile::TempDir, Directories) {
         let data = tempfile::tempdir().unwrap();
         let space = SpaceId::try_from("main".to_owned()).unwrap();
-        let directories = Directories::new(data.path(), &space, &RunId::from_stored("r1".into()), "mercury-r1");
+        let directories = Directories::new(
+            data.path(),
+            &space,
+            &RunId::from_stored("r1".into()),
+            "mercury-r1",
+            protocol::Seal("s3al".into()),
+        );
         let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
         directories.make(user).unwrap();
         (data, directories)
     }
 
-    /// container.md #69: a result that is a link, a pipe, too large or no result is not read.
+    /// container.md #69: a result that is a link, a pipe, too large, no result or not sealed is refused.
     #[test]
     fn a_hostile_result_is_refused() {
         let (data, directories) = make();
@@ -250,6 +265,13 @@ mod tests {
             std::fs::write(&result, content).unwrap();
             assert!(matches!(directories.read_result(), Found::Unusable(_)), "{content}");
         }
+        for content in [r#"{"reply":"mine"}"#, r#"{"reply":"mine","seal":"guess"}"#, r#"{"ok":false,"seal":""}"#] {
+            std::fs::write(&result, content).unwrap();
+            assert_eq!(directories.read_result(), Found::Forged, "{content}");
+        }
+        std::fs::write(&result, r#"{"reply":"true","seal":"s3al"}"#).unwrap();
+        let Found::Result(found) = directories.read_result() else { panic!("the genuine result") };
+        assert_eq!((found.reply.as_deref(), found.seal), (Some("true"), protocol::Seal::default()), "not kept");
         std::fs::write(&result, vec![b' '; MOST_RESULT as usize + 1]).unwrap();
         assert!(matches!(directories.read_result(), Found::Unusable(text) if text.contains("larger")));
     }

@@ -8,6 +8,7 @@ pub mod daemon;
 mod directories;
 mod image;
 mod probe;
+mod seal;
 mod signals;
 mod tools;
 mod wait;
@@ -49,6 +50,7 @@ pub struct Sandbox {
     instance: String,
     tools: PathBuf,
     user: AgentUser,
+    seals: seal::SealKey,
     /// The image in use: the configured one, or the local one that stands in for it.
     image: watch::Sender<String>,
 }
@@ -68,6 +70,7 @@ impl Sandbox {
             std::fs::create_dir_all(config.data_dir.join(folder))?;
         }
         Ok(Self {
+            seals: seal::SealKey::of(&config.data_dir)?,
             daemon: Arc::new(Daemon::new(config.docker_host.clone())),
             signals: Arc::new(signals::Signals::new()),
             image: watch::Sender::new(config.agent_image.clone()),
@@ -96,7 +99,7 @@ impl Sandbox {
     }
 
     pub fn directories(&self, space: &SpaceId, run: &RunId) -> Directories {
-        Directories::new(&self.config.data_dir, space, run, &self.container_name(run))
+        Directories::new(&self.config.data_dir, space, run, &self.container_name(run), self.seals.seal(run))
     }
 
     /// Follows the daemon's events until `stop`.

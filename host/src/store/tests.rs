@@ -76,14 +76,7 @@ async fn a_run_goes_its_way_once() {
     assert_eq!((taken.state, taken.attempts), (RunState::Preparing, 1));
     assert!(store.mark_running(&run, 2).await.unwrap());
     assert!(!store.mark_running(&run, 3).await.unwrap());
-    let result = mercury_protocol::io::RunResult {
-        ok: true,
-        reply: Some("done".into()),
-        error: None,
-        usage: None,
-        files: None,
-        timings: None,
-    };
+    let result = mercury_protocol::io::RunResult { ok: true, reply: Some("done".into()), ..Default::default() };
     store.finish(&run, &result, Marks::default()).await.unwrap();
     store.fail(&run, &Failure::Lost, Marks::default()).await.unwrap();
     let unanswered = store.unanswered().await.unwrap();

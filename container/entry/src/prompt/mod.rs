@@ -4,6 +4,7 @@
 pub mod episodes;
 pub mod history;
 pub mod markup;
+mod room;
 pub mod system;
 pub mod user;
 

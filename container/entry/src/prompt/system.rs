@@ -6,13 +6,14 @@ use mercury_protocol::io::Request;
 use crate::clock;
 
 /// The text handed to pi: added to its own system prompt, or in its place. The operator's text
-/// comes last. `now_ms` is milliseconds since the epoch.
-pub fn build(request: &Request, now_ms: u64) -> String {
+/// comes last. `tools` is whether this model can use them; `now_ms` is milliseconds since the epoch.
+pub fn build(request: &Request, tools: bool, now_ms: u64) -> String {
     let mut parts = vec![PLATFORM.replace("{name}", &name(&request.bot_username))];
     if request.model.override_system_prompt {
-        parts.insert(0, OVERRIDE.into());
+        parts.insert(0, if tools { OVERRIDE } else { OVERRIDE_TOOLLESS }.into());
     }
-    parts.extend([PERMISSIONS, MODERATION, CAPABILITIES, MEMORY, DESTRUCTIVE, PRESENTING, CHARACTER].map(Into::into));
+    let capabilities = if tools { CAPABILITIES } else { TOOLLESS };
+    parts.extend([PERMISSIONS, MODERATION, capabilities, MEMORY, DESTRUCTIVE, PRESENTING, CHARACTER].map(Into::into));
     if !request.anchor_messages.is_empty() {
         parts.push(ANCHOR.into());
     }
@@ -41,6 +42,8 @@ const OVERRIDE: &str = "\
 You are a general assistant with tools to read, write and edit files and to run commands. Use them when they help; \
 not every question needs them. Be concise, and name the path of a file that you speak about. \
 Use the shell for listing and searching files.";
+
+const OVERRIDE_TOOLLESS: &str = "You are a general assistant. You have no tools in this conversation. Be concise.";
 
 const PLATFORM: &str = "\
 # Platform
@@ -75,6 +78,15 @@ const CAPABILITIES: &str = "\
 ## Capabilities
 
 - Tools are available: bash, read, write and edit.";
+
+const TOOLLESS: &str = "\
+## Capabilities
+
+- Tools are not available: no bash, read, write or edit.
+
+Answer from what you know and from the text of the message alone. Where something would have to be run, read or written, \
+explain the steps that the person can take, or suggest that the operator choose a model with tools \
+(`.mercury/model-capabilities.yaml` says what a model can do). Never write as if you had run something.";
 
 const MEMORY: &str = "\
 ## Memory
@@ -119,7 +131,13 @@ mod tests {
         let mut all =
             json!({"runId": "r", "spaceId": "s1", "spaceWorkspace": "/spaces/s1", "prompt": "Hi", "callerId": "tg:1"});
         all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        build(&serde_json::from_value(all).unwrap(), 0)
+        build(&serde_json::from_value(all).unwrap(), true, 0)
+    }
+
+    fn toolless(replace: bool) -> String {
+        let all = json!({"runId": "r", "spaceId": "s1", "spaceWorkspace": "/spaces/s1", "prompt": "Hi", "callerId": "tg:1",
+            "model": {"overrideSystemPrompt": replace}});
+        build(&serde_json::from_value(all).unwrap(), false, 0)
     }
 
     /// agent-entry.md #25. pi adds the identity preamble by itself where a token needs it.
@@ -135,6 +153,7 @@ mod tests {
                 "Character",
             ] {
                 assert!(text.contains(&format!("\n## {heading}\n")), "{heading}");
+                assert!(toolless(replace).contains(&format!("\n## {heading}\n")), "{heading}, toolless");
             }
             assert_eq!(text.contains("Current date: 1970-01-01\nCurrent working directory: /spaces/s1"), replace);
         }
@@ -143,9 +162,14 @@ mod tests {
     /// agent-entry.md #26
     #[test]
     fn capabilities_have_one_bullet_and_speak_of_no_vision() {
-        assert_eq!(CAPABILITIES.matches("\n- ").count(), 1);
-        let lower = CAPABILITIES.to_lowercase();
-        assert!(!["vision", "image", "audio"].iter().any(|word| lower.contains(word)));
+        for section in [CAPABILITIES, TOOLLESS] {
+            assert!(section.starts_with("## Capabilities\n\n- "));
+            assert_eq!(section.matches("\n- ").count(), 1);
+            let lower = section.to_lowercase();
+            assert!(!["vision", "image", "audio"].iter().any(|word| lower.contains(word)));
+        }
+        assert!(prompt(json!({})).contains(CAPABILITIES) && toolless(false).contains(TOOLLESS));
+        assert!(!toolless(true).contains("Use the shell"));
     }
 
     /// agent-entry.md #27

@@ -7,27 +7,35 @@ use std::path::Path;
 
 use mercury_protocol::io::{Attachment, Request, Role, StoredMessage};
 
+use super::room::{MAX_CHARACTERS, Room, cut};
 use super::{episodes, history, markup, read_text};
 use crate::clock;
 
 pub fn build(request: &Request) -> String {
     let workspace = Path::new(&request.space_workspace);
     let memory = read_text(&workspace.join("MEMORY.md")).unwrap_or_default();
-    let memory: Vec<_> = Some(memory.trim()).filter(|it| !it.is_empty()).map(markup::text).into_iter().collect();
-    let ambient = request.messages.iter().filter(|message| message.role == Role::Ambient);
+    let ambient = request.messages.iter().rev().filter(|message| message.role == Role::Ambient);
+    let anchors = request.anchor_messages.iter().rev();
     let preferences = request.preferences.iter();
+    // What is spoken of directly gets its room first, the long past what is left.
+    let mut room = Room::new(MAX_CHARACTERS);
+    let anchors = room.share(1, 2, |part| part.newest(anchors, anchor));
+    let memory = Some(memory.trim()).filter(|it| !it.is_empty());
+    let memory = room.share(1, 2, |part| memory.map(|it| part.text(&markup::text(it))).into_iter().collect());
+    let ambient = room.share(1, 4, |part| part.newest(ambient, overheard));
+    let history = room.share(1, 1, |part| history::lines(&request.messages, part));
     let sections = [
         section("episodic_memory", memory),
         section("active_episodes", episodes::lines(workspace, &request.prompt)),
-        section("history", history::lines(&request.messages)),
-        section("ambient_messages", ambient.map(overheard)),
+        section("history", history),
+        section("ambient_messages", ambient),
         section(
             "preferences",
             preferences
                 .map(|it| format!("  <pref key=\"{}\">{}</pref>", markup::attribute(&it.key), markup::text(&it.value))),
         ),
         section("attachments", request.attachments.iter().map(|it| attachment(it, &request.space_id))),
-        section("reply_anchor", request.anchor_messages.iter().map(anchor)),
+        section("reply_anchor", anchors),
     ];
     let mut all = vec![caller(request)];
     all.extend(sections.into_iter().flatten());
@@ -52,19 +60,19 @@ fn caller(request: &Request) -> String {
     )
 }
 
-fn overheard(message: &StoredMessage) -> String {
-    let (time, content) = (clock::stamp(message.created_at), markup::text(&message.content));
+fn overheard(message: &&StoredMessage, most: usize) -> String {
+    let (time, content) = (clock::stamp(message.created_at), markup::text(&cut(&message.content, most)));
     format!("  <message role=\"space\" timestamp=\"{time}\">\n{content}\n  </message>")
 }
 
-fn anchor(message: &StoredMessage) -> String {
+fn anchor(message: &&StoredMessage, most: usize) -> String {
     let role = match message.role {
         Role::User => "user",
         Role::Assistant => "assistant",
         Role::Tool => "tool",
         Role::Ambient => "ambient",
     };
-    let (time, content) = (clock::stamp(message.created_at), markup::text(&message.content));
+    let (time, content) = (clock::stamp(message.created_at), markup::text(&cut(&message.content, most)));
     format!("  <message role=\"{role}\" timestamp=\"{time}\">{content}</message>")
 }
 
@@ -169,6 +177,26 @@ Hi <b>";
         let workspace = tempfile::tempdir().unwrap();
         std::fs::write(workspace.path().join("MEMORY.md"), " \n\t\n").unwrap();
         assert!(!build(&request(json!({"spaceWorkspace": workspace.path()}))).contains("episodic_memory"));
+    }
+
+    /// Weakness E17: one budget for all that is told beside the message, however it is spread.
+    #[test]
+    fn the_context_has_one_budget() {
+        let workspace = tempfile::tempdir().unwrap();
+        std::fs::write(workspace.path().join("MEMORY.md"), "m".repeat(400_000)).unwrap();
+        let said = |role: &str, letter: &str| json!({"role": role, "content": letter.repeat(300_000), "createdAt": 0});
+        let prompt = build(&request(json!({
+            "spaceWorkspace": workspace.path(), "prompt": "p".repeat(1_000_000),
+            "messages": [said("user", "u"), said("assistant", "a"), said("ambient", "o"), said("ambient", "n")],
+            "anchorMessages": [said("user", "h")],
+        })));
+        let context = prompt.len() - 1_000_000;
+        assert!((300_000..410_000).contains(&context), "{context}");
+        for part in ["hhh", "mmm", "nnn", "uuu", "aaa"] {
+            assert!(prompt.contains(part), "{part}");
+        }
+        assert!(!prompt.contains("ooo"), "the older one gave way");
+        assert!(prompt.ends_with(&"p".repeat(1_000_000)), "the message itself is whole");
     }
 
     /// agent-entry.md #36

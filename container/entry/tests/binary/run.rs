@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::stage::{Stage, assistant};
+use mercury_protocol::io::FailureKind;
 use serde_json::json;
 
 /// agent-entry.md #1
@@ -65,12 +66,86 @@ fn arguments_come_in_order() {
     stage.run();
     let arguments = stage.note("arguments").unwrap();
     let expected = format!(
-        "--print\n--mode\njson\n--no-approve\n--no-session\n--provider\na\n--model\nm1\n--no-extensions\n-e\n{}\n--append-system-prompt\n{}\n",
+        "--print\n--mode\njson\n--no-approve\n--no-session\n--provider\na\n--model\nm1\n--no-extensions\n-e\n{}\n-e\n{}\n--append-system-prompt\n{}\n",
         stage.path("tools/pi/tool-guard.ts").display(),
+        stage.path("tools/pi/subagent.ts").display(),
         stage.path("home/.pi/agent/mercury-system-prompt.md").display(),
     );
     assert_eq!(arguments, expected);
     assert_eq!(stage.note("cwd").unwrap().trim(), fs::canonicalize(stage.path("space")).unwrap().to_str().unwrap());
+}
+
+/// agent-entry.md #19, #45: a model without tools gets none, is told so, and what it says beside a
+/// call that it cannot make is its answer.
+#[test]
+fn a_model_without_tools_gets_none() {
+    let leak = r#"So it is. {\\"command\\": \\"ls\\"}"#;
+    let stage = Stage::new(&format!(
+        "printf '%s ' \"$@\" > \"$STAGE/arguments\"\nfor last; do :; done\ncp \"$last\" \"$STAGE/system\"\ncat > /dev/null\ncat <<'END'\n{}\nEND",
+        assistant("TEXT").replace("TEXT", leak).replace("\\\\", "\\")
+    ))
+    .with(json!({"model": {"chain": [{"provider": "a", "model": "m1", "capabilities": {"tools": false}}]}}));
+    let (result, ..) = stage.run();
+    assert_eq!(result.reply.as_deref(), Some("So it is."));
+    assert!(stage.note("arguments").unwrap().contains("--model m1 --no-tools --no-skills --no-extensions -e "));
+    assert!(stage.note("system").unwrap().contains("Tools are not available"));
+}
+
+/// agent-entry.md #4: without an IO directory, between two lines on stdout.
+#[test]
+fn a_run_by_hand_prints_its_reply() {
+    let stage = Stage::new(&format!("cat > /dev/null; echo '{}'", assistant("by hand")))
+        .with(json!({"nonce": "ab12", "model": {"chain": []}}))
+        .variable("MODEL_CHAIN", r#"[{"provider":"a","model":"m1"}]"#)
+        .variable("IO_DIR", "");
+    let output = stage.by_hand();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(lines.len(), 3, "{out}");
+    assert_eq!(lines[0], "---MERCURY_CONTAINER_RESULT_ab12_START---");
+    assert_eq!(lines[2], "---MERCURY_CONTAINER_RESULT_ab12_END---");
+    let result: serde_json::Value = serde_json::from_str(lines[1]).unwrap();
+    assert_eq!((&result["reply"], &result["usage"]["totalTokens"]), (&json!("by hand"), &json!(12)));
+    assert!(output.status.success() && fs::read_dir(stage.path("io")).unwrap().next().is_none());
+    let failed = Stage::new("echo boom >&2; exit 2").variable("IO_DIR", "").by_hand();
+    assert!(failed.stdout.is_empty() && !failed.status.success());
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("boom"));
+}
+
+/// The seal comes back in the result, and pi has no way to it: no file, no variable, no memory of
+/// its parent.
+#[test]
+fn the_seal_is_between_the_host_and_entry() {
+    let probe = "cat > /dev/null; env > \"$STAGE/env\"; ls \"$SEEN_IO\" > \"$STAGE/ls\"
+        for file in environ mem maps; do cat /proc/$PPID/$file > /dev/null 2>> \"$STAGE/refused\" || echo $file >> \"$STAGE/closed\"; done
+        cat /proc/$$/environ > /dev/null && echo own >> \"$STAGE/closed\"";
+    let seal = "5ea1".repeat(16);
+    let stage = Stage::new(&format!("{probe}\necho '{}'", assistant("ok"))).with(json!({"seal": seal}));
+    let io = stage.path("io");
+    let stage = stage.variable("SEEN_IO", io.to_str().unwrap());
+    let (result, ..) = stage.run();
+    assert_eq!((result.reply.as_deref(), result.seal.0.as_str()), (Some("ok"), seal.as_str()));
+    assert!(!stage.note("env").unwrap().contains("5ea1"));
+    assert_eq!(stage.note("ls").unwrap(), "", "the request is gone");
+    // Root may look into every process: there the containers' own suite shows it.
+    if !rustix::process::geteuid().is_root() {
+        assert_eq!(stage.note("closed").unwrap(), "environ\nmem\nmaps\nown\n");
+    }
+}
+
+/// The kernel ended pi for want of memory: said so, and not tried again.
+#[test]
+fn an_agent_out_of_memory_is_told_apart() {
+    for (kills, expected) in [(1, Some(FailureKind::OutOfMemory)), (0, None)] {
+        let stage = Stage::new(&format!("printf 'oom 0\\noom_kill {kills}\\n' > \"$STAGE/memory.events\"; kill -9 $$"))
+            .with(json!({"model": {"maxRetriesPerLeg": 1}}));
+        fs::write(stage.path("notes/memory.events"), "oom 0\noom_kill 0\n").unwrap();
+        let groups = stage.path("notes");
+        let stage = stage.variable("MERCURY_CONTROL_GROUPS", groups.to_str().unwrap());
+        let (result, ..) = stage.run();
+        assert_eq!((result.ok, result.failure), (false, expected));
+        assert_eq!(stage.calls(), if kills == 1 { 1 } else { 2 });
+    }
 }
 
 /// agent-entry.md #20
@@ -159,16 +234,22 @@ fn a_noisy_process_left_behind_does_not_hold_the_run() {
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
-/// agent-entry.md, weakness E14
+/// agent-entry.md, weakness E14: with what had been said so far, and its cost.
 #[test]
 fn a_stopped_run_says_so_and_leaves_no_pi() {
-    let stage = Stage::new("cat > /dev/null; echo $$ > \"$STAGE/pid\"; sleep 60");
+    let delta = r#"{"type":"message_update","assistantMessageEvent":{"type":"text_delta","delta":"half a"}}"#;
+    let stage = Stage::new(&format!(
+        "cat > /dev/null; echo '{}'; echo '{delta}'; echo $$ > \"$STAGE/pid\"; sleep 60",
+        assistant("first")
+    ));
     let child = stage.start();
     wait_for(|| stage.note("pid").is_some_and(|it| it.ends_with('\n')));
     let started = Instant::now();
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
     let (result, code, _) = stage.ended(child);
     assert_eq!((result.ok, result.error.as_deref(), code), (false, Some("stopped"), 1));
+    assert_eq!((result.failure, result.reply.as_deref()), (Some(FailureKind::Stopped), Some("half a")));
+    assert_eq!(result.usage.unwrap().input_tokens, 10);
     assert!(started.elapsed() < Duration::from_secs(5));
     let pid = stage.note("pid").unwrap().trim().to_owned();
     assert!(!std::path::Path::new("/proc").join(&pid).join("exe").exists(), "pi {pid} still runs");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -83,6 +84,10 @@ impl Stage {
 
     pub(crate) fn start_with(&self, input: &str) -> Child {
         fs::write(self.path("io/input.json"), input).unwrap();
+        self.command().spawn().unwrap()
+    }
+
+    fn command(&self) -> Command {
         #[allow(clippy::disallowed_methods, reason = "a test of a program starts it")]
         let mut command = Command::new(env!("CARGO_BIN_EXE_entry"));
         command
@@ -96,12 +101,20 @@ impl Stage {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command.spawn().unwrap()
+        command
     }
 
     /// A whole run: its result, its exit code, and what it wrote to stderr.
     pub(crate) fn run(&self) -> (RunResult, i32, String) {
         self.ended(self.start())
+    }
+
+    /// Without an IO directory: the request on stdin.
+    pub(crate) fn by_hand(&self) -> Output {
+        let mut command = self.command();
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(self.input.to_string().as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
     }
 
     pub(crate) fn ended(&self, child: Child) -> (RunResult, i32, String) {
