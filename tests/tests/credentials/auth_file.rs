@@ -153,7 +153,7 @@ async fn a_rejected_sign_in() {
     assert_eq!(credentials.standing().await[0].condition, Condition::Good);
 }
 
-/// W13: for five minutes after the stored end the token works, should the renewal fail.
+/// oauth.md #49, W13: for five minutes after the stored end the token works, should the renewal fail.
 #[tokio::test]
 async fn the_five_minutes() {
     let bench = Bench::new().await;
@@ -162,7 +162,11 @@ async fn the_five_minutes() {
     let credentials = bench.open();
     assert_eq!(access(&credentials).await, "access-of-first");
     bench.pass(Duration::from_secs(300));
-    assert!(matches!(failure(&credentials).await, CredentialError::RefreshFailed { .. }));
+    let error = failure(&credentials).await;
+    assert!(matches!(error, CredentialError::RefreshFailed { .. }), "{error:?}");
+    assert!(error.to_string().contains(&bench.auth_path().display().to_string()), "{error}");
+    let next = error.into_failure(None).next_step();
+    assert!(next.contains("mercury auth login anthropic") && next.contains("API key"), "{next}");
     bench.pass(Duration::from_secs(600));
     assert_eq!(access(&credentials).await, "sk-ant-oat01-1");
 }
