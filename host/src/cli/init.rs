@@ -7,6 +7,7 @@ use super::{Project, terminal};
 const ENV: &str = "\
 # Secrets and machine settings of this project. Not for version control.
 MERCURY_ANTHROPIC_API_KEY=
+# In place of a key, sign in with an account: mercury auth login anthropic
 # MERCURY_OPENAI_API_KEY=
 # MERCURY_GEMINI_API_KEY=
 # MERCURY_GROQ_API_KEY=

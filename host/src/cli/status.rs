@@ -21,12 +21,17 @@ impl Status {
             Ok(answer) => serde_json::from_slice::<Value>(&answer.body).ok(),
             Err(_) => None,
         };
-        let providers = run::credentials(project, &config)?.providers();
+        let credentials = run::credentials(project, &config)?;
+        let providers = credentials.providers();
+        let standing = credentials.standing().await;
+        let warnings: Vec<String> =
+            standing.iter().filter_map(|it| it.condition.warning(&it.provider, &it.place)).collect();
         let project_folder = std::path::absolute(&project.folder)?;
         if self.json {
             let status = json!({
                 "project": project_folder, "dataDir": config.data_dir, "url": base, "running": health.is_some(), "health": health,
                 "image": config.agent_image, "runtime": config.runtime.name(), "credentials": providers,
+                "credentialWarnings": warnings,
             });
             terminal::line(serde_json::to_string_pretty(&status)?);
             return Ok(ExitCode::SUCCESS);
@@ -38,6 +43,9 @@ impl Status {
             "Credentials  {}",
             if providers.is_empty() { "none".to_owned() } else { providers.join(", ") }
         ));
+        for warning in warnings {
+            terminal::line(format!("           ! {warning}"));
+        }
         match health {
             Some(health) => {
                 terminal::line(format!(

@@ -195,6 +195,21 @@ impl Credentials {
         Self { inner: Arc::new(inner) }
     }
 
+    /// Those of the environment alone, for tests of other rooms.
+    #[cfg(test)]
+    pub fn from_environment(variables: &BTreeMap<String, String>) -> Self {
+        let nowhere = PathBuf::from("/nonexistent/auth.json");
+        Self::open(Settings {
+            variables: variables.clone(),
+            provisioned_path: nowhere.clone(),
+            auth_path: nowhere,
+            console: ConsoleSettings::default(),
+            endpoints: Endpoints::default(),
+            run_validity: Duration::from_secs(360),
+            clock: Clock::default(),
+        })
+    }
+
     /// Names of variables that hold what cannot be used.
     pub fn corrupt(&self) -> Vec<&str> {
         self.inner.corrupt.values().map(String::as_str).collect()
@@ -389,16 +404,9 @@ mod tests {
     use super::*;
 
     fn configured(pairs: &[(&str, &str)]) -> Credentials {
-        let folder = tempfile::tempdir().unwrap();
-        Credentials::open(Settings {
-            variables: pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-            auth_path: folder.path().join("auth.json"),
-            provisioned_path: folder.path().join("credentials.json"),
-            console: ConsoleSettings::default(),
-            endpoints: Endpoints::default(),
-            run_validity: Duration::from_secs(360),
-            clock: Clock::default(),
-        })
+        Credentials::from_environment(
+            &pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        )
     }
 
     #[tokio::test]
