@@ -12,6 +12,7 @@
 pub mod docker;
 pub mod host;
 pub mod model;
+pub mod plugins;
 pub mod proxy;
 
 /// The variable's value, which `./dev` sets.
