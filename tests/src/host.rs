@@ -105,6 +105,11 @@ impl Host {
         self.folder.path().join(".mercury")
     }
 
+    /// Where it listens, or will.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Changes a variable for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());

@@ -13,6 +13,7 @@ pub mod docker;
 pub mod host;
 pub mod model;
 pub mod oauth;
+pub mod plugins;
 pub mod proxy;
 
 /// The variable's value, which `./dev` sets.

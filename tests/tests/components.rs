@@ -5,23 +5,16 @@ use std::path::{Path, PathBuf};
 
 use mercury_tests::{
     host::{Host, Setup},
-    required,
+    plugins,
 };
 
 /// The hostile guard, built with the other components.
 fn hostile_wasm() -> PathBuf {
-    let binary = PathBuf::from(required("MERCURY_BIN"));
-    binary.ancestors().nth(2).unwrap().join("carried/wasm32-wasip2/release/hostile.wasm")
+    plugins::fixture("hostile")
 }
 
 fn install(host: &Host, name: &str, provides: &str, wasm: &Path) {
-    let folder = host.data_dir().join("plugins").join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    let manifest = format!(
-        "name = \"{name}\"\nversion = \"0.1.0\"\ncomponent = \"plugin.wasm\"\nprovides = [{provides}]\n[settings.mode]\ndescription = \"how to misbehave\"\n"
-    );
-    std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
-    std::fs::copy(wasm, folder.join("plugin.wasm")).unwrap();
+    plugins::install(host, name, provides, &["mode"], wasm);
 }
 
 async fn hostile(mode: &str) -> Host {

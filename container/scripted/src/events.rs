@@ -39,9 +39,13 @@ pub(crate) fn model_error(prompt: &str, text: &str) {
     end(&message, None);
 }
 
-/// The lines around a tool call that was asked about.
-pub(crate) fn tool(name: &str, arguments: &Value, verdict: &str, denied: bool) {
+/// The line before a tool call is asked about.
+pub(crate) fn tool_begins(name: &str, arguments: &Value) {
     print(&json!({"type": "tool_execution_start", "toolCallId": "call_1", "toolName": name, "args": arguments}));
+}
+
+/// The line behind it.
+pub(crate) fn tool_ends(name: &str, verdict: &str, denied: bool) {
     print(&json!({"type": "tool_execution_end", "toolCallId": "call_1", "toolName": name,
         "result": {"content": [{"type": "text", "text": verdict}], "details": {}}, "isError": denied}));
 }

@@ -180,13 +180,14 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 fn tool(rest: &str) -> Result<String, String> {
     let (name, argument) = rest.split_once(' ').unwrap_or((rest, ""));
     let arguments = json!({ "command": argument });
+    events::tool_begins(name, &arguments);
     let (text, denied) = match verdict(name, &arguments)? {
         ToolVerdict::Allow => ("allow".to_owned(), false),
         ToolVerdict::Edit { arguments } => (format!("edit: {arguments}"), false),
         ToolVerdict::Deny { reason } => (format!("deny: {reason}"), true),
         ToolVerdict::Wait { question, .. } => return Err(format!("question {question} is still open")),
     };
-    events::tool(name, &arguments, &text, denied);
+    events::tool_ends(name, &text, denied);
     Ok(text)
 }
 

@@ -69,14 +69,16 @@ impl Approvals {
         let waited = Duration::from_millis(self.store.waited(run, millis()).await?.unsigned_abs());
         let left = limit.saturating_sub(used.saturating_sub(waited));
         let now = Instant::now();
-        let mut clock = Clock::new(now + left);
-        let receiver = clock.deadline.subscribe();
-        let open = self.store.open_questions().await?;
-        for question in open.iter().filter(|question| question.asked.run == *run) {
-            clock.open(question.id, judge::remaining(question), now);
-        }
+        let clock = Clock::new(now + left);
+        let followed = RunClock { run: run.clone(), clocks: self.clocks.clone(), deadline: clock.deadline.subscribe() };
+        // Known before the questions are read: one that is asked meanwhile finds it.
         self.clocks().insert(run.clone(), clock);
-        Ok(RunClock { run: run.clone(), clocks: self.clocks.clone(), deadline: receiver })
+        for question in self.store.open_questions().await? {
+            if let Some(clock) = self.clocks().get_mut(run).filter(|_| question.asked.run == *run) {
+                clock.open(question.id, judge::remaining(&question), now);
+            }
+        }
+        Ok(followed)
     }
 }
 

@@ -329,13 +329,25 @@ pub fn expired(approver: &str, waited: Duration) -> String {
 
 pub const WITHDRAWN: &str = "The run ended before anybody answered.";
 
-/// `45 s`, `10 min`, `2 h`.
+/// `45 s`, `10 min`, `2 h`, rounded up.
 pub fn duration(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
+    match time.as_millis().div_ceil(1000) {
+        seconds @ 0..=120 => format!("{seconds} s"),
+        seconds @ 121..=7200 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3600)),
     }
+}
+
+/// The time that is covered by `intervals`, which may overlap, in their own unit.
+pub fn covered(mut intervals: Vec<(i64, i64)>) -> i64 {
+    intervals.sort_unstable();
+    let mut until = i64::MIN;
+    let mut sum = 0;
+    for (from, to) in intervals {
+        sum += (to - from.max(until)).max(0);
+        until = until.max(to);
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -429,6 +441,13 @@ mod tests {
         assert_eq!(lasts(60_000, Duration::from_secs(9)), None);
     }
 
+    #[test]
+    fn durations_are_words() {
+        for (millis, words) in [(9_001, "10 s"), (599_990, "10 min"), (86_400_000, "24 h"), (121_000, "3 min")] {
+            assert_eq!(duration(Duration::from_millis(millis)), words);
+        }
+    }
+
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::Answered(Said::Allow)),
@@ -454,6 +473,13 @@ mod tests {
                     state = next;
                 }
             }
+        }
+
+        #[test]
+        fn overlapping_waits_count_once(intervals in proptest::collection::vec((0_i64..60, 0_i64..20), 0..8)) {
+            let intervals: Vec<_> = intervals.into_iter().map(|(from, length)| (from, from + length)).collect();
+            let counted = (0..100).filter(|&at| intervals.iter().any(|&(from, to)| from <= at && at < to)).count();
+            prop_assert_eq!(covered(intervals), counted as i64);
         }
 
         /// No text answers what was not asked, and none panics.

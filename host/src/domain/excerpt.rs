@@ -27,30 +27,32 @@ fn redact(text: &str) -> String {
     // Set by a telling name, until its value has passed.
     let mut expected = false;
     while let Some(first) = rest.chars().next() {
-        let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-        if length == 0 {
+        // What stands between a name and its value.
+        if matches!(first, ' ' | '=' | ':' | '"' | '\'' | '\\') {
             out.push(first);
             rest = &rest[first.len_utf8()..];
-            // What separates names from values; anything else ends the expectation.
-            expected &= matches!(first, ' ' | '=' | ':' | '"' | '\'' | '\\');
             continue;
         }
-        let (word, after) = rest.split_at(length);
-        rest = after;
-        let lower = word.to_ascii_lowercase();
-        let in_url = out.ends_with(':') && after.starts_with('@');
-        if NAMES.iter().any(|name| lower.contains(name)) {
-            // `password=x` is a name; what was expected after another name is a value all the same.
-            out.push_str(if expected { REMOVED } else { word });
-            expected = true;
-        } else if expected && matches!(lower.as_str(), "bearer" | "basic") {
-            out.push_str(word);
-        } else if expected || in_url || is_key(word) {
-            out.push_str(REMOVED);
+        let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
+        if expected && !matches!(word.to_ascii_lowercase().as_str(), "bearer" | "basic") {
+            let end = rest.find(|c: char| c.is_whitespace() || "\"'\\,;&|}".contains(c)).unwrap_or(rest.len());
+            out.push_str(if end == 0 { "" } else { REMOVED });
             expected = false;
-        } else {
-            out.push_str(word);
+            rest = &rest[end..];
+            if end > 0 {
+                continue;
+            }
         }
+        if word.is_empty() {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
+        rest = &rest[word.len()..];
+        let lower = word.to_ascii_lowercase();
+        expected |= NAMES.iter().any(|name| lower.contains(name));
+        let in_url = out.ends_with(':') && rest.starts_with('@');
+        out.push_str(if in_url || is_key(word) { REMOVED } else { word });
     }
     out
 }
@@ -77,6 +79,8 @@ mod tests {
             ("curl -H 'Authorization: Bearer abc.def' x", "abc.def"),
             ("{\"password\":\"hunter2\"}", "hunter2"),
             ("mysql --password hunter2", "hunter2"),
+            ("login password='p@$$w0rd,x' now", "w0rd"),
+            ("login password=$ecret; ls", "ecret"),
             ("export GITHUB_TOKEN=ghp_16C7e42F292c6912", "ghp_16C7"),
             ("echo sk-ant-api03-4f9a1c7e2b8d", "4f9a1c7e2b8d"),
             ("git clone https://me:hunter2@example.org/x", "hunter2"),

@@ -238,15 +238,17 @@ impl Store {
         .await
     }
 
-    /// Milliseconds for which a run's questions have been open, each for itself.
+    /// Milliseconds in which a question of the run has been open.
     pub async fn waited(&self, run: &RunId, now: i64) -> Result<i64, StoreError> {
         let run = run.clone();
         self.read(move |db| {
-            db.query_row(
-                "SELECT coalesce(sum(min(coalesce(answered_at, ?2), expires_at) - asked_at), 0) FROM questions WHERE run = ?1",
-                params![run.as_str(), now],
-                |row| row.get(0),
-            )
+            let intervals = db
+                .prepare_cached(
+                    "SELECT asked_at, min(coalesce(answered_at, ?2), expires_at) FROM questions WHERE run = ?1",
+                )?
+                .query_map(params![run.as_str(), now], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(approval::covered(intervals))
         })
         .await
     }
