@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 async fn running_container(host: &Host) -> Value {
     host.send("!sleep 4000\n!reply x", "main", "1");
-    host.until("SELECT state FROM runs", "running").await;
+    host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "running").await;
     let until = Instant::now() + Duration::from_secs(10);
     loop {
         if let Some(found) =
@@ -216,4 +216,35 @@ async fn standing_by_can_be_interrupted() {
     }
     second.kill().unwrap();
     panic!("it did not end");
+}
+
+/// container.md #13 #15 #16 #62 #63 #65: what passes to the agent, by the file that `entry` deletes; it
+/// is neither in the create request nor in any other file.
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_pass_by_declaration() {
+    for (mode, listed, expected) in [
+        ("", "", "(unset)"),
+        ("claimed", "BILLING_KEY", "billing-canary"),
+        ("all", "", "billing-canary"),
+    ] {
+        let host = Setup::scripted("runc")
+            .set("MERCURY_CONTAINER_ENV_PASSTHROUGH", mode)
+            .set("MERCURY_AGENT_ENV_ALLOW", listed)
+            .set("MERCURY_BILLING_KEY", "billing-canary")
+            .set("MERCURY_CONSOLE_INTERNAL_SECRET", "console-canary")
+            .set("MERCURY_TELEGRAM_BOT_TOKEN", "telegram-canary")
+            .set("MERCURY_CALLER_ID", "api:root")
+            .start()
+            .await;
+        let orders = "!env BILLING_KEY\n!env CONSOLE_INTERNAL_SECRET\n!env TELEGRAM_BOT_TOKEN\n!env MERCURY_BILLING_KEY\n!env CALLER_ID";
+        let answer = host.ask(orders).await;
+        assert_eq!(answer.reply(), format!("{expected}\n(unset)\n(unset)\n(unset)\napi:anonymous"), "mode `{mode}`");
+        assert_eq!(host.log().contains("BILLING_KEY"), listed.is_empty(), "the line at start: {}", host.log());
+        let found = running_container(&host).await.to_string();
+        assert!(!found.contains("canary"), "docker inspect");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let output = std::process::Command::new("grep").args(["-rl", "billing-canary"]).arg(host.data_dir()).output().unwrap();
+        let held = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!held.contains("/io/"), "{held}");
+    }
 }

@@ -3,6 +3,8 @@
 mod chat;
 mod files;
 mod health;
+mod prebuild;
+mod stop;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -44,6 +46,8 @@ impl Api {
             .route("/health", get(health::health))
             .route("/metrics", get(health::metrics))
             .route("/chat", post(chat::chat))
+            .route("/api/stop", post(stop::stop))
+            .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
             .method_not_allowed_fallback(|| async { ApiError::not_found() })
             .layer(middleware::from_fn_with_state(self.clone(), guard))

@@ -8,6 +8,7 @@ mod init;
 mod run;
 mod spaces;
 mod status;
+mod stop;
 mod terminal;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
@@ -45,6 +46,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Ask one question with the real agent in a container; without a key, a demo model answers.
     Demo(demo::Demo),
+    /// End the host, or only what one space is doing.
+    Stop(stop::Stop),
     /// List and create spaces.
     Spaces(spaces::Spaces),
     /// Compile a component. The host starts itself with it.
@@ -98,6 +101,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Status(status) => status.run(&project).await,
             Command::Doctor(doctor) => doctor.run(&project).await,
             Command::Demo(demo) => demo.run(&project).await,
+            Command::Stop(stop) => stop.run(&project).await,
             Command::Spaces(spaces) => spaces.run(&project).await,
             Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),
         }

@@ -1,8 +1,12 @@
 //! Types and decisions. Pure: nothing in here reads a clock, a file or a socket.
 
 pub mod decision;
+pub mod environment;
 pub mod failure;
 pub mod ids;
+pub mod install;
+#[cfg(test)]
+mod interleavings;
 pub mod outcome;
 pub mod roles;
 pub mod run;

@@ -2,8 +2,10 @@
 //!
 //! Whatever is in memory here can be lost: a starting host rebuilds it from the rows (`recovery`).
 
+mod environment;
 mod perform;
 mod recovery;
+mod stopping;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,6 +14,8 @@ use std::{
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use stopping::Stopped;
 
 use crate::{
     clock,
@@ -40,11 +44,14 @@ pub struct Runs {
     pub config: Arc<Config>,
     /// Providers that the host serves to containers itself: name → base URL.
     pub upstreams: Arc<BTreeMap<String, String>>,
-    queue: Notify,
+    queue: Arc<Notify>,
     /// Spaces whose last run is answered while its container is still being removed.
-    clearing: Mutex<HashSet<SpaceId>>,
+    clearing: Arc<Mutex<HashSet<SpaceId>>>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
+    stops: stopping::Stops,
+    /// No further run is begun: the host is about to stop.
+    closing: CancellationToken,
     /// Ends the work of this process; the containers go on and are adopted by the next start.
     hand_over: CancellationToken,
 }
@@ -70,10 +77,12 @@ impl Runs {
             delivery,
             config,
             upstreams: Arc::new(upstreams),
-            queue: Notify::new(),
-            clearing: Mutex::default(),
+            queue: Arc::default(),
+            clearing: Arc::default(),
             permits,
             tasks: TaskTracker::new(),
+            stops: stopping::Stops::default(),
+            closing: CancellationToken::new(),
             hand_over,
         }
     }
@@ -96,8 +105,14 @@ impl Runs {
         };
         tokio::select! {
             () = self.hand_over.cancelled() => {}
+            () = self.closing.cancelled() => {}
             () = work => {}
         }
+    }
+
+    /// Begins no further run. Those at work go on.
+    pub fn close(&self) {
+        self.closing.cancel();
     }
 
     async fn next(&self) -> (Run, Marks) {

@@ -94,8 +94,11 @@ CREATE TABLE plugin_kv (
 INSERT INTO spaces (id, name, created_at) VALUES ('main', 'main', unixepoch() * 1000);
 ";
 
+/// A stop that was promised is kept across a restart.
+const STOP_REQUESTS: &str = "ALTER TABLE runs ADD COLUMN stop_requested INTEGER NOT NULL DEFAULT 0;";
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(FIRST)])
+    Migrations::new(vec![M::up(FIRST), M::up(STOP_REQUESTS)])
 }
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), rusqlite_migration::Error> {
