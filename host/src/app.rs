@@ -111,6 +111,9 @@ impl App {
         let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         rooms.runs.log_variables();
+        let plugins = rooms.plugins.clone();
+        let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
+        rooms.sandbox.want_programs(programs);
         let (settling, until) = (rooms.clone(), hand_over.clone());
         tokio::spawn(async move { until.run_until_cancelled(settle_docker(&settling)).await });
         let _ = rooms_slot.set(rooms.clone());
@@ -266,13 +269,14 @@ async fn settle_docker(rooms: &Rooms) {
     // gVisor is the promise that isolates: a host that cannot keep it says so before the first message.
     if sandbox.runtime() == Runtime::Runsc {
         match sandbox.probe(Runtime::Runsc).await {
-            Ok(probe) => tracing::info!(took = ?probe.took, "runsc is proved: a container of its own kernel reached the host"),
-            Err(error) => tracing::error!(%error, "runsc does not work here, and runc is never used in its place; `mercury doctor` says what to do"),
+            Ok(probe) => {
+                tracing::info!(took = ?probe.took, "runsc is proved: a container of its own kernel reached the host")
+            }
+            Err(error) => {
+                tracing::error!(%error, "runsc does not work here, and runc is never used in its place; `mercury doctor` says what to do")
+            }
         }
     }
-    let plugins = rooms.plugins.clone();
-    let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
-    sandbox.want_programs(programs);
     sandbox.rebuild().await;
     rooms.runs.prune_images().await;
 }

@@ -21,7 +21,7 @@ struct Shared {
     hold: Arc<Mutex<Option<String>>>,
     held: Arc<Notify>,
     /// Requests whose path ends so are answered with this status and message.
-    refuse: Arc<Mutex<Option<(String, u16, String)>>>,
+    refuse: Arc<Mutex<Vec<(String, u16, String)>>>,
     /// Every exchange is cut off after this time.
     cut: Arc<Mutex<Option<Duration>>>,
 }
@@ -61,12 +61,12 @@ impl Proxy {
     /// Answers every request whose path ends in `ending` as the engine would refuse it. With a space
     /// in it, `ending` is how the request line begins: `DELETE /`.
     pub fn refuse(&self, ending: &str, status: u16, message: &str) {
-        *self.shared.refuse.lock().unwrap() = Some((ending.to_owned(), status, message.to_owned()));
+        self.shared.refuse.lock().unwrap().push((ending.to_owned(), status, message.to_owned()));
     }
 
     /// Refuses no more.
     pub fn allow(&self) {
-        *self.shared.refuse.lock().unwrap() = None;
+        self.shared.refuse.lock().unwrap().clear();
     }
 
     /// Cuts every exchange off after `time`, as a proxy does that carries no long waits.
@@ -135,12 +135,12 @@ async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) 
 }
 
 fn refused(bytes: &[u8], shared: &Shared) -> Option<(u16, String)> {
-    let (ending, status, message) = shared.refuse.lock().unwrap().clone()?;
-    let matches = match ending.contains(' ') {
+    let refusals = shared.refuse.lock().unwrap();
+    let found = refusals.iter().find(|(ending, ..)| match ending.contains(' ') {
         true => bytes.starts_with(ending.as_bytes()),
-        false => path_of(bytes).ends_with(&ending),
-    };
-    matches.then_some((status, message))
+        false => path_of(bytes).ends_with(ending),
+    });
+    found.map(|(_, status, message)| (*status, message.clone()))
 }
 
 fn is_held(bytes: &[u8], shared: &Shared) -> bool {

@@ -165,11 +165,20 @@ async fn images_in_use_stay() {
     let agent = Agent::new("pinned");
     for (tag, name) in [("running", "agent-pins-running"), ("ended", "agent-pins-ended")] {
         let image = format!("{}:{tag}", agent.repository());
-        let dockerfile = format!("FROM {}\nLABEL mercury.agent-id={}\nLABEL n={tag}\n", mercury_tests::minimal_image(), agent.0);
+        let dockerfile =
+            format!("FROM {}\nLABEL mercury.agent-id={}\nLABEL n={tag}\n", mercury_tests::minimal_image(), agent.0);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
         docker(&["build", "-q", "-t", &image, &folder.path().display().to_string()]);
-        docker(&["create", "--name", &format!("{name}-{}", std::process::id()), "--label", "mercury.managed=true", "-i", &image]);
+        docker(&[
+            "create",
+            "--name",
+            &format!("{name}-{}", std::process::id()),
+            "--label",
+            "mercury.managed=true",
+            "-i",
+            &image,
+        ]);
     }
     let running = format!("agent-pins-running-{}", std::process::id());
     docker(&["start", &running]);
@@ -203,11 +212,18 @@ async fn an_image_is_built_ahead() {
     let agent = Agent::new("ahead");
     let mut host =
         Setup::scripted("runc").set("MERCURY_AGENT_ID", &agent.0).set("MERCURY_API_SECRET", SECRET).prepare();
-    install(&host, "shell", "name = \"greet\"\ninstall = \"printf '#!/bin/sh\\\\necho hello from the image\\\\n' > /usr/local/bin/greet && chmod 755 /usr/local/bin/greet\"", None);
+    install(
+        &host,
+        "shell",
+        "name = \"greet\"\ninstall = \"printf '#!/bin/sh\\\\necho hello from the image\\\\n' > /usr/local/bin/greet && chmod 755 /usr/local/bin/greet\"",
+        None,
+    );
     install(&host, "tools", TOOL, Some("#!/bin/sh\necho hello from the plugin\n"));
     host.start().await;
     let target = json!({ "targetAgentImage": mercury_tests::full_image() });
-    for header in ["Bearer wrong", "Bearer an-api-secret-of-testz", "bearer an-api-secret-of-tests", "an-api-secret-of-tests"] {
+    for header in
+        ["Bearer wrong", "Bearer an-api-secret-of-testz", "bearer an-api-secret-of-tests", "an-api-secret-of-tests"]
+    {
         assert_eq!(prebuild(&host, &[("authorization", header)], target.clone()).await.status, 401, "{header}");
     }
     assert_eq!(prebuild(&host, &[], target.clone()).await.status, 401);

@@ -55,7 +55,8 @@ async fn a_space_is_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_needs_the_permission() {
     let host = Setup::scripted("runc").set("MERCURY_ADMINS", "api:root").start().await;
-    let post = |headers: &'static [(&'static str, &'static str)]| host.request("POST", "/api/stop", headers, Bytes::new());
+    let post =
+        |headers: &'static [(&'static str, &'static str)]| host.request("POST", "/api/stop", headers, Bytes::new());
     let code = |answer: Answer| (answer.status, answer.code().to_owned());
     assert_eq!(code(post(&[("x-mercury-space", "main")]).await.unwrap()), (400, "missing_caller".into()));
     let member = post(&[("x-mercury-space", "main"), ("x-mercury-caller", "api:ada")]).await.unwrap();
@@ -160,7 +161,8 @@ async fn the_second_signal_ends_it_at_once() {
     let mut host = Setup::scripted("runc").start().await;
     // A request that is never finished keeps the listener's graceful end waiting.
     let mut half = std::net::TcpStream::connect(("127.0.0.1", host.port())).unwrap();
-    std::io::Write::write_all(&mut half, b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{").unwrap();
+    std::io::Write::write_all(&mut half, b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{")
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     host.signal(rustix::process::Signal::TERM);
     tokio::time::sleep(Duration::from_millis(500)).await;

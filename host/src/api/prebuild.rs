@@ -23,11 +23,7 @@ struct Target {
 }
 
 /// Answers once the image is there; where it cannot be built, with the name of its base.
-pub(super) async fn prebuild(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Value>, ApiError> {
+pub(super) async fn prebuild(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Result<Json<Value>, ApiError> {
     let Some(secret) = &api.config.api_secret else {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -43,8 +43,10 @@ impl Stop {
 async fn stop_space(config: &Config, space: &str) -> Result<ExitCode> {
     let base = client::base_url(config, None);
     let headers = [("x-mercury-caller", "system"), ("x-mercury-space", space)];
-    let answer = client::send_with(Method::POST, &base, "/api/stop", config.api_secret.as_ref(), &headers, None).await?;
-    let found: serde_json::Value = serde_json::from_slice(&answer.success()?).context("the answer is not understood")?;
+    let answer =
+        client::send_with(Method::POST, &base, "/api/stop", config.api_secret.as_ref(), &headers, None).await?;
+    let found: serde_json::Value =
+        serde_json::from_slice(&answer.success()?).context("the answer is not understood")?;
     terminal::line(match (found["stopped"].as_bool(), found["dropped"].as_u64().unwrap_or(0)) {
         (Some(true), 0) => format!("Stopped the run of {space}."),
         (Some(true), dropped) => format!("Stopped the run of {space} and dropped {dropped} waiting."),
@@ -61,11 +63,16 @@ async fn stop_host(config: &Config, now: bool) -> Result<ExitCode> {
         bail!("no host runs on {}. Nothing is to be stopped", config.data_dir.display());
     };
     let signal = if now { Signal::QUIT } else { Signal::TERM };
-    kill_process(pid, signal).with_context(|| format!("the host (process {}) cannot be told to end", pid.as_raw_nonzero()))?;
+    kill_process(pid, signal)
+        .with_context(|| format!("the host (process {}) cannot be told to end", pid.as_raw_nonzero()))?;
     let until = tokio::time::Instant::now() + PATIENCE;
     while holder(&path)? == Some(pid) {
         if tokio::time::Instant::now() > until {
-            bail!("the host (process {}) has not ended after {} s. A second `mercury stop` ends it at once", pid.as_raw_nonzero(), PATIENCE.as_secs());
+            bail!(
+                "the host (process {}) has not ended after {} s. A second `mercury stop` ends it at once",
+                pid.as_raw_nonzero(),
+                PATIENCE.as_secs()
+            );
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -173,9 +173,7 @@ impl Rules<'_> {
         if self.claims.iter().any(|claim| claim.name == name) {
             return false;
         }
-        SWITCHES.contains(&name)
-            || self.lists(name)
-            || (self.mode == PassThrough::All && !self.own.contains(&name))
+        SWITCHES.contains(&name) || self.lists(name) || (self.mode == PassThrough::All && !self.own.contains(&name))
     }
 
     /// The operator may leave the prefix out.
@@ -224,7 +222,10 @@ mod tests {
     /// Model keys go by the credentials' way, in either mode.
     #[test]
     fn all_passes_what_is_nobodys() {
-        assert_eq!(names(PassThrough::All, &[claim("MERCURY_CLAIMED_TOKEN")], false), ["BILLING_KEY", "DISABLE_BUBBLEWRAP"]);
+        assert_eq!(
+            names(PassThrough::All, &[claim("MERCURY_CLAIMED_TOKEN")], false),
+            ["BILLING_KEY", "DISABLE_BUBBLEWRAP"]
+        );
     }
 
     /// container.md #14: unclaimed, the token passes in mode `all`.
@@ -306,7 +307,8 @@ mod tests {
             let given =
                 select(set.iter().map(String::as_str), &rules(PassThrough::All, std::slice::from_ref(&evil)), |_| true);
             assert!(given.is_empty(), "{given:?}");
-            let given = select(["MERCURY_BILLING_KEY"], &rules(PassThrough::All, std::slice::from_ref(&evil)), |_| true);
+            let given =
+                select(["MERCURY_BILLING_KEY"], &rules(PassThrough::All, std::slice::from_ref(&evil)), |_| true);
             assert!(given.is_empty(), "{given:?}");
         }
     }

@@ -155,10 +155,13 @@ pub fn merge(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
         };
         sets[set].extend(words);
     }
-    let kinds: [fn(Vec<String>) -> Step; 4] = [Step::Apt, Step::Pip, Step::Npm, Step::Bun];
+    let kinds: [Kind; 4] = [Step::Apt, Step::Pip, Step::Npm, Step::Bun];
     let packages = kinds.into_iter().zip(sets).filter(|(_, set)| !set.is_empty());
     packages.map(|(kind, set)| kind(set.into_iter().collect())).chain(lines.into_iter().map(Step::Shell)).collect()
 }
+
+/// Which manager's step the packages make.
+type Kind = fn(Vec<String>) -> Step;
 
 enum Part {
     Step(Step),
@@ -193,7 +196,7 @@ impl Part {
         if part.contains(['"', '\'', '$', '`', ';', '|', '&', '(', '<', '\\']) {
             return Self::Other(part.to_owned());
         }
-        let (kind, rest): (fn(Vec<String>) -> Step, &[&str]) = match words.as_slice() {
+        let (kind, rest): (Kind, &[&str]) = match words.as_slice() {
             ["apt-get", "update"] => return Self::Implied,
             ["rm", flag, path] if flag.starts_with("-r") && path.starts_with("/var/lib/apt") => return Self::Implied,
             ["apt-get", "install", rest @ ..] | ["apt-get", "-y", "install", rest @ ..] => (Step::Apt, rest),
@@ -257,13 +260,12 @@ mod tests {
     #[test]
     fn install_lines() {
         assert_eq!(
-            parse("apt-get update && apt-get install -y --no-install-recommends jq ffmpeg && rm -rf /var/lib/apt/lists/*"),
+            parse(
+                "apt-get update && apt-get install -y --no-install-recommends jq ffmpeg && rm -rf /var/lib/apt/lists/*"
+            ),
             [Step::Apt(words(&["jq", "ffmpeg"]))]
         );
-        assert_eq!(
-            parse("pip install --break-system-packages a==1 b>=2"),
-            [Step::Pip(words(&["a==1", "b>=2"]))]
-        );
+        assert_eq!(parse("pip install --break-system-packages a==1 b>=2"), [Step::Pip(words(&["a==1", "b>=2"]))]);
         assert_eq!(parse("python3 -m pip install a"), [Step::Pip(words(&["a"]))]);
         assert_eq!(parse("npm install -g @scope/x@1.2 y"), [Step::Npm(words(&["@scope/x@1.2", "y"]))]);
         assert_eq!(parse("bun add -g z"), [Step::Bun(words(&["z"]))]);
@@ -381,7 +383,10 @@ mod tests {
         ] {
             assert_ne!(changed, first);
         }
-        assert_eq!((repository(Some("A1")), repository(None)), ("mercury-agent-ext-a1".into(), "mercury-agent-ext".into()));
+        assert_eq!(
+            (repository(Some("A1")), repository(None)),
+            ("mercury-agent-ext-a1".into(), "mercury-agent-ext".into())
+        );
     }
 
     proptest! {

@@ -129,12 +129,8 @@ impl World {
                 self.host = Host::Waiting;
             }
             Host::Waiting => {
-                let seen = Seen {
-                    stopped: self.stop_requested,
-                    result: self.result,
-                    exit: self.exit,
-                    overdue: self.overdue,
-                };
+                let seen =
+                    Seen { stopped: self.stop_requested, result: self.result, exit: self.exit, overdue: self.overdue };
                 if let Some(ending) = ending(seen, 1) {
                     if matches!(ending, Ending::Aborted | Ending::Timeout { .. }) {
                         self.kill();

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn what_ends_the_waiting() {
-        let all = Seen { stopped: true, result: true, exit: Some(Exit { code: Some(0), oom_killed: false }), overdue: true };
+        let all =
+            Seen { stopped: true, result: true, exit: Some(Exit { code: Some(0), oom_killed: false }), overdue: true };
         assert_eq!(ending(all, 1), Some(Ending::Aborted));
         assert_eq!(ending(Seen { stopped: false, ..all }, 1), Some(Ending::Result));
         assert!(matches!(ending(Seen { stopped: false, result: false, ..all }, 1), Some(Ending::Exit(_))));

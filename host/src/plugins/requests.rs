@@ -34,7 +34,11 @@ impl Plugins {
                     }
                 };
                 if programs.iter().any(|known| known.name == cli.name) {
-                    tracing::warn!(plugin = plugin.name(), cli = cli.name, "another plugin brings a program of that name; this one is left out");
+                    tracing::warn!(
+                        plugin = plugin.name(),
+                        cli = cli.name,
+                        "another plugin brings a program of that name; this one is left out"
+                    );
                     continue;
                 }
                 programs.push(Program { name: cli.name.clone(), install: cli.install.clone(), bin });

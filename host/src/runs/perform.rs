@@ -263,7 +263,8 @@ impl Runs {
             (Ending::Exit(_), outcome::Found::Nothing) => self.sandbox.output(&run.id).await,
             _ => String::new(),
         };
-        let result = outcome::decide(ending, found, oom, (self.config.limits.memory_bytes >> 20).unsigned_abs(), &output)?;
+        let result =
+            outcome::decide(ending, found, oom, (self.config.limits.memory_bytes >> 20).unsigned_abs(), &output)?;
         if let Some(timings) = result.timings {
             marks.agent = timings;
         }

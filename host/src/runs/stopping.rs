@@ -86,7 +86,8 @@ impl Runs {
     }
 
     async fn answer_dropped(self: &Arc<Self>, dropped: Vec<RunId>) -> Result<(), StoreError> {
-        for (run, marks, _) in self.store.unanswered().await?.into_iter().filter(|(run, ..)| dropped.contains(&run.id)) {
+        for (run, marks, _) in self.store.unanswered().await?.into_iter().filter(|(run, ..)| dropped.contains(&run.id))
+        {
             let runs = self.clone();
             self.spawn(async move {
                 let directories = runs.sandbox.directories(&run.space, &run.id);

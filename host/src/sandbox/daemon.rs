@@ -232,12 +232,7 @@ impl Daemon {
     }
 
     /// Builds an image of a packed context, with the classic builder.
-    pub async fn build(
-        &self,
-        tag: &str,
-        labels: HashMap<String, String>,
-        context: Vec<u8>,
-    ) -> Result<(), DaemonError> {
+    pub async fn build(&self, tag: &str, labels: HashMap<String, String>, context: Vec<u8>) -> Result<(), DaemonError> {
         let options = BuildImageOptions {
             dockerfile: "Dockerfile".to_owned(),
             t: Some(tag.to_owned()),
@@ -276,10 +271,8 @@ impl Daemon {
 
     /// The tags of a repository whose images carry `label`.
     pub async fn tags(&self, repository: &str, label: String) -> Result<Vec<String>, DaemonError> {
-        let filters = HashMap::from([
-            ("reference".to_owned(), vec![repository.to_owned()]),
-            ("label".to_owned(), vec![label]),
-        ]);
+        let filters =
+            HashMap::from([("reference".to_owned(), vec![repository.to_owned()]), ("label".to_owned(), vec![label])]);
         let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
         let images = within(IMAGE_PATIENCE, self.client().await?.list_images(Some(options))).await?;
         Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
@@ -287,8 +280,7 @@ impl Daemon {
 
     /// Not by force: an image that a container uses stays.
     pub async fn remove_image(&self, tag: &str) -> Result<(), DaemonError> {
-        let removed =
-            within(PATIENCE, self.client().await?.remove_image(tag, None::<RemoveImageOptions>, None)).await;
+        let removed = within(PATIENCE, self.client().await?.remove_image(tag, None::<RemoveImageOptions>, None)).await;
         match removed {
             Err(error) if error.is_missing() => Ok(()),
             other => other.map(drop),

@@ -86,7 +86,11 @@ impl Sandbox {
             Ok(Some(tag)) => *lock(&self.derived.current) = Some(tag),
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(base, "the agent's image with the plugins' programs could not be built; agents run without them: {}", tail(&error.to_string()))
+                tracing::error!(
+                    base,
+                    "the agent's image with the plugins' programs could not be built; agents run without them: {}",
+                    tail(&error.to_string())
+                )
             }
         }
         self.derived.building.store(false, Ordering::SeqCst);
@@ -104,14 +108,21 @@ impl Sandbox {
     pub async fn derive(&self, base: &str) -> Result<Option<String>, DeriveError> {
         let programs = lock(&self.derived.programs).clone();
         let Some(plan) = Plan::of(base, &programs) else { return Ok(None) };
-        let id = self.daemon.image_id(base).await?.ok_or_else(|| DeriveError::BaseMissing { image: base.to_owned() })?;
+        let id =
+            self.daemon.image_id(base).await?.ok_or_else(|| DeriveError::BaseMissing { image: base.to_owned() })?;
         let tag = format!("{}:{}", self.repository(), plan.digest(&id));
         if self.daemon.has_image(&tag).await? {
             tracing::info!(tag, "the agent's image with the plugins' programs is there");
             return Ok(Some(tag));
         }
         for program in &programs {
-            tracing::info!(tag, program = program.name, install = program.install, bin = program.bin.is_some(), "goes into the agent's image");
+            tracing::info!(
+                tag,
+                program = program.name,
+                install = program.install,
+                bin = program.bin.is_some(),
+                "goes into the agent's image"
+            );
         }
         let began = Instant::now();
         let context = context(&plan)?;

@@ -41,6 +41,11 @@ use crate::{
 /// The uid and gid that the agent has where the host is root: the image's `mercury` user.
 const AGENT: AgentUser = AgentUser { uid: 1000, gid: 1000 };
 
+/// Times that a start is asked for whose answers are lost.
+const START_ATTEMPTS: u32 = 3;
+/// An exchange that broke before this was cut off; later it is the daemon that is slow.
+const CUT_OFF: Duration = Duration::from_secs(15);
+
 #[derive(Debug)]
 pub struct Sandbox {
     config: Arc<Config>,
@@ -127,7 +132,12 @@ impl Sandbox {
         match self.create_from(&image, space, run, directories).await {
             Err(Failure::ImageMissing { image }) if self.lost_derived(&image) => {
                 let base = self.base_image();
-                tracing::warn!(missing = image, base, run = run.as_str(), "the derived image is gone; using its base and building it anew");
+                tracing::warn!(
+                    missing = image,
+                    base,
+                    run = run.as_str(),
+                    "the derived image is gone; using its base and building it anew"
+                );
                 let sandbox = self.clone();
                 tokio::spawn(async move { sandbox.rebuild().await });
                 self.create_from(&base, space, run, directories).await
@@ -171,8 +181,14 @@ impl Sandbox {
                 .collect(),
         });
         let name = self.container_name(run);
-        match self.daemon.create(&name, body.clone()).await {
-            // Left over from an attempt that this host's predecessor began.
+        let began = tokio::time::Instant::now();
+        let mut created = self.daemon.create(&name, body.clone()).await;
+        if matches!(created, Err(DaemonError::Unavailable(_))) && began.elapsed() < CUT_OFF {
+            // The answer was cut off rather than long in coming; what came of it is seen by asking again.
+            created = self.daemon.create(&name, body.clone()).await;
+        }
+        match created {
+            // Left over from an attempt that was cut off, or that this host's predecessor began.
             Err(DaemonError::Answered { status: 409, .. }) => {
                 self.daemon.remove(&name).await.map_err(|error| self.failure(error, image))?;
                 self.daemon.create(&name, body).await
@@ -182,8 +198,21 @@ impl Sandbox {
         .map_err(|error| self.failure(error, image))
     }
 
+    /// Asks for the start. Where the answer is lost on the way, the container itself is looked at.
     pub async fn start(&self, run: &RunId) -> Result<(), Failure> {
-        self.daemon.start(&self.container_name(run)).await.map_err(|error| self.failure(error, &self.image()))
+        let name = self.container_name(run);
+        let mut attempt = 1;
+        loop {
+            match self.daemon.start(&name).await {
+                Ok(()) => return Ok(()),
+                Err(error @ DaemonError::Unavailable(_)) => match self.daemon.inspect(&name).await {
+                    Ok(Liveness::Alive | Liveness::Exited(_)) => return Ok(()),
+                    Ok(Liveness::Created) if attempt < START_ATTEMPTS => attempt += 1,
+                    _ => return Err(self.failure(error, &self.image())),
+                },
+                Err(error) => return Err(self.failure(error, &self.image())),
+            }
+        }
     }
 
     /// Begins to watch a run. To be called before it is started.

@@ -87,7 +87,10 @@ impl<'a> Waiter<'a> {
                 tracing::warn!(container = self.name, %error, "the container could not be killed; its removal is tried until it works")
             }
             Err(_) => {
-                tracing::warn!(container = self.name, "Docker does not answer; the container's removal is tried until it works")
+                tracing::warn!(
+                    container = self.name,
+                    "Docker does not answer; the container's removal is tried until it works"
+                )
             }
         }
     }

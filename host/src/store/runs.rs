@@ -224,8 +224,10 @@ impl Store {
 
     pub async fn is_stop_requested(&self, run: &RunId) -> Result<bool, StoreError> {
         let run = run.clone();
-        self.read(move |db| db.query_row("SELECT stop_requested FROM runs WHERE id = ?1", [run.as_str()], |row| row.get(0)))
-            .await
+        self.read(move |db| {
+            db.query_row("SELECT stop_requested FROM runs WHERE id = ?1", [run.as_str()], |row| row.get(0))
+        })
+        .await
     }
 
     pub async fn activity(&self) -> Result<Activity, StoreError> {
