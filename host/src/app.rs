@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::Api,
     approvals::Approvals,
-    config::Config,
+    config::{Config, Runtime},
     credentials::Credentials,
     delivery::Delivery,
     intake::Intake,
@@ -27,6 +27,8 @@ use crate::{
     telemetry,
 };
 
+/// Between two looks for a Docker that is down.
+const DOCKER_PAUSE: Duration = Duration::from_secs(5);
 /// How long open requests may take to end when the host stops.
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -113,24 +115,57 @@ impl App {
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
-        let sandbox = rooms.sandbox.clone();
-        tokio::spawn(async move { find_image(&sandbox).await });
+        rooms.runs.log_variables();
+        let plugins = rooms.plugins.clone();
+        let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
+        rooms.sandbox.want_programs(programs);
+        let (settling, until) = (rooms.clone(), hand_over.clone());
+        tokio::spawn(async move { until.run_until_cancelled(settle_docker(&settling)).await });
         let _ = rooms_slot.set(rooms.clone());
         tracing::info!(%address, data_dir = %config.data_dir.display(), runtime = config.runtime.name(), "ready");
         Ok(Self { config, rooms, address, stop, hand_over, server, _lock: lock })
     }
 
     /// Stops in order: no new messages, waiting clients are told, running containers go on and are
-    /// adopted by the next start.
-    pub async fn stop(self) {
+    /// adopted by the next start, or are killed and answered for before the listener closes. What is
+    /// queued stays on disk.
+    pub async fn stop(self, agents: Agents) {
+        if agents == Agents::Stop {
+            self.stop_agents().await;
+        }
         self.stop.cancel();
         if tokio::time::timeout(DRAIN, self.server).await.is_err() {
             tracing::warn!("open requests did not end within {} s", DRAIN.as_secs());
         }
         self.hand_over.cancel();
         self.rooms.runs.drained().await;
-        tracing::info!("stopped; running agents are handed to the next start");
+        match agents {
+            Agents::HandOver => tracing::info!("stopped; running agents are handed to the next start"),
+            Agents::Stop => tracing::info!("stopped, and the running agents with it"),
+        }
     }
+
+    async fn stop_agents(&self) {
+        let runs = &self.rooms.runs;
+        runs.close();
+        match runs.kill_all().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "running agents are stopped"),
+            Err(error) => tracing::error!(%error, "running agents could not be stopped; the next start takes them up"),
+        }
+        if tokio::time::timeout(DRAIN, runs.drained()).await.is_err() {
+            tracing::warn!("not every agent ended within {} s; the next start removes what is left", DRAIN.as_secs());
+        }
+    }
+}
+
+/// What becomes of running agents when the host stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agents {
+    /// They go on, and the next start takes them up.
+    HandOver,
+    /// They are killed, and people are told.
+    Stop,
 }
 
 /// One host for each data directory: two would answer the same messages.
@@ -140,7 +175,7 @@ async fn claim(data_dir: &Path, stand_by: bool) -> Result<File, AppError> {
     let path = data_dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fail)?;
     match file.try_lock() {
-        Ok(()) => return Ok(file),
+        Ok(()) => return sign(file).map_err(fail),
         Err(std::fs::TryLockError::Error(source)) => return Err(fail(source)),
         Err(std::fs::TryLockError::WouldBlock) if !stand_by => {
             return Err(AppError::InUse { path: data_dir.to_owned() });
@@ -148,8 +183,15 @@ async fn claim(data_dir: &Path, stand_by: bool) -> Result<File, AppError> {
         Err(std::fs::TryLockError::WouldBlock) => {}
     }
     tracing::warn!(data_dir = %data_dir.display(), "another host uses this data directory; standing by until it ends");
-    let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+    let waiting = tokio::task::spawn_blocking(move || file.lock().and_then(|()| sign(file)));
     waiting.await.map_err(|error| fail(io::Error::other(error)))?.map_err(fail)
+}
+
+/// Writes into the lock who holds it, for `mercury stop`.
+fn sign(mut file: File) -> io::Result<File> {
+    file.set_len(0)?;
+    io::Write::write_all(&mut file, format!("{}\n", std::process::id()).as_bytes())?;
+    Ok(file)
 }
 
 /// Chats lie in there: a new one is closed to everybody else, an open one is said to be open.
@@ -217,14 +259,44 @@ async fn build(
     Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs })
 }
 
-/// In the background: a pull may take minutes, and Docker may be down.
-async fn find_image(sandbox: &Sandbox) {
+/// What needs Docker and nobody waits for: it may be down, and a pull or a build take minutes.
+async fn settle_docker(rooms: &Rooms) {
+    let sandbox = &rooms.sandbox;
+    let mut told = false;
+    while let Err(error) = sandbox.daemon().info().await {
+        if !told {
+            tracing::error!(%error, "Docker does not answer; `mercury doctor` says what to do");
+            told = true;
+        }
+        tokio::time::sleep(DOCKER_PAUSE).await;
+    }
+    rooms.runs.clear_orphans().await;
+    if !find_image(sandbox).await {
+        return;
+    }
+    // gVisor is the promise that isolates: a host that cannot keep it says so before the first message.
+    if sandbox.runtime() == Runtime::Runsc {
+        match sandbox.probe(Runtime::Runsc).await {
+            Ok(probe) => {
+                tracing::info!(took = ?probe.took, "runsc is proved: a container of its own kernel reached the host")
+            }
+            Err(error) => {
+                tracing::error!(%error, "runsc does not work here, and runc is never used in its place; `mercury doctor` says what to do")
+            }
+        }
+    }
+    sandbox.rebuild().await;
+    rooms.runs.prune_images().await;
+}
+
+async fn find_image(sandbox: &Sandbox) -> bool {
     match sandbox.ensure_image(|line| tracing::info!("{line}")).await {
-        Ok(true) => tracing::info!(image = sandbox.image(), "agent image found"),
+        Ok(true) => tracing::info!(image = sandbox.base_image(), "agent image found"),
         Ok(false) => tracing::error!(
-            image = sandbox.image(),
+            image = sandbox.base_image(),
             "the agent image is not on this Docker daemon; `mercury doctor` says what to do"
         ),
-        Err(error) => tracing::error!(%error, "Docker does not answer; `mercury doctor` says what to do"),
+        Err(error) => tracing::error!(%error, "the agent image could not be looked for"),
     }
+    sandbox.daemon().has_image(&sandbox.base_image()).await.unwrap_or(false)
 }

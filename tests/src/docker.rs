@@ -21,6 +21,11 @@ pub async fn inspect_all(instance: &str) -> Vec<Value> {
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
     let mut found = Vec::new();
     for container in docker.list_containers(Some(options)).await.unwrap() {
+        // A host proves its runtime at start by a container that is no run's.
+        let run = container.labels.as_ref().and_then(|labels| labels.get("mercury.run"));
+        if run.is_some_and(|run| run.starts_with("probe-")) {
+            continue;
+        }
         if let Ok(inspected) = docker.inspect_container(&container.id.unwrap(), None).await {
             found.push(serde_json::to_value(inspected).unwrap());
         }

@@ -156,12 +156,21 @@ impl Host {
         process.wait().unwrap();
     }
 
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let process = self.process.as_ref().expect("a running host");
+        rustix::process::kill_process(rustix::process::Pid::from_child(process), signal).unwrap();
+    }
+
+    /// Waits for its end, and says with which code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let mut process = self.process.take().expect("a host that ran");
+        tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
+    }
+
     /// SIGTERM, and the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
-        let mut process = self.process.take().expect("a running host");
-        rustix::process::kill_process(rustix::process::Pid::from_child(&process), rustix::process::Signal::TERM)
-            .unwrap();
-        tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
+        self.signal(rustix::process::Signal::TERM);
+        self.ended().await
     }
 
     pub async fn health(&self) -> Option<Value> {

@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
@@ -20,7 +21,9 @@ struct Shared {
     hold: Arc<Mutex<Option<String>>>,
     held: Arc<Notify>,
     /// Requests whose path ends so are answered with this status and message.
-    refuse: Arc<Mutex<Option<(String, u16, String)>>>,
+    refuse: Arc<Mutex<Vec<(String, u16, String)>>>,
+    /// Every exchange is cut off after this time.
+    cut: Arc<Mutex<Option<Duration>>>,
 }
 
 pub struct Proxy {
@@ -55,9 +58,20 @@ impl Proxy {
         *self.shared.hold.lock().unwrap() = Some(ending.to_owned());
     }
 
-    /// Answers every request whose path ends in `ending` as the engine would refuse it.
+    /// Answers every request whose path ends in `ending` as the engine would refuse it. With a space
+    /// in it, `ending` is how the request line begins: `DELETE /`.
     pub fn refuse(&self, ending: &str, status: u16, message: &str) {
-        *self.shared.refuse.lock().unwrap() = Some((ending.to_owned(), status, message.to_owned()));
+        self.shared.refuse.lock().unwrap().push((ending.to_owned(), status, message.to_owned()));
+    }
+
+    /// Refuses no more.
+    pub fn allow(&self) {
+        self.shared.refuse.lock().unwrap().clear();
+    }
+
+    /// Cuts every exchange off after `time`, as a proxy does that carries no long waits.
+    pub fn cut_after(&self, time: Duration) {
+        *self.shared.cut.lock().unwrap() = Some(time);
     }
 
     /// Waits until a request is held.
@@ -98,9 +112,17 @@ async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) 
     let answers = async {
         let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
     };
+    let cut = *shared.cut.lock().unwrap();
+    let cut = async {
+        match cut {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = requests => {}
         () = answers => {}
+        () = cut => {}
     }
     if let Some((status, message)) = refusal {
         let body = serde_json::json!({ "message": message }).to_string();
@@ -113,8 +135,12 @@ async fn pass(mut client: UnixStream, engine: impl AsRef<Path>, shared: Shared) 
 }
 
 fn refused(bytes: &[u8], shared: &Shared) -> Option<(u16, String)> {
-    let (ending, status, message) = shared.refuse.lock().unwrap().clone()?;
-    path_of(bytes).ends_with(&ending).then_some((status, message))
+    let refusals = shared.refuse.lock().unwrap();
+    let found = refusals.iter().find(|(ending, ..)| match ending.contains(' ') {
+        true => bytes.starts_with(ending.as_bytes()),
+        false => path_of(bytes).ends_with(ending),
+    });
+    found.map(|(_, status, message)| (*status, message.clone()))
 }
 
 fn is_held(bytes: &[u8], shared: &Shared) -> bool {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 async fn running_container(host: &Host) -> Value {
     host.send("!sleep 4000\n!reply x", "main", "1");
-    host.until("SELECT state FROM runs", "running").await;
+    host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "running").await;
     let until = Instant::now() + Duration::from_secs(10);
     loop {
         if let Some(found) =
@@ -216,4 +216,85 @@ async fn standing_by_can_be_interrupted() {
     }
     second.kill().unwrap();
     panic!("it did not end");
+}
+
+/// container.md #13 #15 #16 #62 #63 #65: what passes to the agent, by the file that `entry` deletes; it
+/// is neither in the create request nor in any other file.
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_pass_by_declaration() {
+    for (mode, listed, expected) in
+        [("", "", "(unset)"), ("claimed", "BILLING_KEY", "billing-canary"), ("all", "", "billing-canary")]
+    {
+        let host = Setup::scripted("runc")
+            .set("MERCURY_CONTAINER_ENV_PASSTHROUGH", mode)
+            .set("MERCURY_AGENT_ENV_ALLOW", listed)
+            .set("MERCURY_BILLING_KEY", "billing-canary")
+            .set("MERCURY_CONSOLE_INTERNAL_SECRET", "console-canary")
+            .set("MERCURY_TELEGRAM_BOT_TOKEN", "telegram-canary")
+            .set("MERCURY_CALLER_ID", "api:root")
+            .start()
+            .await;
+        let orders = "!env BILLING_KEY\n!env CONSOLE_INTERNAL_SECRET\n!env TELEGRAM_BOT_TOKEN\n!env MERCURY_BILLING_KEY\n!env CALLER_ID";
+        let answer = host.ask(orders).await;
+        assert_eq!(answer.reply(), format!("{expected}\n(unset)\n(unset)\n(unset)\napi:anonymous"), "mode `{mode}`");
+        assert_eq!(host.log().contains("BILLING_KEY"), listed.is_empty(), "the line at start: {}", host.log());
+        let found = running_container(&host).await.to_string();
+        assert!(!found.contains("canary"), "docker inspect");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let output =
+            std::process::Command::new("grep").args(["-rl", "billing-canary"]).arg(host.data_dir()).output().unwrap();
+        let held = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!held.contains("/io/"), "{held}");
+    }
+}
+
+/// container.md #5 #6 (as architecture.md has it): with bubblewrap the container stays unprivileged,
+/// and what the engine was told is enough for a `bwrap` in it; under runsc nothing changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn bubblewrap_by_opt_in() {
+    require_runsc().await;
+    for name in ["MERCURY_AGENT_BUBBLEWRAP", "MERCURY_CONTAINER_BWRAP_DOCKER_COMPAT"] {
+        let host = Setup::scripted("runc").set(name, "true").set("MERCURY_DISABLE_BUBBLEWRAP", "1").start().await;
+        let found = running_container(&host).await;
+        let config = &found["HostConfig"];
+        assert_eq!(
+            (&config["Privileged"], &config["CapDrop"], &config["CapAdd"]),
+            (&json!(false), &json!(["ALL"]), &Value::Null)
+        );
+        assert!(found["Config"]["Env"].to_string().contains("CONTAINER_BUBBLEWRAP=1"));
+        let options: Vec<&str> =
+            config["SecurityOpt"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        let (filter, rest) = options.split_last().unwrap();
+        assert_eq!(rest, ["no-new-privileges"]);
+        let file = host.folder().join("filter.json");
+        std::fs::write(&file, filter.strip_prefix("seccomp=").unwrap()).unwrap();
+        let image = mercury_tests::full_image();
+        let seccomp = format!("seccomp={}", file.display());
+        let bwrap = "bwrap --unshare-all --die-with-parent --ro-bind / / --ro-bind /proc /proc --dev /dev --tmpfs /tmp sh -c 'id -u; mount -t tmpfs x /tmp 2>&1 | head -c 6'";
+        let run = |seccomp: Option<&str>| {
+            let mut command = std::process::Command::new("docker");
+            command.args([
+                "run",
+                "--rm",
+                "--network",
+                "none",
+                "--cap-drop",
+                "ALL",
+                "--user",
+                "1000:1000",
+                "--read-only",
+            ]);
+            command.args(["--security-opt", "no-new-privileges"]);
+            command.args(seccomp.into_iter().flat_map(|filter| ["--security-opt", filter]));
+            let output = command.args([&image, "sh", "-c", bwrap]).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        assert_eq!(run(Some(&seccomp)), "1000\nmount:", "bubblewrap works, and gives no more right to mount");
+        assert_eq!(run(None), "", "Docker's own profile refuses it: the opt-in is needed");
+    }
+    let host = Setup::scripted("runsc").set("MERCURY_AGENT_BUBBLEWRAP", "true").start().await;
+    let found = running_container(&host).await;
+    assert_eq!(found["HostConfig"]["SecurityOpt"], json!(["no-new-privileges"]));
+    assert!(!found["Config"]["Env"].to_string().contains("BUBBLEWRAP"));
+    assert!(host.log().contains("ignored under runsc"));
 }

@@ -30,7 +30,7 @@ pub(super) async fn health(State(api): State<Api>) -> Json<Value> {
         "queue": { "active": activity.active, "pending": activity.queued },
         "containers": { "active": activity.active },
         "adapters": {},
-        "extImage": null,
+        "extImage": rooms.sandbox.derived_image(),
         "plugins": plugins,
     }))
 }

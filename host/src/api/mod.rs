@@ -4,6 +4,8 @@ mod approvals;
 mod chat;
 mod files;
 mod health;
+mod prebuild;
+mod stop;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -48,6 +50,8 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
+            .route("/api/stop", post(stop::stop))
+            .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
             .method_not_allowed_fallback(|| async { ApiError::not_found() })
             .layer(middleware::from_fn_with_state(self.clone(), guard))

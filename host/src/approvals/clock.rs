@@ -63,11 +63,10 @@ impl Drop for RunClock {
 }
 
 impl Approvals {
-    /// Starts the clock of a run that has `limit` and used `used` of it by the wall clock, the time
-    /// that people were asked included.
-    pub async fn start_clock(&self, run: &RunId, limit: Duration, used: Duration) -> Result<RunClock, StoreError> {
-        let waited = Duration::from_millis(self.store.waited(run, millis()).await?.unsigned_abs());
-        let left = limit.saturating_sub(used.saturating_sub(waited));
+    /// Starts the clock of a run; `left` says how much of its time is left, given the milliseconds
+    /// for which people have been asked.
+    pub async fn start_clock(&self, run: &RunId, left: impl FnOnce(i64) -> Duration) -> Result<RunClock, StoreError> {
+        let left = left(self.store.waited(run, millis()).await?);
         let now = Instant::now();
         let clock = Clock::new(now + left);
         let followed = RunClock { run: run.clone(), clocks: self.clocks.clone(), deadline: clock.deadline.subscribe() };

@@ -47,9 +47,24 @@ pub(super) async fn send(
     secret: Option<&SecretString>,
     body: Option<&serde_json::Value>,
 ) -> Result<Answer> {
+    send_with(method, base, path, secret, &[], body).await
+}
+
+/// With further headers.
+pub(super) async fn send_with(
+    method: Method,
+    base: &str,
+    path: &str,
+    secret: Option<&SecretString>,
+    headers: &[(&str, &str)],
+    body: Option<&serde_json::Value>,
+) -> Result<Answer> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut request =
         Request::builder().method(method).uri(format!("{base}{path}")).header(header::CONTENT_TYPE, "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     if let Some(secret) = secret {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", secret.expose_secret()));
     }

@@ -64,7 +64,7 @@ impl Demo {
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         };
         let data_dir = app.config.data_dir.clone();
-        app.stop().await;
+        app.stop(crate::app::Agents::HandOver).await;
         let reply = outcome?;
         report(&reply, &data_dir, runtime, usable)?;
         Ok(ExitCode::SUCCESS)

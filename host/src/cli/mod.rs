@@ -10,6 +10,7 @@ mod init;
 mod run;
 mod spaces;
 mod status;
+mod stop;
 mod terminal;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
@@ -49,6 +50,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Ask one question with the real agent in a container; without a key, a demo model answers.
     Demo(demo::Demo),
+    /// End the host, or only what one space is doing.
+    Stop(stop::Stop),
     /// List and create spaces.
     Spaces(spaces::Spaces),
     /// Sign in to model providers with an account in place of a key.
@@ -105,6 +108,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Status(status) => status.run(&project).await,
             Command::Doctor(doctor) => doctor.run(&project).await,
             Command::Demo(demo) => demo.run(&project).await,
+            Command::Stop(stop) => stop.run(&project).await,
             Command::Spaces(spaces) => spaces.run(&project).await,
             Command::Auth(auth) => auth.run(&project).await,
             Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),

@@ -5,7 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Project, terminal};
 use crate::{
-    app::{App, Options},
+    app::{Agents, App, Options},
     config::Config,
     credentials::{Credentials, STAND_IN, Settings},
     plugins::Compiler,
@@ -25,23 +25,27 @@ pub(super) async fn run(project: &Project) -> Result<ExitCode> {
         );
     }
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
+    let mut quit = signal(SignalKind::quit()).context("signals cannot be received")?;
     let options = Options { compiler: this_executable()?, upstreams: BTreeMap::new(), stand_by: true };
     // Waiting for another host to end must be interruptible, too.
     let app = tokio::select! {
         started = App::start(config, credentials, options) => started?,
         _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+        _ = quit.recv() => return Ok(ExitCode::SUCCESS),
     };
     terminal::note(format!(
-        "Mercury listens on http://{}. Ask it with `mercury chat \"hello\"`; Ctrl-C stops it.",
+        "Mercury listens on http://{}. Ask it with `mercury chat \"hello\"`; Ctrl-C stops it, Ctrl-\\ its agents, too.",
         app.address
     ));
+    let agents = tokio::select! {
+        _ = tokio::signal::ctrl_c() => Agents::HandOver,
+        _ = terminate.recv() => Agents::HandOver,
+        _ = quit.recv() => Agents::Stop,
+    };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-    tokio::select! {
-        () = app.stop() => Ok(ExitCode::SUCCESS),
+        () = app.stop(agents) => Ok(ExitCode::SUCCESS),
+        _ = quit.recv() => Ok(ExitCode::FAILURE),
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::FAILURE),
         _ = terminate.recv() => Ok(ExitCode::FAILURE),
     }

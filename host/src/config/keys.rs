@@ -270,25 +270,24 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Choice(&["runc", "runsc"]),
         Some("runc"),
     ),
-    later(
-        key(
-            "container_env_passthrough",
-            Some("agent.env_passthrough"),
-            Some("MERCURY_CONTAINER_ENV_PASSTHROUGH"),
-            Kind::Choice(&["all", "claimed"]),
-            None,
-        ),
-        "environment pass-through (no variable passes at present)",
+    // Unset is `claimed`, not `all` as in the replaced system: what nobody declared stays with the host.
+    key(
+        "container_env_passthrough",
+        Some("agent.env_passthrough"),
+        Some("MERCURY_CONTAINER_ENV_PASSTHROUGH"),
+        Kind::Choice(&["all", "claimed"]),
+        None,
     ),
-    later(
-        key(
-            "container_bwrap_docker_compat",
-            Some("agent.container_bwrap_docker_compat"),
-            Some("MERCURY_CONTAINER_BWRAP_DOCKER_COMPAT"),
-            Kind::Bool,
-            Some("false"),
-        ),
-        "bubblewrap inside the container",
+    // New: variables that pass in either mode.
+    key("agent_env_allow", Some("agent.env_allow"), Some("MERCURY_AGENT_ENV_ALLOW"), Kind::List, Some("")),
+    // New name, and without the privilege that the old one meant.
+    key("agent_bubblewrap", Some("agent.bubblewrap"), Some("MERCURY_AGENT_BUBBLEWRAP"), Kind::Bool, Some("false")),
+    key(
+        "container_bwrap_docker_compat",
+        Some("agent.container_bwrap_docker_compat"),
+        Some("MERCURY_CONTAINER_BWRAP_DOCKER_COMPAT"),
+        Kind::Bool,
+        Some("false"),
     ),
     key("container_network", Some("agent.container_network"), Some("MERCURY_CONTAINER_NETWORK"), Kind::Text, None),
     later(

@@ -29,6 +29,8 @@ use crate::domain::{
 use keys::{KEYS, Key, Status};
 use value::Value;
 
+use crate::domain::environment::{self, PassThrough};
+
 /// Which OCI runtime runs the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
@@ -129,9 +131,16 @@ pub struct Config {
     pub oauth_stand_in: Option<String>,
     pub container_timeout: Duration,
     pub runtime: Runtime,
+    /// The agent runs in bubblewrap inside the container. Never with [`Runtime::Runsc`].
+    pub bubblewrap: bool,
     pub network: Network,
     pub egress: Rules,
     pub limits: Limits,
+    pub pass_through: PassThrough,
+    /// Names of variables that pass to the agent, with or without their prefix.
+    pub env_allow: Vec<String>,
+    /// The `MERCURY_*` variables that may pass to the agent, if something lets them.
+    pub variables: BTreeMap<String, SecretString>,
     pub max_concurrency: usize,
     pub bind: IpAddr,
     pub port: u16,
@@ -324,6 +333,7 @@ impl Settings {
             oauth_stand_in: self.text("oauth_stand_in"),
             container_timeout: Duration::from_millis(container_timeout),
             runtime,
+            bubblewrap: self.bubblewrap(runtime),
             network: self.network(runtime),
             egress: self.egress()?,
             limits: Limits {
@@ -331,6 +341,12 @@ impl Settings {
                 nano_cpus: (self.number("agent_cpus") * 1e9) as i64,
                 pids: self.int("agent_pids"),
             },
+            pass_through: match self.text("container_env_passthrough").as_deref() {
+                Some("all") => PassThrough::All,
+                _ => PassThrough::Claimed,
+            },
+            env_allow: self.list("agent_env_allow"),
+            variables: variables(environment),
             max_concurrency: self.int("max_concurrency") as usize,
             bind: bind
                 .parse()
@@ -359,6 +375,14 @@ impl Settings {
         };
         config.check_exposure()?;
         Ok(config)
+    }
+
+    fn bubblewrap(&mut self, runtime: Runtime) -> bool {
+        let wanted = self.flag("agent_bubblewrap") || self.flag("container_bwrap_docker_compat");
+        if wanted && runtime == Runtime::Runsc {
+            self.warnings.push("agent.bubblewrap is ignored under runsc: gVisor isolates more than it could".into());
+        }
+        wanted && runtime == Runtime::Runc
     }
 
     fn network(&mut self, runtime: Runtime) -> Network {
@@ -456,6 +480,20 @@ fn auth_path(configured: Option<String>, project: &Path, data_dir: &Path) -> Res
         ));
     }
     Ok(path)
+}
+
+/// Names of the variables that are settings of the host itself.
+pub fn own_variables() -> &'static [&'static str] {
+    static NAMES: std::sync::LazyLock<Vec<&'static str>> =
+        std::sync::LazyLock::new(|| KEYS.iter().filter_map(|key| key.env).collect());
+    &NAMES
+}
+
+fn variables(environment: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
+    let set = environment.iter().filter(|(name, value)| {
+        name.starts_with(environment::PREFIX) && !environment::is_blocked(name) && !value.trim().is_empty()
+    });
+    set.map(|(name, value)| (name.clone(), SecretString::from(value.clone()))).collect()
 }
 
 fn endpoints(value: Option<&Json>) -> Result<BTreeMap<String, String>, String> {

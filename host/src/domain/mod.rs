@@ -4,8 +4,12 @@ pub mod approval;
 pub mod decision;
 pub mod egress;
 pub mod excerpt;
+pub mod environment;
 pub mod failure;
 pub mod ids;
+pub mod install;
+#[cfg(test)]
+mod interleavings;
 pub mod outcome;
 pub mod roles;
 pub mod run;

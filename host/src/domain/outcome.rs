@@ -11,8 +11,32 @@ pub struct Exit {
     pub oom_killed: bool,
 }
 
+/// What a waiting host knows of its run at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Somebody asked for its end.
+    pub stopped: bool,
+    /// Something lies where the result is published.
+    pub result: bool,
+    pub exit: Option<Exit>,
+    /// Its time is up.
+    pub overdue: bool,
+}
+
+/// Whether the waiting is over, and why. Several things may be true at once: a stop comes first,
+/// since the person wants no answer any more; then a result, since the work is done.
+pub fn ending(seen: Seen, seconds: u64) -> Option<Ending> {
+    match seen {
+        Seen { stopped: true, .. } => Some(Ending::Aborted),
+        Seen { result: true, .. } => Some(Ending::Result),
+        Seen { exit: Some(exit), .. } => Some(Ending::Exit(exit)),
+        Seen { overdue: true, .. } => Some(Ending::Timeout { seconds }),
+        _ => None,
+    }
+}
+
 /// Why the host stopped waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// A result appeared.
     Result,
@@ -22,6 +46,8 @@ pub enum Ending {
     Timeout { seconds: u64 },
     /// Somebody stopped it; it has been killed.
     Aborted,
+    /// The daemon did not start it, or did not say so in time; it has been killed.
+    NotStarted(Failure),
 }
 
 /// What the IO directory held when the waiting was over.
@@ -38,18 +64,25 @@ pub enum Found {
 /// Exit code of a process that SIGKILL ended (128 + 9): with a memory limit, the OOM killer's.
 const KILLED: i64 = 137;
 
-/// Decides between result, exit, time-out and stop. A stop beats everything, since the person
-/// wants no answer any more; a result beats an exit and a time-out, since the work is done.
+/// Decides between result, exit, time-out and stop. A stop beats everything; a result that came
+/// during the kill beats an exit and a time-out. `oom` says that the kernel killed a process of the
+/// container for its memory: then that is why the agent failed, whatever it says itself.
 ///
 /// # Errors
 /// The failure, where the run has no answer.
-pub fn decide(ending: Ending, found: Found, memory_limit_mb: u64, output: &str) -> Result<RunResult, Failure> {
+pub fn decide(
+    ending: Ending,
+    found: Found,
+    oom: bool,
+    memory_limit_mb: u64,
+    output: &str,
+) -> Result<RunResult, Failure> {
     match (ending, found) {
         (Ending::Aborted, _) => Err(Failure::Aborted),
         // Before every other ending: who forges a result can bring about the others, too.
         (_, Found::Forged) => Err(Failure::ForgedResult),
         (_, Found::Result(result)) if result.ok => Ok(*result),
-        (_, Found::Result(result)) if result.failure == Some(FailureKind::OutOfMemory) => {
+        (_, Found::Result(result)) if oom || result.failure == Some(FailureKind::OutOfMemory) => {
             Err(Failure::OutOfMemory { limit_mb: memory_limit_mb })
         }
         (_, Found::Result(result)) if result.failure == Some(FailureKind::Stopped) => Err(Failure::Aborted),
@@ -57,8 +90,9 @@ pub fn decide(ending: Ending, found: Found, memory_limit_mb: u64, output: &str) 
             let reason = result.error.as_deref().filter(|error| !error.trim().is_empty());
             Err(Failure::agent(reason.unwrap_or("it gave no reason")))
         }
+        (Ending::NotStarted(failure), _) => Err(failure),
         (Ending::Timeout { seconds }, _) => Err(Failure::Timeout { seconds }),
-        (Ending::Exit(exit), _) if exit.oom_killed || exit.code == Some(KILLED) => {
+        (Ending::Exit(exit), _) if oom || exit.oom_killed || exit.code == Some(KILLED) => {
             Err(Failure::OutOfMemory { limit_mb: memory_limit_mb })
         }
         (_, Found::Unusable(detail)) => Err(Failure::BadResult { detail }),
@@ -88,7 +122,7 @@ mod tests {
     /// container.md #26 #29 #30 #31 #32 #33 #34: each race has one outcome.
     #[test]
     fn races() {
-        let code = |ending, found| decide(ending, found, 2048, "boom").err().map(|failure| failure.code());
+        let code = |ending, found| decide(ending, found, false, 2048, "boom").err().map(|failure| failure.code());
         assert_eq!(code(exit(Some(0), false), result(true)), None, "a result just before the exit wins");
         assert_eq!(code(Ending::Timeout { seconds: 1 }, result(true)), None, "a result during the kill wins");
         assert_eq!(code(Ending::Aborted, result(true)), Some("aborted"), "a stop beats a result");
@@ -105,6 +139,29 @@ mod tests {
             let told = RunResult { failure: Some(kind), error: Some("E".into()), ..RunResult::default() };
             assert_eq!(code(Ending::Result, Found::Result(Box::new(told))), Some(expected));
         }
+        let not_started = Ending::NotStarted(Failure::DockerUnavailable { detail: "late".into() });
+        assert_eq!(code(not_started.clone(), Found::Nothing), Some("docker_unavailable"));
+        assert_eq!(code(not_started, result(true)), None, "it was started after all, and answered");
+    }
+
+    /// container.md #70: the agent's own words about its death do not hide the reason.
+    #[test]
+    fn out_of_memory_is_said_whatever_the_agent_says() {
+        let code = |found, oom| decide(Ending::Result, found, oom, 128, "").err().map(|failure| failure.code());
+        assert_eq!(code(result(false), true), Some("out_of_memory"));
+        assert_eq!(code(result(false), false), Some("agent_failed"));
+        assert_eq!(code(result(true), true), None, "a child was killed and the agent found a way");
+    }
+
+    #[test]
+    fn what_ends_the_waiting() {
+        let all =
+            Seen { stopped: true, result: true, exit: Some(Exit { code: Some(0), oom_killed: false }), overdue: true };
+        assert_eq!(ending(all, 1), Some(Ending::Aborted));
+        assert_eq!(ending(Seen { stopped: false, ..all }, 1), Some(Ending::Result));
+        assert!(matches!(ending(Seen { stopped: false, result: false, ..all }, 1), Some(Ending::Exit(_))));
+        assert_eq!(ending(Seen { overdue: true, ..Seen::default() }, 7), Some(Ending::Timeout { seconds: 7 }));
+        assert_eq!(ending(Seen::default(), 1), None);
     }
 
     proptest! {
@@ -119,8 +176,8 @@ mod tests {
             };
             let usable = found == 1;
             let found = match found { 0 => Found::Nothing, 1 => result(true), 2 => result(false), 3 => Found::Forged, _ => Found::Unusable("u".into()) };
-            let decided = decide(ending, found, 1, "");
-            prop_assert_eq!(decided.is_ok(), usable && ending != Ending::Aborted);
+            let stopped = ending == Ending::Aborted;
+            prop_assert_eq!(decide(ending, found, oom, 1, "").is_ok(), usable && !stopped);
         }
     }
 }

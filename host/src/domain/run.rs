@@ -1,5 +1,7 @@
 //! What a run is, and which states it may go through.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{RunId, SpaceId};
@@ -79,6 +81,8 @@ pub struct Run {
     pub attempts: u32,
     /// Milliseconds since the epoch, when the container was asked to start.
     pub started_at: Option<i64>,
+    /// Somebody asked for its end, and was told that it is coming.
+    pub stop_requested: bool,
 }
 
 /// What becomes of an unfinished run that a starting host finds.
@@ -90,6 +94,8 @@ pub enum Recovery {
     Requeue,
     /// Its container lives, or left a result: wait for the outcome as if nothing had happened.
     Adopt,
+    /// Somebody was told that it is stopped: end it.
+    Stop,
     /// Nothing is left of it.
     Lost,
 }
@@ -114,9 +120,11 @@ pub enum Container {
 /// ended in between.
 pub const MOST_ATTEMPTS: u32 = 2;
 
-pub fn recover(state: RunState, attempts: u32, remains: Remains) -> Recovery {
+/// `stop_requested` as in [`Run`]: what was promised before the restart is kept after it.
+pub fn recover(state: RunState, attempts: u32, stop_requested: bool, remains: Remains) -> Recovery {
     match (state, remains.container) {
         (RunState::Queued, _) => Recovery::Keep,
+        _ if stop_requested => Recovery::Stop,
         _ if remains.result => Recovery::Adopt,
         (RunState::Preparing | RunState::Running, Container::Started) => Recovery::Adopt,
         // `Running` is written before the start is asked for: a container that is only created, or was
@@ -128,9 +136,32 @@ pub fn recover(state: RunState, attempts: u32, remains: Remains) -> Recovery {
     }
 }
 
+/// The least that an adopted run is given: time to hand in what it has, if the clock was moved forward.
+const LEAST_ADOPTED: Duration = Duration::from_secs(10);
+
+/// How long an adopted run may go on. Its beginning is known by the wall clock alone, which may have
+/// been moved: the answer is between [`LEAST_ADOPTED`] and `limit`, whatever the clock says.
+pub fn time_left(limit: Duration, started_at: Option<i64>, now: i64) -> Duration {
+    let used = started_at.map_or(0, |started| now.saturating_sub(started).max(0)).unsigned_abs();
+    limit.saturating_sub(Duration::from_millis(used)).clamp(LEAST_ADOPTED.min(limit), limit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A moved clock neither kills an adopted run at once nor lets it go on for ever.
+    #[test]
+    fn adopted_time_is_bounded() {
+        let limit = Duration::from_secs(300);
+        let left = |started: i64, now: i64| time_left(limit, Some(started), now).as_secs();
+        assert_eq!(left(0, 100_000), 200);
+        assert_eq!(left(0, 86_400_000), 10, "the clock jumped forward");
+        assert_eq!(left(86_400_000, 0), 300, "the clock was set back");
+        assert_eq!(left(i64::MIN, i64::MAX), 10);
+        assert_eq!(time_left(limit, None, 5), limit);
+        assert_eq!(time_left(Duration::from_secs(5), Some(0), 100_000), Duration::from_secs(5));
+    }
 
     #[test]
     fn states_keep_their_names() {
@@ -164,7 +195,9 @@ mod tests {
             (RunState::Running, 1, gone(true), Recovery::Adopt),
         ];
         for (state, attempts, remains, expected) in cases {
-            assert_eq!(recover(state, attempts, remains), expected, "{state:?} {attempts} {remains:?}");
+            assert_eq!(recover(state, attempts, false, remains), expected, "{state:?} {attempts} {remains:?}");
+            let stopped = if state == RunState::Queued { Recovery::Keep } else { Recovery::Stop };
+            assert_eq!(recover(state, attempts, true, remains), stopped, "{state:?} {attempts} {remains:?}");
         }
     }
 }

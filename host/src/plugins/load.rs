@@ -189,6 +189,7 @@ async fn load_one(
     Ok(Plugin {
         manifest: Arc::new(source.manifest),
         built_in: source.built_in,
+        folder: (!source.built_in).then_some(source.path),
         exports,
         settings: Arc::new(settings),
         pre,

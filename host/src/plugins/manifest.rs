@@ -63,6 +63,46 @@ pub struct Manifest {
     pub limits: Limits,
     #[serde(default)]
     pub kv: Kv,
+    #[serde(default)]
+    pub agent: Agent,
+}
+
+/// What the plugin wants in the agent's container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Agent {
+    /// Only callers with the permission of the plugin's name get its variables.
+    pub permission: bool,
+    /// Programs in the agent's image.
+    pub clis: Vec<Cli>,
+    /// Variables of the host's environment.
+    pub env: Vec<Variable>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Cli {
+    /// Its name below `/usr/local/bin`.
+    pub name: String,
+    /// A shell line that installs it, as root, while the image is built.
+    #[serde(default)]
+    pub install: String,
+    /// A program in the plugin's folder, copied into the image.
+    #[serde(default)]
+    pub bin: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Variable {
+    /// As the host has it: `MERCURY_…`.
+    pub name: String,
+    /// As the agent gets it; else without `MERCURY_`.
+    #[serde(default, rename = "as")]
+    pub given_as: Option<String>,
+    /// Kept from the agent.
+    #[serde(default)]
+    pub host_only: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -134,6 +174,21 @@ impl Manifest {
         if self.component.contains(['/', '\\']) || self.component.starts_with('.') || self.component.is_empty() {
             return Err(format!("component `{}`: must be a file name in the plugin's own folder", self.component));
         }
+        for cli in &self.agent.clis {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            if cli.name.is_empty() || cli.name.starts_with(['.', '-']) || !cli.name.bytes().all(plain) {
+                return Err(format!("agent.clis `{}`: use letters, digits, dots, dashes and underscores", cli.name));
+            }
+            if cli.bin.as_ref().is_some_and(|bin| bin.is_empty() || bin.contains(['/', '\\']) || bin.starts_with('.')) {
+                return Err(format!("agent.clis `{}`: bin must be a file name in the plugin's own folder", cli.name));
+            }
+            if cli.install.trim().is_empty() && cli.bin.is_none() {
+                return Err(format!("agent.clis `{}`: name an `install` line, a `bin`, or both", cli.name));
+            }
+        }
+        if let Some(variable) = self.agent.env.iter().find(|variable| !variable.name.starts_with("MERCURY_")) {
+            return Err(format!("agent.env `{}`: the host's variables begin with MERCURY_", variable.name));
+        }
         if self.provides.is_empty() {
             return Err("provides: name at least one of prompt-guard, tool-guard, egress-guard, result-processor".into());
         }
@@ -194,5 +249,20 @@ mod tests {
         }
         assert!(refusal(&GOOD.replace("name = \"g\"", "name = \"G!\"")).contains("lower-case"));
         assert!(refusal(&format!("{GOOD}[limits]\nmemory-mib = 4096\n")).contains("between 1 and 256"));
+        assert!(refusal(&format!("{GOOD}[[agent.clis]]\nname = \"x\"\nbin = \"../x\"\n")).contains("own folder"));
+        assert!(refusal(&format!("{GOOD}[[agent.clis]]\nname = \"../x\"\ninstall = \"true\"\n")).contains("letters"));
+        assert!(refusal(&format!("{GOOD}[[agent.clis]]\nname = \"x\"\n")).contains("install"));
+        assert!(refusal(&format!("{GOOD}[[agent.env]]\nname = \"PATH\"\n")).contains("MERCURY_"));
+    }
+
+    #[test]
+    fn what_the_agent_gets() {
+        let manifest = Manifest::parse(
+            Path::new("plugin.toml"),
+            &format!("{GOOD}[agent]\npermission = true\n[[agent.clis]]\nname = \"gws\"\ninstall = \"npm install -g gws\"\n[[agent.env]]\nname = \"MERCURY_GWS_TOKEN\"\nas = \"TOKEN\"\n"),
+        )
+        .unwrap();
+        assert_eq!((manifest.agent.clis[0].name.as_str(), manifest.agent.permission), ("gws", true));
+        assert_eq!(manifest.agent.env[0].given_as.as_deref(), Some("TOKEN"));
     }
 }

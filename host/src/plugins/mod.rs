@@ -10,6 +10,7 @@ mod engine;
 mod load;
 mod manifest;
 mod plugin;
+mod requests;
 mod state;
 
 use std::{sync::Arc, time::Duration};

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -55,6 +56,8 @@ pub(super) struct Exports {
 pub struct Plugin {
     pub(super) manifest: Arc<Manifest>,
     pub(super) built_in: bool,
+    /// Where it was loaded from, unless it is built in.
+    pub(super) folder: Option<PathBuf>,
     pub(super) exports: Exports,
     pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(super) pre: InstancePre<State>,

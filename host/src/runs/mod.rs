@@ -2,8 +2,10 @@
 //!
 //! Whatever is in memory here can be lost: a starting host rebuilds it from the rows (`recovery`).
 
+mod environment;
 mod perform;
 mod recovery;
+mod stopping;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,6 +14,8 @@ use std::{
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use stopping::Stopped;
 
 use crate::{
     approvals::Approvals,
@@ -45,11 +49,14 @@ pub struct Runs {
     pub upstreams: Arc<BTreeMap<String, String>>,
     /// The way out for agents without a network.
     egress: Egress,
-    queue: Notify,
+    queue: Arc<Notify>,
     /// Spaces whose last run is answered while its container is still being removed.
-    clearing: Mutex<HashSet<SpaceId>>,
+    clearing: Arc<Mutex<HashSet<SpaceId>>>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
+    stops: stopping::Stops,
+    /// No further run is begun: the host is about to stop.
+    closing: CancellationToken,
     /// Ends the work of this process; the containers go on and are adopted by the next start.
     hand_over: CancellationToken,
 }
@@ -79,10 +86,12 @@ impl Runs {
             config,
             upstreams: Arc::new(upstreams),
             egress,
-            queue: Notify::new(),
-            clearing: Mutex::default(),
+            queue: Arc::default(),
+            clearing: Arc::default(),
             permits,
             tasks: TaskTracker::new(),
+            stops: stopping::Stops::default(),
+            closing: CancellationToken::new(),
             hand_over,
         }
     }
@@ -105,8 +114,14 @@ impl Runs {
         };
         tokio::select! {
             () = self.hand_over.cancelled() => {}
+            () = self.closing.cancelled() => {}
             () = work => {}
         }
+    }
+
+    /// Begins no further run. Those at work go on.
+    pub fn close(&self) {
+        self.closing.cancel();
     }
 
     async fn next(&self) -> (Run, Marks) {

@@ -15,7 +15,7 @@ use crate::{
     domain::{
         failure::{Failure, Status},
         outcome::{self, Ending},
-        run::Run,
+        run::{Run, time_left},
         stages::Marks,
         words::Voice,
     },
@@ -31,6 +31,11 @@ use crate::{
 /// How long a container that has answered may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long a space waits for a container that cannot be removed.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+/// Between two attempts to remove a container.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// An answer or a failure, with the files that belong to it.
 type Outcome = Result<protocol::RunResult, Failure>;
 
@@ -38,9 +43,10 @@ impl Runs {
     /// Brings a run that was taken from the queue to its end.
     pub(super) async fn perform(&self, run: Run, mut marks: Marks, permit: OwnedSemaphorePermit) {
         let directories = self.sandbox.directories(&run.space, &run.id);
+        let stop = self.stop_token(&run.id).await;
         tracing::info!(run = Self::log_name(&run.id), space = %run.space, attempt = run.attempts, "run begins");
-        let outcome = match self.launch(&run, &directories, &mut marks).await {
-            Ok(socket) => self.await_result(&run, &directories, socket, &mut marks).await,
+        let outcome = match self.launch(&run, &directories, &stop, &mut marks).await {
+            Ok(socket) => self.await_result(&run, &directories, socket, &stop, &mut marks).await,
             Err(failure) => Err(failure),
         };
         self.conclude(&run, &directories, outcome, marks).await;
@@ -48,11 +54,29 @@ impl Runs {
         self.wake();
     }
 
-    /// Files, socket, container, start. The caller's waiting begins when this returns.
-    async fn launch(&self, run: &Run, directories: &Directories, marks: &mut Marks) -> Result<SocketServer, Failure> {
+    /// Files, socket, container. The caller's waiting begins when this returns; a stop meanwhile ends
+    /// it at once.
+    async fn launch(
+        &self,
+        run: &Run,
+        directories: &Directories,
+        stop: &CancellationToken,
+        marks: &mut Marks,
+    ) -> Result<SocketServer, Failure> {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
-        let (model, credentials) = self.model().await?;
-        let request = self.request(run, model, directories).await?;
+        let prepare = async {
+            let (model, mut credentials) = self.model().await?;
+            // A variable never takes a credential's place.
+            for (name, value) in self.variables(&run.role) {
+                credentials.environment.entry(name).or_insert(value);
+            }
+            Ok::<_, Failure>((self.request(run, model, directories).await?, credentials))
+        };
+        let (request, credentials) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Failure::Aborted),
+            prepared = prepare => prepared?,
+        };
         let (to_make, user) = (directories.clone(), self.sandbox.user());
         let write = move || {
             // An earlier attempt may have left its files.
@@ -66,13 +90,32 @@ impl Runs {
             .map_err(storage)?;
         let socket = self.serve(run, directories).map_err(storage)?;
         marks.prepared = clock::micros();
-        self.sandbox.create(&run.space, &run.id, directories).await?;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Failure::Aborted),
+            created = self.create(run, directories, stop) => created?,
+        }
         marks.created = clock::micros();
         // Before the start is asked for: a host that ends in between finds a container to adopt.
         let stored = self.store.mark_running(&run.id, clock::millis()).await;
         stored.map_err(|error| Failure::Storage { detail: error.to_string() })?;
         let _ = self.store.save_marks(&run.id, *marks).await;
         Ok(socket)
+    }
+
+    /// Creates the container in a task of its own: where nobody waits for it any more, it removes what
+    /// the daemon made after all.
+    async fn create(&self, run: &Run, directories: &Directories, stop: &CancellationToken) -> Result<(), Failure> {
+        let (sandbox, space, id) = (self.sandbox.clone(), run.space.clone(), run.id.clone());
+        let (directories, stop) = (directories.clone(), stop.clone());
+        let creating = tokio::spawn(async move {
+            let created = sandbox.create(&space, &id, &directories).await;
+            if stop.is_cancelled() {
+                let _ = sandbox.remove(&id).await;
+            }
+            created
+        });
+        creating.await.unwrap_or_else(|error| Err(Failure::Refused { detail: error.to_string() }))
     }
 
     /// Opens the run's socket, under the identity that was fixed when the message was accepted.
@@ -186,14 +229,20 @@ impl Runs {
         run: &Run,
         directories: &Directories,
         socket: SocketServer,
+        stop: &CancellationToken,
         marks: &mut Marks,
     ) -> Outcome {
-        let clock = self.clock(run, Duration::ZERO).await?;
+        let clock = self.clock(run, |_| self.config.container_timeout).await?;
         let waiter = self.sandbox.waiter(&run.id, directories);
-        self.sandbox.start(&run.id).await?;
-        marks.started = clock::micros();
-        let ending =
-            waiter.wait(clock.deadline.clone(), self.config.container_timeout, &CancellationToken::new()).await;
+        let started = std::sync::atomic::AtomicU64::new(0);
+        let start = async {
+            let outcome = self.sandbox.start(&run.id).await;
+            started.store(clock::micros(), std::sync::atomic::Ordering::Relaxed);
+            outcome
+        };
+        let ending = waiter.wait(start, clock.deadline.clone(), self.config.container_timeout, stop).await;
+        // The result may be there before the daemon's answer to the start.
+        marks.started = Some(started.into_inner()).filter(|at| *at != 0).unwrap_or_else(clock::micros);
         self.decide(run, directories, ending, socket, marks).await
     }
 
@@ -203,19 +252,20 @@ impl Runs {
         run: &Run,
         directories: &Directories,
         socket: SocketServer,
+        stop: &CancellationToken,
         marks: &mut Marks,
     ) -> Outcome {
         let waiter = self.sandbox.waiter(&run.id, directories);
-        let used = run.started_at.map_or(0, |started| (clock::millis() - started).max(0)) as u64;
-        let clock = self.clock(run, Duration::from_millis(used)).await?;
-        let ending =
-            waiter.wait(clock.deadline.clone(), self.config.container_timeout, &CancellationToken::new()).await;
+        let limit = self.config.container_timeout;
+        let left = |waited| time_left(limit, run.started_at.map(|at| at.saturating_add(waited)), clock::millis());
+        let clock = self.clock(run, left).await?;
+        let ending = waiter.wait(std::future::ready(Ok(())), clock.deadline.clone(), limit, stop).await;
         self.decide(run, directories, ending, socket, marks).await
     }
 
     /// The run's time, which stands still while a person is asked.
-    async fn clock(&self, run: &Run, used: Duration) -> Result<RunClock, Failure> {
-        let clock = self.approvals.start_clock(&run.id, self.config.container_timeout, used).await;
+    async fn clock(&self, run: &Run, left: impl FnOnce(i64) -> Duration) -> Result<RunClock, Failure> {
+        let clock = self.approvals.start_clock(&run.id, left).await;
         clock.map_err(|error| Failure::Storage { detail: error.to_string() })
     }
 
@@ -230,11 +280,17 @@ impl Runs {
         let found = sandbox::read_result(directories).await;
         marks.noticed = clock::micros();
         drop(socket);
+        // The kernel may have killed the agent alone, and `entry` lived to report it.
+        let oom = match &found {
+            outcome::Found::Result(result) if !result.ok => self.sandbox.was_out_of_memory(&run.id, GRACE).await,
+            _ => false,
+        };
         let output = match (&ending, &found) {
             (Ending::Exit(_), outcome::Found::Nothing) => self.sandbox.output(&run.id).await,
             _ => String::new(),
         };
-        let result = outcome::decide(ending, found, (self.config.limits.memory_bytes >> 20).unsigned_abs(), &output)?;
+        let result =
+            outcome::decide(ending, found, oom, (self.config.limits.memory_bytes >> 20).unsigned_abs(), &output)?;
         if let Some(timings) = result.timings {
             marks.agent = timings;
         }
@@ -266,8 +322,43 @@ impl Runs {
         self.answer(run, directories, outcome, marks).await;
         // The answer did not wait for the clearing up; the space does: what a container still writes
         // would else turn up in the next run's outbox.
-        self.sandbox.discard(&run.id, directories, grace).await;
-        self.clearing().remove(&run.space);
+        if self.sandbox.discard(&run.id, directories, grace).await {
+            self.clearing().remove(&run.space);
+        } else {
+            self.discard_later(run, directories, marks.created != 0);
+        }
+        self.stops.forget(&run.id);
+    }
+
+    /// Goes on until the container is gone. A space whose container may be at work waits for that, but
+    /// not for ever: an engine that does not answer must not leave people without an answer.
+    fn discard_later(&self, run: &Run, directories: &Directories, may_be_alive: bool) {
+        let (sandbox, clearing, queue) = (self.sandbox.clone(), self.clearing.clone(), self.queue.clone());
+        let (space, id, directories) = (run.space.clone(), run.id.clone(), directories.clone());
+        let release = move || {
+            clearing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&space);
+            queue.notify_one();
+        };
+        if !may_be_alive {
+            release();
+        }
+        self.spawn(async move {
+            let began = tokio::time::Instant::now();
+            let mut pause = REST;
+            let mut held = may_be_alive;
+            loop {
+                tokio::time::sleep(pause).await;
+                let gone = sandbox.discard(&id, &directories, Duration::ZERO).await;
+                if held && (gone || began.elapsed() > LONGEST_HOLD) {
+                    release();
+                    held = false;
+                }
+                if gone {
+                    return;
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        });
     }
 
     /// Lets the processors see the ending, and writes the answer.

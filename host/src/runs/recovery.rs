@@ -45,36 +45,41 @@ impl Runs {
                 runs.wake();
             });
         }
-        self.clear_orphans();
         Ok(count)
     }
 
     async fn take_up(self: &Arc<Self>, run: Run, mut marks: Marks) {
         let name = Self::log_name(&run.id);
         let directories = self.sandbox.directories(&run.space, &run.id);
+        let stop = self.stop_token(&run.id).await;
         let container = loop {
+            if stop.is_cancelled() {
+                // Its container is removed whatever became of it.
+                break Container::Started;
+            }
             match self.sandbox.inspect(&run.id).await {
                 Ok(Liveness::Gone) => break Container::Gone,
                 Ok(Liveness::Created) => break Container::Created,
                 Ok(Liveness::Alive | Liveness::Exited(_)) => break Container::Started,
                 Err(error) => {
                     tracing::warn!(run = name, %error, "cannot tell what became of the run; asking Docker again");
-                    tokio::time::sleep(REST).await;
+                    let _ = tokio::time::timeout(REST, stop.cancelled()).await;
                 }
             }
         };
         let result = sandbox::read_result(&directories).await != Found::Nothing;
-        let recovery = recover(run.state, run.attempts, Remains { result, container });
+        let recovery = recover(run.state, run.attempts, stop.is_cancelled(), Remains { result, container });
         tracing::info!(run = name, state = run.state.as_str(), ?recovery, "a predecessor's run");
         metrics::counter!("mercury_runs_recovered_total").increment(1);
         match recovery {
             Recovery::Keep => {}
             Recovery::Requeue => self.insist(|| self.store.requeue(&run.id)).await,
+            Recovery::Stop => self.conclude(&run, &directories, Err(Failure::Aborted), marks).await,
             Recovery::Lost => self.conclude(&run, &directories, Err(Failure::Lost), marks).await,
             Recovery::Adopt => {
                 let _ = self.store.mark_running(&run.id, crate::clock::millis()).await;
                 let outcome = match self.serve(&run, &directories) {
-                    Ok(socket) => self.await_adopted(&run, &directories, socket, &mut marks).await,
+                    Ok(socket) => self.await_adopted(&run, &directories, socket, &stop, &mut marks).await,
                     Err(error) => Err(Failure::Storage { detail: error.to_string() }),
                 };
                 self.conclude(&run, &directories, outcome, marks).await;
@@ -82,16 +87,24 @@ impl Runs {
         }
     }
 
-    /// In the background: Docker may be down, and nothing waits for it.
-    fn clear_orphans(self: &Arc<Self>) {
-        let runs = self.clone();
-        self.spawn(async move {
-            match runs.remove_orphans().await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "removed containers that belong to no unfinished run"),
-                Err(error) => tracing::warn!("left-over containers were not removed: {error:#}"),
+    /// Removes containers of this data directory that belong to no unfinished run.
+    pub async fn clear_orphans(&self) {
+        match self.remove_orphans().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "removed containers that belong to no unfinished run"),
+            Err(error) => tracing::warn!("left-over containers were not removed: {error:#}"),
+        }
+    }
+
+    /// Removes derived images that nothing uses any more.
+    pub async fn prune_images(&self) {
+        match self.store.unfinished().await {
+            Ok(unfinished) => {
+                let runs: Vec<RunId> = unfinished.into_iter().map(|(run, _)| run.id).collect();
+                self.sandbox.prune_derived(&runs).await;
             }
-        });
+            Err(error) => tracing::warn!(%error, "old agent images are not removed"),
+        }
     }
 
     /// The containers are listed first, the runs read after: a run is on disk before its container

@@ -22,6 +22,11 @@ pub const LABEL_RUN: &str = "mercury.run";
 /// of what is allowed, so that a new file (`auth.json`) is not exposed by being there.
 pub const GLOBAL_ENTRIES: &[&str] = &[".pi", "AGENTS.md", "skills", "agents", "commands", "prompts", "extensions"];
 
+/// Docker's default profile (20.10.24, `profiles/seccomp/default.json` of moby) and the five calls that
+/// bubblewrap 0.8.0 was measured to need: without any one of them it does not start
+/// (docs/decisions/0010-bubblewrap.md).
+const BUBBLEWRAP_FILTER: &str = include_str!("bubblewrap.seccomp.json");
+
 /// User and group of the agent. Not root, under either runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AgentUser {
@@ -38,6 +43,8 @@ pub struct Spec<'a> {
     pub instance: &'a str,
     pub image: &'a str,
     pub runtime: Runtime,
+    /// The agent runs in bubblewrap inside the container. Never under gVisor.
+    pub bubblewrap: bool,
     pub network: &'a Network,
     pub limits: &'a Limits,
     pub user: AgentUser,
@@ -82,7 +89,7 @@ pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
             auto_remove: Some(false),
             privileged: Some(false),
             cap_drop: text(&["ALL".to_owned()]),
-            security_opt: text(&["no-new-privileges".to_owned()]),
+            security_opt: Some(security(spec)),
             readonly_rootfs: Some(true),
             tmpfs: Some(tmpfs(uid, gid)),
             memory: Some(spec.limits.memory_bytes),
@@ -105,8 +112,18 @@ pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
     }
 }
 
+/// With bubblewrap the system call filter is Docker's own with five calls more; nothing else is
+/// relaxed: neither privilege nor capability, and the paths of /proc stay masked.
+fn security(spec: &Spec<'_>) -> Vec<String> {
+    let mut options = vec!["no-new-privileges".to_owned()];
+    if spec.bubblewrap && spec.runtime == Runtime::Runc {
+        options.push(format!("seccomp={BUBBLEWRAP_FILTER}"));
+    }
+    options
+}
+
 fn environment(spec: &Spec<'_>) -> Vec<String> {
-    vec![
+    let mut environment = vec![
         format!("HOME={}", paths::HOME),
         format!("PATH={}/bin:{}/.local/bin:/usr/local/bin:/usr/bin:/bin", paths::TOOLS_DIR, paths::HOME),
         format!("IO_DIR={}", paths::IO_DIR),
@@ -114,7 +131,11 @@ fn environment(spec: &Spec<'_>) -> Vec<String> {
         // Only for clients of the old system, which insist on one; the socket is the transport.
         "API_URL=http://localhost".to_owned(),
         format!("CONTAINER_RUNTIME={}", spec.runtime.name()),
-    ]
+    ];
+    if spec.bubblewrap && spec.runtime == Runtime::Runc {
+        environment.push("CONTAINER_BUBBLEWRAP=1".to_owned());
+    }
+    environment
 }
 
 fn labels(spec: &Spec<'_>) -> HashMap<String, String> {
@@ -152,16 +173,27 @@ fn tmpfs(uid: u32, gid: u32) -> HashMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     fn golden(runtime: Runtime, network: &Network, agent_id: Option<&str>) -> String {
-        let spec = Spec {
-            run: &RunId::from_stored("0198".into()),
-            space: &SpaceId::try_from("main".to_owned()).unwrap(),
+        // Through a value, whose maps are sorted.
+        let value = serde_json::to_value(request(&spec(runtime, network, agent_id))).unwrap();
+        serde_json::to_string_pretty(&value).unwrap()
+    }
+
+    fn spec<'a>(runtime: Runtime, network: &'a Network, agent_id: Option<&'a str>) -> Spec<'a> {
+        static RUN: LazyLock<RunId> = LazyLock::new(|| RunId::from_stored("0198".into()));
+        static SPACE: LazyLock<SpaceId> = LazyLock::new(|| SpaceId::try_from("main".to_owned()).unwrap());
+        Spec {
+            run: &RUN,
+            space: &SPACE,
             agent_id,
             instance: "i1",
             image: "mercury-agent:latest",
             runtime,
+            bubblewrap: false,
             network,
             limits: &Limits { memory_bytes: 2 << 30, nano_cpus: 2_000_000_000, pids: 512 },
             user: AgentUser { uid: 1000, gid: 1000 },
@@ -171,9 +203,7 @@ mod tests {
             tools_dir: "/vol/tools/d1".into(),
             global_dir: "/vol/global".into(),
             global_entries: vec![".pi", "AGENTS.md"],
-        };
-        // Through a value, whose maps are sorted.
-        serde_json::to_string_pretty(&serde_json::to_value(request(&spec)).unwrap()).unwrap()
+        }
     }
 
     /// container.md #1 #73: runc has the whole hardening, and the host removes the container itself.
@@ -219,5 +249,29 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// container.md #5 #6 (as architecture.md has it): bubblewrap opens five calls and nothing else, and
+    /// under runsc it changes nothing.
+    #[test]
+    fn bubblewrap_relaxes_only_the_filter() {
+        let with = |runtime, bubblewrap| {
+            let mut body = request(&Spec { bubblewrap, ..spec(runtime, &Network::Bridge, None) });
+            let options = body.host_config.as_mut().unwrap().security_opt.take().unwrap();
+            let environment = body.env.take().unwrap();
+            (serde_json::to_value(body).unwrap(), options, environment)
+        };
+        let (plain, plain_options, plain_environment) = with(Runtime::Runc, false);
+        let (body, options, environment) = with(Runtime::Runc, true);
+        assert_eq!(body, plain, "nothing but the options and the switch differs");
+        assert_eq!(options[..1], plain_options[..]);
+        assert_eq!(environment.last().unwrap(), "CONTAINER_BUBBLEWRAP=1");
+        assert_eq!(environment[..environment.len() - 1], plain_environment[..]);
+        assert_eq!(with(Runtime::Runsc, true), with(Runtime::Runsc, false));
+
+        let filter: serde_json::Value = serde_json::from_str(options[1].strip_prefix("seccomp=").unwrap()).unwrap();
+        assert_eq!(filter["defaultAction"], "SCMP_ACT_ERRNO");
+        let added = filter["syscalls"].as_array().unwrap().last().unwrap();
+        assert_eq!(added["names"], serde_json::json!(["clone", "mount", "pivot_root", "umount2", "unshare"]));
     }
 }

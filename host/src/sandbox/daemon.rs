@@ -7,8 +7,9 @@ use bollard::{
     Docker,
     models::{ContainerCreateBody, ContainerStateStatusEnum},
     query_parameters::{
-        CreateContainerOptions, CreateImageOptions, EventsOptions, InspectContainerOptions, KillContainerOptions,
-        ListContainersOptions, LogsOptions, RemoveContainerOptions, StartContainerOptions,
+        BuildImageOptions, CreateContainerOptions, CreateImageOptions, EventsOptions, InspectContainerOptions,
+        KillContainerOptions, ListContainersOptions, ListImagesOptions, LogsOptions, RemoveContainerOptions,
+        RemoveImageOptions, StartContainerOptions,
     },
 };
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -21,6 +22,14 @@ use crate::domain::{failure::Failure, outcome::Exit};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// An inspect is asked again later, so it need not wait that long.
 const INSPECT_PATIENCE: Duration = Duration::from_secs(5);
+/// Looking at images: 10 s, as in the replaced system.
+const IMAGE_PATIENCE: Duration = Duration::from_secs(10);
+/// A derived image's build: 600 s, as in the replaced system.
+const BUILD_PATIENCE: Duration = Duration::from_secs(600);
+/// A pull: 300 s, as in the replaced system.
+const PULL_PATIENCE: Duration = Duration::from_secs(300);
+/// Bytes of a build's output that are kept for its error.
+const OUTPUT_KEPT: usize = 4000;
 /// Lines of a crashed container's output that are looked at.
 const OUTPUT_LINES: &str = "40";
 
@@ -47,6 +56,10 @@ impl From<bollard::errors::Error> for DaemonError {
             other => Self::Unavailable(with_causes(&other)),
         }
     }
+}
+
+fn refused_build(said: &str, error: &str) -> DaemonError {
+    DaemonError::Answered { status: 500, message: format!("{error}: {}", said.trim()) }
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
@@ -178,6 +191,10 @@ impl Daemon {
             "label".to_owned(),
             vec![format!("{LABEL_MANAGED}=true"), format!("{LABEL_INSTANCE}={instance}")],
         )]);
+        self.list(filters).await
+    }
+
+    async fn list(&self, filters: HashMap<String, Vec<String>>) -> Result<Vec<Managed>, DaemonError> {
         let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
         let found = within(PATIENCE, self.client().await?.list_containers(Some(options))).await?;
         Ok(found
@@ -202,23 +219,117 @@ impl Daemon {
     }
 
     pub async fn has_image(&self, image: &str) -> Result<bool, DaemonError> {
-        match within(INSPECT_PATIENCE, self.client().await?.inspect_image(image)).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_missing() => Ok(false),
+        Ok(self.image_id(image).await?.is_some())
+    }
+
+    /// `None` where the daemon does not have it.
+    pub async fn image_id(&self, image: &str) -> Result<Option<String>, DaemonError> {
+        match within(IMAGE_PATIENCE, self.client().await?.inspect_image(image)).await {
+            Ok(found) => Ok(Some(found.id.unwrap_or_default())),
+            Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Pulls an image; `progress` gets a line now and then.
+    /// Builds an image of a packed context, with the classic builder.
+    pub async fn build(&self, tag: &str, labels: HashMap<String, String>, context: Vec<u8>) -> Result<(), DaemonError> {
+        let options = BuildImageOptions {
+            dockerfile: "Dockerfile".to_owned(),
+            t: Some(tag.to_owned()),
+            rm: true,
+            forcerm: true,
+            labels: Some(labels),
+            ..BuildImageOptions::default()
+        };
+        let body = bollard::body_full(context.into());
+        let build = async {
+            let mut stream = std::pin::pin!(self.client().await?.build_image(options, None, Some(body)));
+            // What a failed step printed is all that says why.
+            let mut said = String::new();
+            while let Some(step) = stream.next().await {
+                let step = step.map_err(|error| match error {
+                    bollard::errors::Error::DockerStreamError { error } => refused_build(&said, &error),
+                    other => other.into(),
+                })?;
+                if let Some(detail) = step.error_detail {
+                    return Err(refused_build(&said, &detail.message.unwrap_or_default()));
+                }
+                if let Some(line) = step.stream {
+                    tracing::debug!(tag, "{}", line.trim_end());
+                    said.push_str(&line);
+                    let drop = said.len().saturating_sub(OUTPUT_KEPT);
+                    said.drain(..said.ceil_char_boundary(drop));
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(BUILD_PATIENCE, build).await {
+            Ok(built) => built,
+            Err(_) => Err(refused_build("", &format!("it took longer than {} s", BUILD_PATIENCE.as_secs()))),
+        }
+    }
+
+    /// The tags of a repository whose images carry `label`.
+    pub async fn tags(&self, repository: &str, label: String) -> Result<Vec<String>, DaemonError> {
+        let filters =
+            HashMap::from([("reference".to_owned(), vec![repository.to_owned()]), ("label".to_owned(), vec![label])]);
+        let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
+        let images = within(IMAGE_PATIENCE, self.client().await?.list_images(Some(options))).await?;
+        Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
+    }
+
+    /// Not by force: an image that a container uses stays.
+    pub async fn remove_image(&self, tag: &str) -> Result<(), DaemonError> {
+        let removed = within(PATIENCE, self.client().await?.remove_image(tag, None::<RemoveImageOptions>, None)).await;
+        match removed {
+            Err(error) if error.is_missing() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Our containers that were made of an image and do not run.
+    pub async fn ended_on(&self, image: &str) -> Result<Vec<Managed>, DaemonError> {
+        let filters = HashMap::from([
+            ("ancestor".to_owned(), vec![image.to_owned()]),
+            ("label".to_owned(), vec![format!("{LABEL_MANAGED}=true")]),
+            ("status".to_owned(), ["created", "exited", "dead"].map(str::to_owned).to_vec()),
+        ]);
+        self.list(filters).await
+    }
+
+    /// Removes a container that does not run.
+    pub async fn remove_ended(&self, id: &str) -> Result<(), DaemonError> {
+        let options = RemoveContainerOptions { force: false, v: true, ..RemoveContainerOptions::default() };
+        within(PATIENCE, self.client().await?.remove_container(id, Some(options))).await
+    }
+
+    /// Pulls an image; `progress` gets a line for each step of each layer. Ends well only if the image
+    /// is there: a stream that was cut off is no success.
     pub async fn pull(&self, image: &str, mut progress: impl FnMut(String)) -> Result<(), DaemonError> {
         let options = CreateImageOptions { from_image: Some(image.to_owned()), ..CreateImageOptions::default() };
-        let mut stream = self.client().await?.create_image(Some(options), None, None);
-        while let Some(step) = stream.try_next().await? {
-            if let (Some(id), Some(status)) = (step.id, step.status) {
-                progress(format!("{id}: {status}"));
+        let pull = async {
+            let mut stream = self.client().await?.create_image(Some(options), None, None);
+            // The daemon repeats a step for every few kilobytes.
+            let mut layers: HashMap<String, String> = HashMap::new();
+            while let Some(step) = stream.try_next().await? {
+                if let (Some(id), Some(status)) = (step.id, step.status)
+                    && layers.insert(id.clone(), status.clone()).as_ref() != Some(&status)
+                {
+                    progress(format!("{id}: {status}"));
+                }
+            }
+            Ok::<(), DaemonError>(())
+        };
+        match tokio::time::timeout(PULL_PATIENCE, pull).await {
+            Ok(pulled) => pulled?,
+            Err(_) => {
+                return Err(DaemonError::Unavailable(format!("it took longer than {} s", PULL_PATIENCE.as_secs())));
             }
         }
-        Ok(())
+        match self.has_image(image).await? {
+            true => Ok(()),
+            false => Err(DaemonError::Unavailable("the download broke off".to_owned())),
+        }
     }
 
     /// Names of containers of this data directory as they end.

@@ -1,11 +1,27 @@
 //! The agent image: found, pulled, or stood in for.
 
+use std::sync::{Arc, atomic::Ordering};
+
 use super::{DaemonError, Sandbox};
 
 /// What a locally built image is called; it stands in for one that cannot be pulled.
 const LOCAL_IMAGE: &str = "mercury-agent:latest";
 
 impl Sandbox {
+    /// In the background, after the base image turned out to be gone: the next message may have one.
+    pub(super) fn look_for_image(self: &Arc<Self>) {
+        if self.looking.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let sandbox = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = sandbox.ensure_image(|line| tracing::info!("{line}")).await {
+                tracing::error!(%error, "the agent image could not be looked for");
+            }
+            sandbox.looking.store(false, Ordering::SeqCst);
+        });
+    }
+
     /// Makes sure that there is an image to run. `progress` gets lines for people.
     ///
     /// A name with a slash is pulled where it is missing; where that fails, a local

@@ -5,6 +5,7 @@
 
 pub mod create;
 pub mod daemon;
+mod derived;
 mod directories;
 mod image;
 mod probe;
@@ -16,7 +17,7 @@ mod wait;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -34,12 +35,17 @@ use crate::{
     domain::{
         failure::Failure,
         ids::{RunId, SpaceId},
-        outcome::Found,
+        outcome::{Exit, Found},
     },
 };
 
 /// The uid and gid that the agent has where the host is root: the image's `mercury` user.
 const AGENT: AgentUser = AgentUser { uid: 1000, gid: 1000 };
+
+/// Times that a start is asked for whose answers are lost.
+const START_ATTEMPTS: u32 = 3;
+/// An exchange that broke before this was cut off; later it is the daemon that is slow.
+const CUT_OFF: Duration = Duration::from_secs(15);
 
 #[derive(Debug)]
 pub struct Sandbox {
@@ -51,8 +57,11 @@ pub struct Sandbox {
     tools: PathBuf,
     user: AgentUser,
     seals: seal::SealKey,
-    /// The image in use: the configured one, or the local one that stands in for it.
+    /// The base image in use: the configured one, or the local one that stands in for it.
     image: watch::Sender<String>,
+    derived: derived::Derived,
+    /// The base image is being looked for.
+    looking: AtomicBool,
 }
 
 use daemon::Daemon;
@@ -74,6 +83,8 @@ impl Sandbox {
             daemon: Arc::new(Daemon::new(config.docker_host.clone())),
             signals: Arc::new(signals::Signals::new()),
             image: watch::Sender::new(config.agent_image.clone()),
+            derived: derived::Derived::default(),
+            looking: AtomicBool::new(false),
             config,
             instance,
             tools,
@@ -89,9 +100,14 @@ impl Sandbox {
         self.user
     }
 
-    /// The image of the next container.
-    pub fn image(&self) -> String {
+    /// The image that agents' programs are added to.
+    pub fn base_image(&self) -> String {
         self.image.borrow().clone()
+    }
+
+    /// The image of the next container: the derived one once it is built.
+    pub fn image(&self) -> String {
+        self.derived_image().unwrap_or_else(|| self.base_image())
     }
 
     pub fn container_name(&self, run: &RunId) -> String {
@@ -107,17 +123,52 @@ impl Sandbox {
         self.signals.follow_exits(&self.daemon, &self.instance, stop).await;
     }
 
-    /// Creates the container of a run whose folders are made.
-    pub async fn create(&self, space: &SpaceId, run: &RunId, directories: &Directories) -> Result<(), Failure> {
+    /// Creates the container of a run whose folders are made. A derived image that is gone is built
+    /// anew in the background, and the base image takes its place at once: no message waits for a build.
+    pub async fn create(
+        self: &Arc<Self>,
+        space: &SpaceId,
+        run: &RunId,
+        directories: &Directories,
+    ) -> Result<(), Failure> {
         let image = self.image();
+        match self.create_from(&image, space, run, directories).await {
+            Err(Failure::ImageMissing { image }) if self.lost_derived(&image) => {
+                let base = self.base_image();
+                tracing::warn!(
+                    missing = image,
+                    base,
+                    run = run.as_str(),
+                    "the derived image is gone; using its base and building it anew"
+                );
+                let sandbox = self.clone();
+                tokio::spawn(async move { sandbox.rebuild().await });
+                self.create_from(&base, space, run, directories).await
+            }
+            Err(failure @ Failure::ImageMissing { .. }) => {
+                self.look_for_image();
+                Err(failure)
+            }
+            other => other,
+        }
+    }
+
+    async fn create_from(
+        &self,
+        image: &str,
+        space: &SpaceId,
+        run: &RunId,
+        directories: &Directories,
+    ) -> Result<(), Failure> {
         let global = self.config.global_dir();
         let body = create::request(&create::Spec {
             run,
             space,
             agent_id: self.config.agent_id.as_deref(),
             instance: &self.instance,
-            image: &image,
+            image,
             runtime: self.config.runtime,
+            bubblewrap: self.config.bubblewrap,
             network: &self.config.network,
             limits: &self.config.limits,
             user: self.user,
@@ -133,19 +184,38 @@ impl Sandbox {
                 .collect(),
         });
         let name = self.container_name(run);
-        match self.daemon.create(&name, body.clone()).await {
-            // Left over from an attempt that this host's predecessor began.
+        let began = tokio::time::Instant::now();
+        let mut created = self.daemon.create(&name, body.clone()).await;
+        if matches!(created, Err(DaemonError::Unavailable(_))) && began.elapsed() < CUT_OFF {
+            // The answer was cut off rather than long in coming; what came of it is seen by asking again.
+            created = self.daemon.create(&name, body.clone()).await;
+        }
+        match created {
+            // Left over from an attempt that was cut off, or that this host's predecessor began.
             Err(DaemonError::Answered { status: 409, .. }) => {
-                self.daemon.remove(&name).await.map_err(|error| self.failure(error, &image))?;
+                self.daemon.remove(&name).await.map_err(|error| self.failure(error, image))?;
                 self.daemon.create(&name, body).await
             }
             other => other,
         }
-        .map_err(|error| self.failure(error, &image))
+        .map_err(|error| self.failure(error, image))
     }
 
+    /// Asks for the start. Where the answer is lost on the way, the container itself is looked at.
     pub async fn start(&self, run: &RunId) -> Result<(), Failure> {
-        self.daemon.start(&self.container_name(run)).await.map_err(|error| self.failure(error, &self.image()))
+        let name = self.container_name(run);
+        let mut attempt = 1;
+        loop {
+            match self.daemon.start(&name).await {
+                Ok(()) => return Ok(()),
+                Err(error @ DaemonError::Unavailable(_)) => match self.daemon.inspect(&name).await {
+                    Ok(Liveness::Alive | Liveness::Exited(_)) => return Ok(()),
+                    Ok(Liveness::Created) if attempt < START_ATTEMPTS => attempt += 1,
+                    _ => return Err(self.failure(error, &self.image())),
+                },
+                Err(error) => return Err(self.failure(error, &self.image())),
+            }
+        }
     }
 
     /// Begins to watch a run. To be called before it is started.
@@ -160,21 +230,41 @@ impl Sandbox {
     }
 
     /// Removes the container and the folders of a run that is over; a container that has answered
-    /// gets `grace` to end by itself, so that its children end in order.
-    pub async fn discard(&self, run: &RunId, directories: &Directories, grace: Duration) {
-        let name = self.container_name(run);
-        let until = tokio::time::Instant::now() + grace;
-        while tokio::time::Instant::now() < until {
-            match self.daemon.inspect(&name).await {
-                Ok(Liveness::Alive) => tokio::time::sleep(Duration::from_millis(100)).await,
-                _ => break,
-            }
-        }
-        if let Err(error) = self.daemon.remove(&name).await {
-            tracing::warn!(container = name, %error, "the container could not be removed; the next start tries again");
+    /// gets `grace` to end by itself, so that its children end in order. `false` where the container
+    /// is still there: then its folders are, too.
+    pub async fn discard(&self, run: &RunId, directories: &Directories, grace: Duration) -> bool {
+        self.exit_within(run, grace).await;
+        if let Err(error) = self.remove(run).await {
+            let container = self.container_name(run);
+            tracing::warn!(container, %error, "the container could not be removed; trying again");
+            return false;
         }
         let directories = directories.clone();
         let _ = tokio::task::spawn_blocking(move || directories.sweep()).await;
+        true
+    }
+
+    /// Removes the run's container even if it runs.
+    pub async fn remove(&self, run: &RunId) -> Result<(), DaemonError> {
+        self.daemon.remove(&self.container_name(run)).await
+    }
+
+    /// Whether the kernel killed something in the container for its memory. Known only once it has
+    /// ended, which is waited for up to `patience`.
+    pub async fn was_out_of_memory(&self, run: &RunId, patience: Duration) -> bool {
+        self.exit_within(run, patience).await.is_some_and(|exit| exit.oom_killed)
+    }
+
+    async fn exit_within(&self, run: &RunId, patience: Duration) -> Option<Exit> {
+        let until = tokio::time::Instant::now() + patience;
+        while tokio::time::Instant::now() < until {
+            match self.inspect(run).await {
+                Ok(Liveness::Alive) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Ok(Liveness::Exited(exit)) => return Some(exit),
+                _ => return None,
+            }
+        }
+        None
     }
 
     pub async fn inspect(&self, run: &RunId) -> Result<Liveness, DaemonError> {

@@ -90,6 +90,7 @@ impl Sandbox {
             instance: &self.instance,
             image: &image,
             runtime,
+            bubblewrap: false,
             network: &crate::config::Network::None,
             limits: &self.config.limits,
             user: self.user,

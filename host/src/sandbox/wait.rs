@@ -13,12 +13,17 @@ use super::{
     directories::Directories,
     signals::{Signal, Watch},
 };
-use crate::domain::outcome::{Ending, Exit};
+use crate::domain::{
+    failure::Failure,
+    outcome::{Ending, Exit, Seen, ending},
+};
 
 /// The slow poll behind the file watch.
 const POLL: Duration = Duration::from_secs(1);
 /// The slow poll behind the daemon's events.
 const PROBE: Duration = Duration::from_secs(2);
+/// As in the replaced system.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Watches one run from before its start to its end.
 pub struct Waiter<'a> {
@@ -33,10 +38,13 @@ impl<'a> Waiter<'a> {
         Self { daemon, watch, name, directories }
     }
 
-    /// Waits until the run is over; a container whose time is up, or that is stopped, has been
-    /// killed when this returns. The deadline may move meanwhile.
+    /// Has the container started by `start`, and waits until the run is over. The daemon's answer to
+    /// the start is one event among the others: a slow one delays neither result nor stop. A container
+    /// whose time is up, that is stopped, or whose start failed, was told to end when this returns. The
+    /// deadline may move meanwhile.
     pub async fn wait(
         self,
+        start: impl Future<Output = Result<(), Failure>>,
         mut deadline: watch::Receiver<Instant>,
         limit: Duration,
         stop: &CancellationToken,
@@ -47,35 +55,46 @@ impl<'a> Waiter<'a> {
         let _abort_on_return = AbortOnDrop(prober.abort_handle());
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        let mut start = std::pin::pin!(start);
+        let mut starting = true;
+        let mut seen = Seen::default();
+        let ending = loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    self.kill().await;
-                    return Ending::Aborted;
-                }
+                () = stop.cancelled() => seen.stopped = true,
                 () = self.watch.signal.result.notified() => {}
                 _ = poll.tick() => {}
-                Ok(exit) = &mut exit => return Ending::Exit(exit),
-                () = passed(&mut deadline) => {
-                    self.kill().await;
-                    return Ending::Timeout { seconds: limit.as_secs() };
-                }
+                Ok(exit) = &mut exit, if seen.exit.is_none() => seen.exit = Some(exit),
+                started = &mut start, if starting => match started {
+                    Ok(()) => starting = false,
+                    Err(failure) => break Ending::NotStarted(failure),
+                },
+                () = passed(&mut deadline) => seen.overdue = true,
             }
             // A link to nowhere is something too: whoever reads it says so.
-            if tokio::fs::symlink_metadata(self.directories.result()).await.is_ok() {
-                return Ending::Result;
+            seen.result = tokio::fs::symlink_metadata(self.directories.result()).await.is_ok();
+            if let Some(ending) = ending(seen, limit.as_secs()) {
+                break ending;
             }
+        };
+        if !matches!(ending, Ending::Result | Ending::Exit(_)) {
+            self.kill().await;
         }
+        ending
     }
 
+    /// Once, and not for long: the person waits. The removal that follows does not give up.
     async fn kill(&self) {
-        for attempt in 1..=3 {
-            match self.daemon.kill(&self.name).await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(container = self.name, attempt, %error, "the container could not be killed")
-                }
+        match tokio::time::timeout(KILL_PATIENCE, self.daemon.kill(&self.name)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(container = self.name, %error, "the container could not be killed; its removal is tried until it works")
+            }
+            Err(_) => {
+                tracing::warn!(
+                    container = self.name,
+                    "Docker does not answer; the container's removal is tried until it works"
+                )
             }
         }
     }

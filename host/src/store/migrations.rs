@@ -137,8 +137,11 @@ CREATE TABLE decisions (
 ) STRICT;
 ";
 
+/// A stop that was promised is kept across a restart.
+const STOP_REQUESTS: &str = "ALTER TABLE runs ADD COLUMN stop_requested INTEGER NOT NULL DEFAULT 0;";
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(FIRST), M::up(APPROVALS)])
+    Migrations::new(vec![M::up(FIRST), M::up(APPROVALS), M::up(STOP_REQUESTS)])
 }
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), rusqlite_migration::Error> {

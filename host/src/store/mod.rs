@@ -22,7 +22,7 @@ pub use inbound::{Accepted, Inbound, NewInbound};
 pub use kv::KvError;
 pub use messages::HistoryMessage;
 pub use outbound::{NewOutbound, Outbound, OutboundFile, OutboundState, Problem};
-pub use runs::{Activity, NewRun};
+pub use runs::{Activity, NewRun, StopRequest};
 
 /// How long a connection waits for another process that holds the database: 5 s.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

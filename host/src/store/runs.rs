@@ -28,9 +28,18 @@ pub struct Activity {
     pub active: i64,
 }
 
+/// The runs that a stop is meant for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StopRequest {
+    /// At work, and not asked to stop before.
+    pub active: Vec<RunId>,
+    /// Were queued, and are aborted now; their answers are still to be written.
+    pub dropped: Vec<RunId>,
+}
+
 const SELECT: &str =
     "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
-    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure
+    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested
     FROM runs r JOIN inbound i ON i.id = r.inbound";
 
 impl Store {
@@ -182,6 +191,45 @@ impl Store {
         .await
     }
 
+    /// Asks the active run of a space to stop, and drops what waits behind it.
+    pub async fn request_stop(&self, space: &SpaceId) -> Result<StopRequest, StoreError> {
+        let space = space.to_string();
+        self.write(move |db| {
+            let failure = to_json(&Failure::Aborted)?;
+            let active = db
+                .prepare(
+                    "UPDATE runs SET stop_requested = 1
+                     WHERE space = ?1 AND state IN ('preparing', 'running') AND stop_requested = 0 RETURNING id",
+                )?
+                .query_map([&space], run_id)?
+                .collect::<Result<_, _>>()?;
+            let dropped = db
+                .prepare("UPDATE runs SET state = 'aborted', failure = ?2 WHERE space = ?1 AND state = 'queued' RETURNING id")?
+                .query_map([&space, &failure], run_id)?
+                .collect::<Result<_, _>>()?;
+            Ok(StopRequest { active, dropped })
+        })
+        .await
+    }
+
+    /// Asks every active run to stop. What is queued stays for the next start.
+    pub async fn request_stop_of_all(&self) -> Result<Vec<RunId>, StoreError> {
+        self.write(|db| {
+            db.prepare("UPDATE runs SET stop_requested = 1 WHERE state IN ('preparing', 'running') RETURNING id")?
+                .query_map([], run_id)?
+                .collect()
+        })
+        .await
+    }
+
+    pub async fn is_stop_requested(&self, run: &RunId) -> Result<bool, StoreError> {
+        let run = run.clone();
+        self.read(move |db| {
+            db.query_row("SELECT stop_requested FROM runs WHERE id = ?1", [run.as_str()], |row| row.get(0))
+        })
+        .await
+    }
+
     pub async fn activity(&self) -> Result<Activity, StoreError> {
         self.read(|db| {
             db.query_row(
@@ -213,6 +261,10 @@ impl Store {
 fn save_marks(db: &Transaction<'_>, run: &RunId, marks: &Marks) -> rusqlite::Result<()> {
     db.execute("UPDATE runs SET marks = ?2 WHERE id = ?1", params![run.as_str(), to_json(marks)?])?;
     Ok(())
+}
+
+fn run_id(row: &Row<'_>) -> rusqlite::Result<RunId> {
+    Ok(RunId::from_stored(row.get(0)?))
 }
 
 fn marks(row: &Row<'_>) -> rusqlite::Result<Marks> {
@@ -247,5 +299,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         })?,
         attempts: row.get(11)?,
         started_at: row.get(12)?,
+        stop_requested: row.get(16)?,
     })
 }

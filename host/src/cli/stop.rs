@@ -1,0 +1,102 @@
+//! `mercury stop`: ends the host of this project, or what one space is doing.
+
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use axum::http::Method;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Project, client, terminal};
+use crate::config::Config;
+
+/// How long the host may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  mercury stop                 end the host; running agents go on and are answered by the next start\n  mercury stop --now           end the host and every running agent; people read \"Stopped.\"\n  mercury stop --space team    end what the space `team` is doing; the host goes on"
+)]
+pub(super) struct Stop {
+    /// End running agents, too.
+    #[arg(long, conflicts_with = "space")]
+    now: bool,
+    /// Only the run of this space, and what waits behind it.
+    #[arg(short, long)]
+    space: Option<String>,
+}
+
+impl Stop {
+    pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
+        let config = project.config()?;
+        match self.space {
+            Some(space) => stop_space(&config, &space).await,
+            None => stop_host(&config, self.now).await,
+        }
+    }
+}
+
+async fn stop_space(config: &Config, space: &str) -> Result<ExitCode> {
+    let base = client::base_url(config, None);
+    let headers = [("x-mercury-caller", "system"), ("x-mercury-space", space)];
+    let answer =
+        client::send_with(Method::POST, &base, "/api/stop", config.api_secret.as_ref(), &headers, None).await?;
+    let found: serde_json::Value =
+        serde_json::from_slice(&answer.success()?).context("the answer is not understood")?;
+    terminal::line(match (found["stopped"].as_bool(), found["dropped"].as_u64().unwrap_or(0)) {
+        (Some(true), 0) => format!("Stopped the run of {space}."),
+        (Some(true), dropped) => format!("Stopped the run of {space} and dropped {dropped} waiting."),
+        (_, 0) => format!("Nothing is going on in {space}."),
+        (_, dropped) => format!("Dropped {dropped} waiting in {space}."),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// By a signal to the process that holds the data directory's lock and has written its id there.
+async fn stop_host(config: &Config, now: bool) -> Result<ExitCode> {
+    let path = config.data_dir.join("lock");
+    let Some(pid) = holder(&path)? else {
+        bail!("no host runs on {}. Nothing is to be stopped", config.data_dir.display());
+    };
+    let signal = if now { Signal::QUIT } else { Signal::TERM };
+    kill_process(pid, signal)
+        .with_context(|| format!("the host (process {}) cannot be told to end", pid.as_raw_nonzero()))?;
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while holder(&path)? == Some(pid) {
+        if tokio::time::Instant::now() > until {
+            bail!(
+                "the host (process {}) has not ended after {} s. A second `mercury stop` ends it at once",
+                pid.as_raw_nonzero(),
+                PATIENCE.as_secs()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    terminal::line(match now {
+        true => "Stopped the host and its agents.",
+        false => "Stopped the host. Running agents go on and are answered by the next `mercury run`.",
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who holds the lock, if anybody does.
+fn holder(path: &Path) -> Result<Option<Pid>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let text = std::fs::read_to_string(path)?;
+            let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+            pid.map(Some).with_context(|| format!("{} does not say which process holds it", path.display()))
+        }
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Stopping runs: one space's, or all of them.
+//!
+//! A stop is on disk before it is promised, and belongs to one run: it can neither be lost by a
+//! restart nor hit the run after (container.md W4, W19).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Runs;
+use crate::{
+    domain::{
+        failure::Failure,
+        ids::{RunId, SpaceId},
+    },
+    store::StoreError,
+};
+
+/// What a stop found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// A run was at work, and ends now.
+    pub stopped: bool,
+    /// Messages that waited behind it.
+    pub dropped: usize,
+}
+
+/// The runs that this process works on, by which each can be told to stop.
+#[derive(Debug, Default)]
+pub(super) struct Stops(Mutex<HashMap<RunId, CancellationToken>>);
+
+impl Stops {
+    fn insert(&self, run: &RunId) -> CancellationToken {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(run.clone()).or_default().clone()
+    }
+
+    fn cancel(&self, run: &RunId) {
+        if let Some(token) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run) {
+            token.cancel();
+        }
+    }
+
+    pub(super) fn forget(&self, run: &RunId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+    }
+}
+
+impl Runs {
+    /// The token by which the run is stopped. A stop that was asked for before is in the row; one that
+    /// is asked for from now on finds the token. To be called before anything else is awaited.
+    pub(super) async fn stop_token(&self, run: &RunId) -> CancellationToken {
+        let token = self.stops.insert(run);
+        match self.store.is_stop_requested(run).await {
+            Ok(true) => token.cancel(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(run = run.as_str(), %error, "cannot tell whether the run was asked to stop"),
+        }
+        token
+    }
+
+    /// Stops the run of a space, and answers what waits behind it with the same word. Returns when
+    /// the stop is on disk; the container ends meanwhile.
+    pub async fn abort(self: &Arc<Self>, space: &SpaceId) -> Result<Stopped, StoreError> {
+        let asked = self.store.request_stop(space).await?;
+        for run in &asked.active {
+            self.stops.cancel(run);
+        }
+        tracing::info!(%space, active = asked.active.len(), dropped = asked.dropped.len(), "stop requested");
+        let found = Stopped { stopped: !asked.active.is_empty(), dropped: asked.dropped.len() };
+        if found.dropped > 0 {
+            self.answer_dropped(asked.dropped).await?;
+        }
+        Ok(found)
+    }
+
+    /// Stops every run at work; what is queued stays on disk for the next start.
+    pub async fn kill_all(&self) -> Result<usize, StoreError> {
+        let runs = self.store.request_stop_of_all().await?;
+        for run in &runs {
+            self.stops.cancel(run);
+        }
+        Ok(runs.len())
+    }
+
+    async fn answer_dropped(self: &Arc<Self>, dropped: Vec<RunId>) -> Result<(), StoreError> {
+        for (run, marks, _) in self.store.unanswered().await?.into_iter().filter(|(run, ..)| dropped.contains(&run.id))
+        {
+            let runs = self.clone();
+            self.spawn(async move {
+                let directories = runs.sandbox.directories(&run.space, &run.id);
+                runs.answer(&run, &directories, Err(Failure::Aborted), marks).await;
+            });
+        }
+        Ok(())
+    }
+}
