@@ -13,6 +13,7 @@ pub mod docker;
 pub mod host;
 pub mod model;
 pub mod proxy;
+pub mod site;
 
 /// The variable's value, which `./dev` sets.
 ///

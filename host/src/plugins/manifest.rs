@@ -135,7 +135,9 @@ impl Manifest {
             return Err(format!("component `{}`: must be a file name in the plugin's own folder", self.component));
         }
         if self.provides.is_empty() {
-            return Err("provides: name at least one of prompt-guard, tool-guard, egress-guard, result-processor".into());
+            return Err(
+                "provides: name at least one of prompt-guard, tool-guard, egress-guard, result-processor".into()
+            );
         }
         if !(1..=256).contains(&self.limits.memory_mib) {
             return Err(format!("limits.memory-mib {} is not between 1 and 256", self.limits.memory_mib));
