@@ -37,6 +37,15 @@ async fn reply(host: &Host, orders: &str) -> String {
     host.ask(orders).await.reply().to_owned()
 }
 
+/// What became of each order, all of one run.
+async fn each<const N: usize>(host: &Host, orders: [String; N]) -> Vec<String> {
+    const NEXT: &str = "-- next --";
+    let said = reply(host, &orders.join(&format!("\n!reply {NEXT}\n"))).await;
+    let parts: Vec<_> = said.split(NEXT).map(str::to_owned).collect();
+    assert_eq!(parts.len(), N, "{said}");
+    parts
+}
+
 /// `none`: nothing is reached, by no way.
 #[tokio::test(flavor = "multi_thread")]
 async fn none_reaches_nothing() {
@@ -74,7 +83,7 @@ async fn filtered_reaches_what_is_listed() {
         let said = reply(&host, &format!("!connect {allowed}")).await;
         assert!(said.starts_with("error: "), "directly: {runtime}: {said}");
         let port = site.port();
-        for (order, code) in [
+        let refused = [
             (connect("other.example:443"), "egress_not_listed"),
             (get("http://other.example/?token=hidden-query"), "egress_not_listed"),
             (connect(&format!("127.0.0.1:{port}")), "egress_not_listed"),
@@ -82,8 +91,8 @@ async fn filtered_reaches_what_is_listed() {
             (connect(&format!("2130706433:{port}")), "egress_malformed"),
             (connect(&format!("user@{allowed}")), "egress_malformed"),
             (get("https://other.example/"), "egress_scheme"),
-        ] {
-            let said = reply(&host, &order).await;
+        ];
+        for (said, (order, code)) in each(&host, refused.clone().map(|(order, _)| order)).await.iter().zip(refused) {
             assert!(said.contains("403 ") && said.contains(code), "{runtime} {order}: {said}");
         }
         let log = host.log();
@@ -105,15 +114,15 @@ async fn a_private_address_needs_a_word_of_its_own() {
         .set("MERCURY_AGENT_EGRESS_PRIVATE", "")
         .start()
         .await;
-    for order in [
+    let orders = [
         get(&format!("http://{target}/")),
         // The machine's own names and services, by whatever name they are called.
         connect(&format!("localhost:{}", site.port())),
         connect(&format!("127.0.0.1:{}", site.port())),
         get("http://169.254.169.254/latest/meta-data/"),
-    ] {
-        let said = reply(&host, &order).await;
-        assert!(said.contains("403 ") && said.contains("egress_address"), "{order}: {said}");
+    ];
+    for said in each(&host, orders).await {
+        assert!(said.contains("403 ") && said.contains("egress_address"), "{said}");
         assert!(said.contains("MERCURY_AGENT_EGRESS_PRIVATE"), "{said}");
     }
     assert!(site.seen().is_empty());
@@ -152,37 +161,42 @@ fn install_rules(host: &Host) {
 #[tokio::test(flavor = "multi_thread")]
 async fn guards_decide_after_the_list() {
     let site = Site::start().await;
-    let bridge = gateway("bridge").await;
-    let url = format!("http://{bridge}:{}/x", site.port());
-    let post = format!(
-        "!http POST {url} HTTP/1.1\\r\\nHost: {bridge}:{}\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n",
-        site.port()
-    );
-    // Setting of the guard, is it listed, may the guard open, order, what the answer holds.
-    for (setting, listed, opener, order, expected) in [
-        ("deny", true, true, get(&url), "is closed to member"),
-        ("open", false, true, get(&url), "was asked GET /x"),
-        ("open", false, false, get(&url), "egress_not_listed"),
-        ("read-only", true, false, get(&url), "was asked GET /x"),
-        ("read-only", true, false, post, "/x may only be read"),
-        ("ask", true, false, get(&url), "approval"),
-        ("none", true, false, get(&url), "was asked GET /x"),
-        ("none", false, true, get(&url), "neither listed nor open"),
-    ] {
-        let list = if listed { vec![format!("{bridge}:{}", site.port())] } else { Vec::new() };
-        let mut host = filtered("runc", None, &list)
-            .await
-            .set("MERCURY_AGENT_EGRESS_PLUGINS", if opener { "rules" } else { "" })
-            .yaml(&format!(
-                "plugins:\n  rules:\n    settings:\n      {}: {bridge}\n",
-                if setting == "none" { "deny-not" } else { setting }
-            ))
+    let port = site.port();
+    // Every address of the loopback leads to the site, so each can have a rule of its own.
+    let settings = "deny: 127.0.0.2\n      open: 127.0.0.3\n      read-only: 127.0.0.4\n      ask: 127.0.0.5\n";
+    let listed = [2, 4, 5, 6].map(|n| format!("127.0.0.{n}:{port}"));
+    let prepare = |opener: &str| {
+        let host = Setup::scripted("runc")
+            .set("MERCURY_AGENT_NETWORK", "filtered")
+            .set("MERCURY_AGENT_EGRESS", &listed.join(","))
+            .set("MERCURY_AGENT_EGRESS_PRIVATE", "127.0.0.0/8")
+            .set("MERCURY_AGENT_EGRESS_PLUGINS", opener)
+            .yaml(&format!("plugins:\n  rules:\n    settings:\n      {settings}"))
             .prepare();
         install_rules(&host);
-        host.start().await;
-        let said = reply(&host, &order).await;
-        assert!(said.contains(expected), "{setting} {listed} {opener}: {said}");
+        host
+    };
+    let at = |n: u8| get(&format!("http://127.0.0.{n}:{port}/x"));
+    let post = at(4).replace("GET", "POST").replace("Connection", "Content-Length: 0\\r\\nConnection");
+    let mut host = prepare("rules");
+    host.start().await;
+    let expected = [
+        (at(2), "127.0.0.2 is closed to member"),
+        (at(3), "was asked GET /x"),
+        (at(4), "was asked GET /x"),
+        (post, "127.0.0.4/x may only be read"),
+        (at(5), "wants somebody's approval"),
+        (at(6), "was asked GET /x"),
+        (at(7), "127.0.0.7 is neither listed nor open"),
+    ];
+    for (said, (order, expected)) in each(&host, expected.clone().map(|(order, _)| order)).await.iter().zip(expected) {
+        assert!(said.contains(expected), "{order}: {said}");
     }
+    let mut host = prepare("");
+    host.start().await;
+    let said = each(&host, [at(3), at(6)]).await;
+    assert!(said[0].contains("egress_not_listed") && said[1].contains("was asked GET /x"), "{said:?}");
+    assert_eq!(site.seen().len(), 4);
 }
 
 /// The real agent and its tools, through the proxy.
@@ -244,18 +258,13 @@ async fn the_real_agent_filtered_under_runsc() {
 async fn the_real_agent_without_network() {
     require_runsc().await;
     for runtime in RUNTIMES {
-        for network in ["none", "filtered"] {
-            let host = Setup::with_image(runtime, &full_image())
-                .set("MERCURY_ANTHROPIC_API_KEY", "")
-                .set("MERCURY_AGENT_NETWORK", network)
-                .prepare();
-            let mut command = host.command(&["demo"]);
-            let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-            let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            assert!(
-                output.status.success() && out.contains("\"callerId\": \"cli:user\""),
-                "{network} {runtime}: {out}{err}"
-            );
-        }
+        let host = Setup::with_image(runtime, &full_image())
+            .set("MERCURY_ANTHROPIC_API_KEY", "")
+            .set("MERCURY_AGENT_NETWORK", "none")
+            .prepare();
+        let mut command = host.command(&["demo"]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && out.contains("\"callerId\": \"cli:user\""), "{runtime}: {out}{err}");
     }
 }

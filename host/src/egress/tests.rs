@@ -153,7 +153,7 @@ async fn serve() -> SocketAddr {
             "/moved",
             get(|| async { (StatusCode::FOUND, [(header::LOCATION, "http://169.254.169.254/latest/meta-data/")]) }),
         )
-        .route("/never", get(|| std::future::pending::<()>()))
+        .route("/never", get(std::future::pending::<()>))
         .fallback(say);
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     address
