@@ -33,6 +33,37 @@ pub async fn inspect_all(instance: &str) -> Vec<Value> {
     found
 }
 
+/// This machine's address on a network of the engine.
+pub async fn gateway(network: &str) -> String {
+    let docker = connect().negotiate_version().await.unwrap();
+    let found = serde_json::to_value(docker.inspect_network(network, None).await.unwrap()).unwrap();
+    found["IPAM"]["Config"][0]["Gateway"].as_str().expect("a gateway").to_owned()
+}
+
+/// A network of the suite's own, removed when it is dropped.
+pub struct Network {
+    pub name: String,
+}
+
+impl Network {
+    pub fn create() -> Self {
+        let name = format!("mercury-test-{}-{:x}", std::process::id(), rand_suffix());
+        let made = Command::new("docker").args(["network", "create", &name]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self { name }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["network", "rm", &self.name]).output();
+    }
+}
+
+fn rand_suffix() -> u32 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
+}
+
 /// Kills the container of a run from outside.
 pub async fn kill_all(instance: &str) {
     let docker = connect().negotiate_version().await.unwrap();

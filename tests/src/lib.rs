@@ -15,6 +15,7 @@ pub mod model;
 pub mod oauth;
 pub mod plugins;
 pub mod proxy;
+pub mod site;
 
 /// The variable's value, which `./dev` sets.
 ///

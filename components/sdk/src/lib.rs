@@ -8,6 +8,7 @@
 //! | module | an author implements | and writes |
 //! |---|---|---|
 //! | [`guard`] | [`guard::PromptGuard`], [`guard::ToolGuard`] | `guard::export!(Guard)` |
+//! | [`egress`] | [`egress::EgressGuard`] | `egress::export!(Guard)` |
 //! | [`processor`] | [`processor::ResultProcessor`] | `processor::export!(Processor)` |
 //!
 //! A guard that refuses the tool `bash` to everybody but admins:
@@ -41,5 +42,6 @@
 //! `.wasm` beside a `plugin.toml` that names it. Keep the decision in a module of its own: it
 //! can then be tested with plain `cargo test`, while the imports work only inside the host.
 
+pub mod egress;
 pub mod guard;
 pub mod processor;

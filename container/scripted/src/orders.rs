@@ -17,12 +17,16 @@
 //! | `!env NAME` | replies the variable, or `(unset)` |
 //! | `!ls DIR` | replies the names in DIR, sorted, one a line |
 //! | `!cat PATH` | replies the file's text |
+//! | `!connect HOST:PORT` | opens a TCP connection of its own; replies `connected` |
+//! | `!http HEAD` | sends HEAD, with `\r\n` written out, to the proxy of `HTTP_PROXY`; replies the answer |
 //! | `!garbage` | prints a line that is no JSON |
 //! | `!result-raw TEXT` | publishes TEXT as the run's result, past `entry` |
 //! | `!model-error TEXT` | ends the run as a failure of the model |
 //!
 //! What fails is replied as `error: …`, so that a test sees it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -40,6 +44,8 @@ pub(crate) const FOREVER: &str = "--forever";
 
 /// The argument by which this program is the process of `!write-later`.
 pub(crate) const LATER: &str = "--later";
+/// How long the other end of a connection may take.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What an order leads to.
 pub(crate) enum Effect {
@@ -92,6 +98,8 @@ pub(crate) fn carry_out(order: &str) -> Effect {
         "!env" => Effect::Text(std::env::var(rest.trim()).unwrap_or_else(|_| "(unset)".into())),
         "!ls" => said(list(rest.trim())),
         "!cat" => said(std::fs::read_to_string(rest.trim()).map_err(|error| error.to_string())),
+        "!connect" => said(connect(rest.trim())),
+        "!http" => said(http(rest)),
         "!garbage" => {
             events::garbage();
             Effect::Nothing
@@ -236,6 +244,30 @@ fn list(dir: &str) -> Result<String, String> {
     let mut names: Vec<String> = entries.flatten().map(|it| it.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     Ok(names.join("\n"))
+}
+
+fn connect(address: &str) -> Result<String, String> {
+    let addresses = std::net::ToSocketAddrs::to_socket_addrs(address).map_err(|error| error.to_string())?;
+    let mut failure = "no address".to_owned();
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, NETWORK_PATIENCE) {
+            Ok(_) => return Ok("connected".into()),
+            Err(error) => failure = error.to_string(),
+        }
+    }
+    Err(failure)
+}
+
+/// The head as the order writes it, and what came until the other end closed or fell silent.
+fn http(head: &str) -> Result<String, String> {
+    let proxy = std::env::var("HTTP_PROXY").map_err(|_| "HTTP_PROXY is not set")?;
+    let address = proxy.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(NETWORK_PATIENCE)).map_err(|error| error.to_string())?;
+    stream.write_all(head.replace("\\r\\n", "\r\n").as_bytes()).map_err(|error| error.to_string())?;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn result_raw(text: &str) -> Result<String, String> {

@@ -43,7 +43,8 @@ const YAML: &str = "\
 #   container_runtime: runsc
 #   container_timeout_ms: 300000
 #   memory_mb: 2048
-#   network: open            # or none
+#   network: open            # or none, or filtered with a list of hosts: docs/network.md
+#   egress: [api.anthropic.com, \"*.github.com\"]
 
 # plugins:
 #   permission-guard:

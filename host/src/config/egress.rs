@@ -46,8 +46,9 @@ impl Settings {
             self.warnings.push("agent.egress does nothing: it needs agent.network: filtered".to_owned());
         }
         if filtered && rules.hosts.is_empty() && rules.plugins.is_empty() {
-            self.warnings
-                .push("agent.network is `filtered` and agent.egress is empty: agents reach nothing but the host".into());
+            self.warnings.push(
+                "agent.network is `filtered` and agent.egress is empty: agents reach nothing but the host".into(),
+            );
         }
         if let Some(net) = rules.private.iter().find(|net| net.addr().is_loopback() || net.prefix_len() == 0) {
             self.warnings.push(format!(

@@ -181,3 +181,47 @@ fn paths_for_the_daemon() {
     let config = load_with(None, &[("MERCURY_DATA_DIR", "/data"), ("MERCURY_HOST_DATA_DIR", "/vol")]).unwrap();
     assert_eq!(config.for_daemon(Path::new("/data/spaces/main")), Path::new("/vol/spaces/main"));
 }
+
+/// The rules of a filtered agent, from the file and from the environment.
+#[test]
+fn egress_rules() {
+    let yaml = "agent:\n  network: filtered\n  egress: [\"*.Example.com\", registry.test:8443]\n  egress_private: [10.1.0.0/16, \"::1\"]\n  egress_mb: 5\n";
+    let config = load_with(Some(yaml), &[]).unwrap();
+    assert_eq!(config.network, Network::Filtered);
+    let hosts: Vec<_> = config.egress.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["*.example.com", "registry.test:8443"]);
+    assert_eq!((config.egress.private.len(), config.egress.most_bytes), (2, 5 << 20));
+    let config = load_with(Some(yaml), &[("MERCURY_AGENT_EGRESS", "a.test, b.test")]).unwrap();
+    assert_eq!(config.egress.hosts.len(), 2, "the variable replaces the list");
+}
+
+#[test]
+fn egress_rules_that_mean_nothing_are_refused() {
+    let said = problem(
+        None,
+        &[("MERCURY_AGENT_EGRESS", "https://a.test,b.test"), ("MERCURY_AGENT_EGRESS_PRIVATE", "10.0.0.1/8,nonsense")],
+    );
+    for part in ["MERCURY_AGENT_EGRESS: `https://a.test`", "`10.0.0.1/8` has bits", "`nonsense` is not a network"] {
+        assert!(said.contains(part), "`{part}` is missing in: {said}");
+    }
+    assert!(!said.contains("b.test"), "{said}");
+}
+
+#[test]
+fn egress_without_effect_or_with_too_much_is_warned_about() {
+    for (environment, expected) in [
+        (vec![("MERCURY_AGENT_EGRESS", "a.test")], "needs agent.network: filtered"),
+        (vec![("MERCURY_AGENT_NETWORK", "filtered")], "agents reach nothing but the host"),
+        (
+            vec![
+                ("MERCURY_AGENT_NETWORK", "filtered"),
+                ("MERCURY_AGENT_EGRESS", "a.test"),
+                ("MERCURY_AGENT_EGRESS_PRIVATE", "127.0.0.0/8"),
+            ],
+            "listens on this machine",
+        ),
+    ] {
+        let warnings = load_with(None, &environment).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains(expected), "{warnings:?}");
+    }
+}

@@ -37,10 +37,8 @@ impl Shared {
     pub(super) async fn connect(&self, authority: &Authority) -> Result<TcpStream, Error> {
         let addresses = self.addresses(authority).await?;
         self.rules.check_answer(authority, &addresses)?;
-        let unreachable = |error: io::Error| Error::Unreachable {
-            host: authority.to_string(),
-            reason: error.to_string(),
-        };
+        let unreachable =
+            |error: io::Error| Error::Unreachable { host: authority.to_string(), reason: error.to_string() };
         let mut failure = Error::TooSlow { host: authority.to_string() };
         for address in addresses.into_iter().take(MOST_TRIED) {
             let address = SocketAddr::new(address, authority.port);

@@ -131,7 +131,8 @@ mod tests {
         let mut names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["accept", "connection", "host"]);
-        assert_eq!((&request.headers()["host"], &request.headers()["connection"]), (&"example.com", &"close"));
+        assert_eq!(request.headers()["host"], "example.com");
+        assert_eq!(request.headers()["connection"], "close");
         prepare(&mut request, &Authority::parse("[2606:4700::1]:8080", None).unwrap());
         assert_eq!(request.headers()["host"], "[2606:4700::1]:8080");
     }

@@ -80,7 +80,9 @@ impl Egress {
         for name in &config.egress.plugins {
             let guard = plugins.loaded().iter().find(|plugin| plugin.name() == name);
             if !guard.is_some_and(|plugin| plugin.manifest().provides(Interface::EgressGuard)) {
-                tracing::warn!("agent.egress_plugins names `{name}`, which is no loaded plugin that provides egress-guard");
+                tracing::warn!(
+                    "agent.egress_plugins names `{name}`, which is no loaded plugin that provides egress-guard"
+                );
             }
         }
         let off = match &config.network {

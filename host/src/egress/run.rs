@@ -156,9 +156,6 @@ fn target(request: &Request) -> Result<Authority, Refusal> {
     };
     let headers = request.headers();
     egress::check_host_header(&authority, single(headers, &header::HOST)?)?;
-    if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(Refusal::Framing);
-    }
     Ok(authority)
 }
 

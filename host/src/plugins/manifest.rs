@@ -190,7 +190,9 @@ impl Manifest {
             return Err(format!("agent.env `{}`: the host's variables begin with MERCURY_", variable.name));
         }
         if self.provides.is_empty() {
-            return Err("provides: name at least one of prompt-guard, tool-guard, egress-guard, result-processor".into());
+            return Err(
+                "provides: name at least one of prompt-guard, tool-guard, egress-guard, result-processor".into()
+            );
         }
         if !(1..=256).contains(&self.limits.memory_mib) {
             return Err(format!("limits.memory-mib {} is not between 1 and 256", self.limits.memory_mib));

@@ -78,8 +78,6 @@ pub enum Refusal {
     Scheme,
     #[error("the Host header and the request's target differ")]
     HostHeader,
-    #[error("the request says in two ways how long its body is")]
-    Framing,
     #[error("{host}:{port} is not among the hosts that this agent may reach")]
     NotListed { host: String, port: u16 },
     #[error("{host} leads to {address}, which is {kind}")]
@@ -100,7 +98,6 @@ impl Refusal {
             Self::Malformed(_) => "egress_malformed",
             Self::Scheme => "egress_scheme",
             Self::HostHeader => "egress_host_header",
-            Self::Framing => "egress_framing",
             Self::NotListed { .. } => "egress_not_listed",
             Self::Address { .. } => "egress_address",
             Self::Guard(_) => "egress_guard",
@@ -116,9 +113,7 @@ impl Refusal {
             Self::Off { .. } => {
                 "Tell the person; the operator can set agent.network / MERCURY_AGENT_NETWORK to `filtered`".into()
             }
-            Self::Malformed(_) | Self::HostHeader | Self::Framing => {
-                "Write the host as a plain name and the port as a number".into()
-            }
+            Self::Malformed(_) | Self::HostHeader => "Write the host as a plain name and the port as a number".into(),
             Self::Scheme => "Ask for https with CONNECT, for http with the whole URL".into(),
             Self::NotListed { host, port } => {
                 let entry = if matches!(port, 80 | 443) { host.clone() } else { format!("{host}:{port}") };

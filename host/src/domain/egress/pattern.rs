@@ -83,7 +83,8 @@ fn read(text: &str) -> Result<(Host, Option<u16>), String> {
     let ascii = if text.is_ascii() {
         text.to_owned()
     } else {
-        let (name, port) = text.split_once(':').map_or((text, String::new()), |(name, port)| (name, format!(":{port}")));
+        let (name, port) =
+            text.split_once(':').map_or((text, String::new()), |(name, port)| (name, format!(":{port}")));
         let name = url::Host::parse(name).map_err(|error| format!("is not a host: {error}"))?;
         format!("{name}{port}")
     };
