@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     credentials::Credentials,
     delivery::Delivery,
+    gateway::{Gateway, GatewayError},
     intake::Intake,
     plugins::{Compiler, LoadError, Plugins},
     runs::Runs,
@@ -43,6 +44,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Plugins(#[from] LoadError),
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
 }
 
 /// What the listeners use, once it is there.
@@ -124,6 +127,7 @@ impl App {
         }
         self.hand_over.cancel();
         self.rooms.runs.drained().await;
+        self.rooms.runs.gateway.drained().await;
         tracing::info!("stopped; running agents are handed to the next start");
     }
 }
@@ -188,6 +192,8 @@ async fn build(
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
     let plugins = Arc::new(Plugins::load(&config.data_dir, &config.plugins, options.compiler, &store).await?);
+    let gateway = Gateway::start(config, credentials.clone(), store.clone(), &options.upstreams, hand_over.clone());
+    let gateway = Arc::new(gateway.await?);
     let delivery = Delivery::new(store.clone());
     let runs = Arc::new(Runs::new(
         store.clone(),
@@ -196,7 +202,7 @@ async fn build(
         credentials,
         delivery.clone(),
         config.clone(),
-        options.upstreams,
+        gateway,
         hand_over.clone(),
     ));
     let intake = Intake {

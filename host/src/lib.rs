@@ -1,7 +1,7 @@
 //! Mercury's host: a message comes in, a sandboxed agent's answer goes out.
 //!
 //! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake` → `runs` →
-//! `agent`, `delivery` → `plugins`, `sandbox`, `credentials` → `store` → `domain`, `config`.
+//! `agent`, `delivery` → `gateway`, `plugins`, `sandbox`, `credentials` → `store` → `domain`, `config`.
 
 pub mod agent;
 pub mod api;
@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod delivery;
 pub mod demo;
 pub mod domain;
+pub mod gateway;
 pub mod http;
 pub mod intake;
 pub mod plugins;

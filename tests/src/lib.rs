@@ -9,9 +9,11 @@
     reason = "test support: a surprise ends the test"
 )]
 
+pub mod agent;
 pub mod docker;
 pub mod host;
 pub mod model;
+pub mod openai;
 pub mod proxy;
 
 /// The variable's value, which `./dev` sets.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mercury_protocol::io::{AgentTimings, Credentials, Endpoint, Leg, Request, RunResult};
+use mercury_protocol::io::{AgentTimings, Credentials, Leg, Request, RunResult};
 use thiserror::Error;
 
 use crate::agent_dir::{self, AgentDirError};
@@ -87,10 +87,9 @@ fn converse(
     credentials: &Credentials,
     record: &mut Record,
 ) -> Result<String, Error> {
-    let legs = &request.model.chain;
-    let through_host = legs.iter().any(|leg| leg.endpoint == Some(Endpoint::Host));
+    let through_host = !request.model.hosted.is_empty();
     let port = through_host.then(|| gateway::open(&place.socket)).transpose().map_err(Error::Gateway)?;
-    agent_dir::prepare(place, legs, credentials, port)?;
+    agent_dir::prepare(place, &request.model, port)?;
     let system_prompt = place.system_prompt();
     fs::write(&system_prompt, system::build(request, clock::now_us() / 1000)).map_err(Error::SystemPrompt)?;
     let plan = Plan {

@@ -2,9 +2,7 @@
 //!
 //! The socket says who calls. No request carries an identity, and none would be believed.
 
-mod model;
-
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -12,14 +10,15 @@ use axum::{
     http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{get, post},
 };
 use tokio::sync::Semaphore;
 
-use mercury_protocol::socket::{MODEL, TOOL_CALLS, ToolCall, ToolVerdict, WHOAMI, WhoAmI};
+use mercury_protocol::socket::{TOOL_CALLS, ToolCall, ToolVerdict, WHOAMI, WhoAmI};
 
 use crate::{
     domain::{ids::RunId, roles},
+    gateway::Access,
     http::ApiError,
     plugins::{Answer, Plugins, types::Caller},
 };
@@ -56,28 +55,20 @@ impl Identity {
 struct Context {
     identity: Arc<Identity>,
     plugins: Arc<Plugins>,
-    upstreams: Arc<BTreeMap<String, String>>,
-    client: model::Client,
     tool_calls: Arc<Semaphore>,
 }
 
-/// The routes of one run's socket. `upstreams` maps providers that the host itself serves or
-/// forwards to their base URL.
-pub fn router(identity: Identity, plugins: Arc<Plugins>, upstreams: Arc<BTreeMap<String, String>>) -> Router {
-    let context = Context {
-        identity: Arc::new(identity),
-        plugins,
-        upstreams,
-        client: model::client(),
-        tool_calls: Arc::new(Semaphore::new(MOST_TOOL_CALLS)),
-    };
+/// The routes of one run's socket, with the model gateway under `/model`.
+pub fn router(identity: Identity, plugins: Arc<Plugins>, models: &Access) -> Router {
+    let context =
+        Context { identity: Arc::new(identity), plugins, tool_calls: Arc::new(Semaphore::new(MOST_TOOL_CALLS)) };
     Router::new()
         .route(WHOAMI, get(whoami))
         .route(TOOL_CALLS, post(check_tool_call).layer(middleware::from_fn_with_state(context.clone(), bound)))
-        .route(&format!("{MODEL}/{{provider}}/{{*path}}"), any(model::forward))
         .fallback(|| async { ApiError::not_found() })
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
         .with_state(context)
+        .merge(models.routes())
 }
 
 /// An agent that floods its socket waits for itself, and costs the host a bounded amount of memory.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{self, Scope};
+
 /// What went wrong. The person in the chat reads [`Failure::for_person`], the operator
 /// [`Failure::for_operator`] with the next step; neither sees the other's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,15 @@ pub enum Failure {
     },
     NoCredentials {
         provider: String,
+    },
+    /// A budget stopped the run's model calls.
+    OutOfBudget {
+        scope: Scope,
+        limit_micro_usd: u64,
+    },
+    /// There are budgets, and nobody knows what the model costs.
+    NoPrice {
+        model: String,
     },
     ImageMissing {
         image: String,
@@ -73,6 +84,8 @@ pub enum Category {
 pub enum Status {
     /// 409: somebody stopped it.
     Conflict,
+    /// 429: an allowance is used up.
+    TooManyRequests,
     /// 502: the agent or its model failed.
     BadGateway,
     /// 503: something that the host needs is not there.
@@ -110,6 +123,8 @@ impl Failure {
             Self::Agent { category: Category::Generic, .. } => "agent_failed",
             Self::BadResult { .. } => "bad_result",
             Self::NoCredentials { .. } => "no_credentials",
+            Self::OutOfBudget { .. } => "out_of_budget",
+            Self::NoPrice { .. } => "no_price",
             Self::ImageMissing { .. } => "image_missing",
             Self::RuntimeMissing { .. } => "runtime_missing",
             Self::DockerUnavailable { .. } => "docker_unavailable",
@@ -124,7 +139,9 @@ impl Failure {
         match self {
             Self::Timeout { .. } => Status::GatewayTimeout,
             Self::Aborted => Status::Conflict,
+            Self::OutOfBudget { .. } => Status::TooManyRequests,
             Self::NoCredentials { .. }
+            | Self::NoPrice { .. }
             | Self::ImageMissing { .. }
             | Self::RuntimeMissing { .. }
             | Self::DockerUnavailable { .. }
@@ -157,6 +174,9 @@ impl Failure {
                 "I cannot start my workspace at the moment. The operator has to look at it; your message is kept.".into()
             }
             Self::Storage { .. } => "I cannot write my files at the moment. The operator has to look at it; your message is kept.".into(),
+            Self::OutOfBudget { scope: Scope::Run, .. } => "This used up what one request may cost, so I stopped. Please try a smaller step.".into(),
+            Self::OutOfBudget { .. } => "The allowance for today is used up. Please try again tomorrow, or ask the operator.".into(),
+            Self::NoPrice { .. } => "I may not use this language model yet. The operator has to look at it.".into(),
             Self::Lost => "I was interrupted while I worked on this, and the work is gone. Please send it again.".into(),
             Self::Withheld { .. } => "My answer could not be checked, so I may not send it. The operator has to look at it.".into(),
         }
@@ -183,6 +203,12 @@ impl Failure {
             Self::BadResult { detail } => format!("the agent's result cannot be used: {detail}"),
             Self::NoCredentials { provider } => {
                 format!("no credential for the model provider `{provider}`: the run was refused")
+            }
+            Self::OutOfBudget { scope, limit_micro_usd } => {
+                format!("the {} of {} are spent", budget::dollars(*limit_micro_usd), scope.owner())
+            }
+            Self::NoPrice { model } => {
+                format!("the price of `{model}` is not known, so the budgets could not be kept: its calls were refused")
             }
             Self::ImageMissing { image } => format!("the agent image `{image}` is not on this Docker daemon"),
             Self::RuntimeMissing { runtime } => {
@@ -211,6 +237,8 @@ impl Failure {
                 Some(variable) => format!("Set {variable} in .env and restart; `mercury demo` shows the whole path without a key"),
                 None => "Set the provider's key in .env and restart; `mercury demo` shows the whole path without a key".into(),
             },
+            Self::OutOfBudget { scope, .. } => format!("Raise {} and restart, or wait until the budget is renewed", scope.setting()),
+            Self::NoPrice { model } => format!("Set model.prices / MERCURY_MODEL_PRICES, such as {{\"{model}\": {{\"input\": 1, \"output\": 5}}}} in US dollars per million tokens, and restart"),
             Self::ImageMissing { image } => format!("Build it with `./dev image` or pull it with `docker pull {image}`; agent.image / MERCURY_AGENT_IMAGE names another"),
             Self::RuntimeMissing { .. } => "Run `mercury doctor`: it prints the lines for /etc/docker/daemon.json".into(),
             Self::DockerUnavailable { .. } => "Start Docker (`systemctl start docker`), or point MERCURY_DOCKER_HOST at its socket; `mercury doctor` checks it".into(),
@@ -333,6 +361,8 @@ mod tests {
             Failure::agent("billing"),
             Failure::agent("503"),
             Failure::NoCredentials { provider: "anthropic".into() },
+            Failure::OutOfBudget { scope: Scope::PersonDay, limit_micro_usd: 5_000_000 },
+            Failure::NoPrice { model: "groq/own".into() },
             Failure::ImageMissing { image: "registry/agent:1".into() },
         ] {
             let text = failure.for_person();

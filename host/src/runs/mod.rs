@@ -6,7 +6,7 @@ mod perform;
 mod recovery;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,6 +23,7 @@ use crate::{
         run::Run,
         stages::Marks,
     },
+    gateway::Gateway,
     plugins::Plugins,
     sandbox::Sandbox,
     store::Store,
@@ -38,8 +39,7 @@ pub struct Runs {
     pub credentials: Credentials,
     pub delivery: Delivery,
     pub config: Arc<Config>,
-    /// Providers that the host serves to containers itself: name → base URL.
-    pub upstreams: Arc<BTreeMap<String, String>>,
+    pub gateway: Arc<Gateway>,
     queue: Notify,
     /// Spaces whose last run is answered while its container is still being removed.
     clearing: Mutex<HashSet<SpaceId>>,
@@ -58,7 +58,7 @@ impl Runs {
         credentials: Credentials,
         delivery: Delivery,
         config: Arc<Config>,
-        upstreams: BTreeMap<String, String>,
+        gateway: Arc<Gateway>,
         hand_over: CancellationToken,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.max_concurrency));
@@ -69,7 +69,7 @@ impl Runs {
             credentials,
             delivery,
             config,
-            upstreams: Arc::new(upstreams),
+            gateway,
             queue: Notify::new(),
             clearing: Mutex::default(),
             permits,

@@ -16,6 +16,7 @@ use crate::{
         run::Run,
         stages::Marks,
     },
+    gateway::{Access, Payer},
     http::{SocketServer, serve_on_socket},
     plugins::{
         Processed, processor,
@@ -28,6 +29,12 @@ use crate::{
 /// How long a container that has answered may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The host's end of a run's socket, and what the run may use by it.
+pub(super) struct Line {
+    socket: SocketServer,
+    models: Access,
+}
+
 /// An answer or a failure, with the files that belong to it.
 type Outcome = Result<protocol::RunResult, Failure>;
 
@@ -37,9 +44,9 @@ impl Runs {
         let directories = self.sandbox.directories(&run.space, &run.id);
         tracing::info!(run = Self::log_name(&run.id), space = %run.space, attempt = run.attempts, "run begins");
         let outcome = match self.launch(&run, &directories, &mut marks).await {
-            Ok(socket) => {
+            Ok(line) => {
                 let deadline = Instant::now() + self.config.container_timeout;
-                self.await_result(&run, &directories, deadline, socket, &mut marks).await
+                self.await_result(&run, &directories, deadline, line, &mut marks).await
             }
             Err(failure) => Err(failure),
         };
@@ -49,10 +56,12 @@ impl Runs {
     }
 
     /// Files, socket, container, start. The caller's waiting begins when this returns.
-    async fn launch(&self, run: &Run, directories: &Directories, marks: &mut Marks) -> Result<SocketServer, Failure> {
+    async fn launch(&self, run: &Run, directories: &Directories, marks: &mut Marks) -> Result<Line, Failure> {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
-        let model = self.model()?;
-        let credentials = self.credentials.for_run(model.chain.iter().map(|leg| leg.provider.as_str()));
+        let model = self.model().await?;
+        // What the gateway serves, no container gets a credential for.
+        let direct = model.chain.iter().map(|leg| leg.provider.as_str()).filter(|name| !self.gateway.serves(name));
+        let credentials = self.credentials.for_run(direct);
         let request = self.request(run, model).await?;
         let (to_make, user) = (directories.clone(), self.sandbox.user());
         let write = move || {
@@ -65,7 +74,7 @@ impl Runs {
             .await
             .map_err(|error| Failure::Storage { detail: error.to_string() })?
             .map_err(storage)?;
-        let socket = self.serve(run, directories).map_err(storage)?;
+        let line = self.serve(run, directories).map_err(storage)?;
         marks.prepared = clock::micros();
         self.sandbox.create(&run.space, &run.id, directories).await?;
         marks.created = clock::micros();
@@ -73,11 +82,11 @@ impl Runs {
         let stored = self.store.mark_running(&run.id, clock::millis()).await;
         stored.map_err(|error| Failure::Storage { detail: error.to_string() })?;
         let _ = self.store.save_marks(&run.id, *marks).await;
-        Ok(socket)
+        Ok(line)
     }
 
     /// Opens the run's socket, under the identity that was fixed when the message was accepted.
-    pub(super) fn serve(&self, run: &Run, directories: &Directories) -> std::io::Result<SocketServer> {
+    pub(super) fn serve(&self, run: &Run, directories: &Directories) -> std::io::Result<Line> {
         let identity = Identity {
             run: run.id.clone(),
             caller: run.caller.clone(),
@@ -85,16 +94,19 @@ impl Runs {
             space: run.space.to_string(),
             conversation: run.conversation.clone(),
         };
-        let router = agent::router(identity, self.plugins.clone(), self.upstreams.clone());
-        serve_on_socket(&directories.socket(), self.sandbox.user(), router)
+        let payer = Payer { run: run.id.clone(), space: run.space.to_string(), person: run.caller.clone() };
+        let models = self.gateway.access(payer);
+        let router = agent::router(identity, self.plugins.clone(), &models);
+        let socket = serve_on_socket(&directories.socket(), self.sandbox.user(), router)?;
+        Ok(Line { socket, models })
     }
 
     /// The models that can be asked: those with a credential, or with an endpoint that the operator
     /// or the host itself answers for.
-    fn model(&self) -> Result<protocol::ModelSettings, Failure> {
+    async fn model(&self) -> Result<protocol::ModelSettings, Failure> {
         let usable = |leg: &&crate::config::Leg| {
-            self.credentials.has(&leg.provider)
-                || self.upstreams.contains_key(&leg.provider)
+            self.gateway.can_ask(&leg.provider)
+                || self.credentials.has(&leg.provider)
                 || self.config.model_endpoints.contains_key(&leg.provider)
         };
         let chain: Vec<_> = self
@@ -105,10 +117,9 @@ impl Runs {
             .map(|leg| protocol::Leg {
                 provider: leg.provider.clone(),
                 model: leg.model.clone(),
-                endpoint: match self.config.model_endpoints.get(&leg.provider) {
-                    _ if self.upstreams.contains_key(&leg.provider) => Some(protocol::Endpoint::Host),
-                    Some(url) => Some(protocol::Endpoint::Url { url: url.clone() }),
-                    None => None,
+                endpoint: match self.gateway.serves(&leg.provider) {
+                    true => None,
+                    false => self.config.model_endpoints.get(&leg.provider).cloned(),
                 },
             })
             .collect();
@@ -118,6 +129,7 @@ impl Runs {
         }
         Ok(protocol::ModelSettings {
             chain,
+            hosted: self.gateway.hosted().await,
             max_retries_per_leg: self.config.model_retries_per_leg,
             budget_ms: self.config.model_budget.as_millis() as u64,
             override_system_prompt: self.config.override_pi_system_prompt,
@@ -167,14 +179,14 @@ impl Runs {
         run: &Run,
         directories: &Directories,
         deadline: Instant,
-        socket: SocketServer,
+        line: Line,
         marks: &mut Marks,
     ) -> Outcome {
         let waiter = self.sandbox.waiter(&run.id, directories);
         self.sandbox.start(&run.id).await?;
         marks.started = clock::micros();
         let ending = waiter.wait(deadline, self.config.container_timeout, &CancellationToken::new()).await;
-        self.decide(run, directories, ending, socket, marks).await
+        self.decide(run, directories, ending, line, marks).await
     }
 
     /// The same for a container that a predecessor started.
@@ -182,14 +194,14 @@ impl Runs {
         &self,
         run: &Run,
         directories: &Directories,
-        socket: SocketServer,
+        line: Line,
         marks: &mut Marks,
     ) -> Outcome {
         let waiter = self.sandbox.waiter(&run.id, directories);
         let used = run.started_at.map_or(0, |started| (clock::millis() - started).max(0)) as u64;
         let left = self.config.container_timeout.saturating_sub(Duration::from_millis(used));
         let ending = waiter.wait(Instant::now() + left, self.config.container_timeout, &CancellationToken::new()).await;
-        self.decide(run, directories, ending, socket, marks).await
+        self.decide(run, directories, ending, line, marks).await
     }
 
     async fn decide(
@@ -197,17 +209,23 @@ impl Runs {
         run: &Run,
         directories: &Directories,
         ending: Ending,
-        socket: SocketServer,
+        line: Line,
         marks: &mut Marks,
     ) -> Outcome {
         let found = sandbox::read_result(directories).await;
         marks.noticed = clock::micros();
-        drop(socket);
+        drop(line.socket);
         let output = match (&ending, &found) {
             (Ending::Exit(_), outcome::Found::Nothing) => self.sandbox.output(&run.id).await,
             _ => String::new(),
         };
-        let result = outcome::decide(ending, found, (self.config.limits.memory_bytes >> 20).unsigned_abs(), &output)?;
+        let decided = outcome::decide(ending, found, (self.config.limits.memory_bytes >> 20).unsigned_abs(), &output);
+        let mut result = decided.map_err(|failure| line.models.explain(failure))?;
+        match line.models.usage().await {
+            // The agent's own word counts only for what did not pass by the host.
+            None if !self.config.model_chain.iter().all(|leg| self.gateway.serves(&leg.provider)) => {}
+            counted => result.usage = counted,
+        }
         if let Some(timings) = result.timings {
             marks.agent = timings;
         }
@@ -320,6 +338,7 @@ impl Runs {
 fn problem(failure: &Failure) -> Problem {
     let status = match failure.status() {
         Status::Conflict => 409,
+        Status::TooManyRequests => 429,
         Status::BadGateway => 502,
         Status::Unavailable => 503,
         Status::GatewayTimeout => 504,

@@ -10,6 +10,7 @@ mod migrations;
 mod outbound;
 mod runs;
 mod spaces;
+mod spending;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ pub use kv::KvError;
 pub use messages::HistoryMessage;
 pub use outbound::{NewOutbound, Outbound, OutboundFile, OutboundState, Problem};
 pub use runs::{Activity, NewRun};
+pub use spending::{CallState, NewCall, RunSpending, Settlement};
 
 /// How long a connection waits for another process that holds the database: 5 s.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
