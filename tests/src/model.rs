@@ -15,6 +15,8 @@ use axum::{
     routing::post,
 };
 use futures_util::StreamExt;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -69,6 +71,21 @@ impl Model {
     /// The base URL from this machine.
     pub fn local_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.address.port())
+    }
+
+    /// Asks as a client does, on a connection of its own, and returns the status when the answer has
+    /// ended.
+    pub async fn ask(&self, body: &Value) -> u16 {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.address.port())).await.unwrap();
+        let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = hyper::Request::post("/v1/messages").header("host", "localhost");
+        let request = request.header("content-type", "application/json");
+        let body = Full::new(bytes::Bytes::from(body.to_string()));
+        let response = client.send_request(request.body(body).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        response.into_body().collect().await.unwrap();
+        status
     }
 
     /// Lets one held answer go on.

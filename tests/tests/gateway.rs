@@ -41,10 +41,8 @@ async fn held_open(setup: Setup) -> (Host, std::path::PathBuf) {
 
 async fn another(host: &Host, id: &str, caller: &str, space: &str) -> std::path::PathBuf {
     let message = json!({ "text": "!sleep 60000", "callerId": caller, "spaceId": space, "messageId": id });
-    let body = bytes::Bytes::from(message.to_string());
     let before: i64 = host.query("SELECT count(*) FROM runs").unwrap();
-    // The answer comes when the run is over, which no test waits for.
-    let _ = tokio::time::timeout(Duration::from_millis(200), host.request("POST", "/chat", &[], body)).await;
+    host.send_message(&message);
     host.until("SELECT CAST(count(*) AS TEXT) FROM runs", &(before + 1).to_string()).await;
     agent::socket(host).await
 }
@@ -62,7 +60,7 @@ fn rows(host: &Host) -> String {
 fn search() -> String {
     let pattern = format!("{}[{}]", &CANARY[..CANARY.len() - 1], &CANARY[CANARY.len() - 1..]);
     format!(
-        "printf decoy-4711 > /tmp/decoy; env | grep -c ^HOME=; \
+        "printf decoy-%s 4711 > /tmp/decoy; env | grep -c ^HOME=; \
          cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' > /tmp/seen; \
          grep -c API_SOCKET= /tmp/seen; \
          grep -rlsD skip -e '{pattern}' -e 'decoy-471[1]' /tmp /home /run /spaces /var /etc /opt/mercury; \
@@ -72,7 +70,8 @@ fn search() -> String {
 
 async fn no_credential_in_the_container(runtime: &str) {
     let model = Model::start([Turn::Bash(search()), Turn::Held("All clear.".into())]).await;
-    let host = real(runtime, &model).start().await;
+    // No guard: what is not there needs none.
+    let host = real(runtime, &model).yaml("plugins:\n  permission-guard:\n    enabled: false\n").start().await;
     host.send("Search.", "main", "1");
     let until = Instant::now() + Duration::from_secs(60);
     while model.requests().len() < 2 {
@@ -97,8 +96,8 @@ async fn no_credential_in_the_container(runtime: &str) {
     assert!(told.contains("/tmp/decoy") && told.contains("searched"), "the search works: {told}");
     assert!(told.contains("input.json") && !told.contains("credentials.json"), "{told}");
     assert!(!told.contains("eth0"), "there is no network: {told}");
-    for place in ["/tmp/seen", "/home", "/run/", "/spaces", CANARY] {
-        assert!(!told.contains(&format!("\\n{place}")) || place == "/tmp/decoy", "{place}: {told}");
+    for place in ["/tmp/seen", "/home", "/run", "/spaces", "/var", "/etc", "/opt"] {
+        assert!(!told.contains(&format!("\\n{place}")), "{place} holds it: {told}");
     }
     assert!(!told.contains(CANARY), "{told}");
     assert!(model.keys().iter().all(|key| key == CANARY) && model.keys().len() == 2, "the host put it in");
@@ -145,6 +144,49 @@ async fn real_pi_with_an_openai_compatible_provider() {
     );
 }
 
+/// OpenAI itself, which pi asks by another API.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_pi_with_openai_responses() {
+    let model = OpenAi::start([Turn::Bash("echo tool".into()), Turn::Text("Done by openai.".into())]).await;
+    let host = Setup::with_image("runc", &full_image())
+        .set("MERCURY_ANTHROPIC_API_KEY", "")
+        .set("MERCURY_OPENAI_API_KEY", CANARY)
+        .set("MERCURY_MODEL_PROVIDER", "openai")
+        .set("MERCURY_MODEL", "gpt-5.4")
+        .set("MERCURY_MODEL_ENDPOINTS", &endpoints("openai", &model.url()))
+        .set("MERCURY_AGENT_NETWORK", "none")
+        .start()
+        .await;
+    let answer = host.ask("hello").await;
+    assert_eq!(answer.reply(), "Done by openai.", "{:#}\n{}", answer.body, host.log());
+    assert!(model.keys().iter().all(|key| *key == format!("Bearer {CANARY}")), "{:?}", model.keys());
+    let counted: String = host
+        .query("SELECT group_concat(state || ' ' || input || ' ' || output || ' ' || cache_read, '; ') FROM spending")
+        .unwrap();
+    assert_eq!(counted, "complete 60 10 40; complete 60 10 40");
+    assert!(host.query::<i64>("SELECT min(micro_usd) FROM spending").unwrap() > 0);
+}
+
+/// pi knows by its stand-in key that the host holds an account's token, and presents itself as that
+/// account's program has to.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accounts_token_is_used_as_one() {
+    let model = Model::start([Turn::Text("as an account".into())]).await;
+    let token = "sk-ant-oat01-canary";
+    let host = real("runc", &model)
+        .set("MERCURY_ANTHROPIC_API_KEY", "")
+        .set("MERCURY_ANTHROPIC_OAUTH_TOKEN", token)
+        .start()
+        .await;
+    assert_eq!(host.ask("hello").await.reply(), "as an account", "{}", host.log());
+    let headers = &model.headers()[0];
+    assert_eq!(headers["authorization"], format!("Bearer {token}"));
+    assert!(!headers.contains_key("x-api-key"), "{headers:?}");
+    let beta = headers["anthropic-beta"].to_str().unwrap();
+    assert!(beta.contains("oauth-2025-04-20") && beta.contains("claude-code"), "{beta}");
+    assert!(model.requests()[0]["system"][0]["text"].as_str().unwrap().contains("Claude Code"));
+}
+
 /// What an agent claims to have used is not believed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agents_own_word_for_its_usage_does_not_count() {
@@ -180,7 +222,8 @@ async fn answers_are_streamed_as_they_come() {
         seen.push_str(&String::from_utf8_lossy(frame.unwrap().unwrap().data_ref().unwrap()));
     }
     assert!(!seen.contains("message_stop"));
-    assert_eq!(rows(&host), "anthropic open 30 0 150", "it is written down before it is made");
+    let asked = ask("claude-opus-4-8").to_string().len() / 4;
+    assert_eq!(rows(&host), format!("anthropic open {asked} 0 {}", asked * 5), "written down before it is made");
     model.release();
     let rest = response.collect().await.unwrap().to_bytes();
     assert!(String::from_utf8_lossy(&rest).contains("message_stop"));
@@ -301,8 +344,8 @@ async fn a_provider_that_is_not_there_is_reported_in_seconds() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
-async fn refusal(socket: &std::path::Path) -> String {
-    let answer = agent::post(socket, MESSAGES, &[], &ask("claude-opus-4-8")).await;
+async fn refusal(socket: &std::path::Path, model: &str) -> String {
+    let answer = agent::post(socket, MESSAGES, &[], &ask(model)).await;
     assert_eq!((answer.status, &answer.body["error"]["type"]), (402, &json!("billing_error")), "{}", answer.body);
     answer.body["error"]["message"].as_str().unwrap().to_owned()
 }
@@ -329,7 +372,7 @@ async fn each_budget_stops_its_own() {
         let first = another(&host, "1", "api:ada", "main").await;
         assert_eq!(agent::post(&first, MESSAGES, &[], &ask("claude-opus-4-8")).await.status, 200);
         host.until("SELECT state FROM spending", "complete").await;
-        let message = refusal(&first).await;
+        let message = refusal(&first, "claude-opus-4-8").await;
         assert!(message.contains(words) && message.contains("out of budget: the $0.000185"), "{message}");
         assert_eq!(model.requests().len(), 1, "nobody was asked");
         // The other run is another's, or somewhere else. What is spent survives the host.
@@ -339,7 +382,7 @@ async fn each_budget_stops_its_own() {
         host.until("SELECT state FROM runs", "failed").await;
         let second = another(&host, "2", person, space).await;
         match stopped {
-            true => assert!(refusal(&second).await.contains(words)),
+            true => assert!(refusal(&second, "claude-opus-4-8").await.contains(words)),
             false => {
                 assert_eq!(agent::post(&second, MESSAGES, &[], &ask("claude-opus-4-8")).await.status, 200, "{variable}")
             }
@@ -376,7 +419,7 @@ async fn an_unknown_price_keeps_no_budget() {
     assert_eq!(agent::post(&socket, MESSAGES, &[], &ask("my-own")).await.status, 200, "without budgets it is used");
     host.until("SELECT state || ' ' || coalesce(micro_usd, 'unknown') FROM spending", "complete unknown").await;
     let (_host, socket) = held_open(setup().set("MERCURY_BUDGET_DAY_USD", "5")).await;
-    let message = refusal(&socket).await;
+    let message = refusal(&socket, "my-own").await;
     assert!(message.contains("anthropic/my-own") && message.contains("model.prices"), "{message}");
     let prices = r#"{"anthropic/my-own":{"input":1,"output":2}}"#;
     let (host, socket) =
