@@ -191,9 +191,17 @@ async fn build(
     let sandbox =
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
-    let plugins = Arc::new(Plugins::load(&config.data_dir, &config.plugins, options.compiler, &store).await?);
-    let gateway = Gateway::start(config, credentials.clone(), store.clone(), &options.upstreams, hand_over.clone());
-    let gateway = Arc::new(gateway.await?);
+    let plugins = async {
+        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, &store).await;
+        loaded.map_err(AppError::from)
+    };
+    let gateway = async {
+        let (credentials, store) = (credentials.clone(), store.clone());
+        let started = Gateway::start(config, credentials, store, &options.upstreams, hand_over.clone()).await;
+        started.map_err(AppError::from)
+    };
+    let (plugins, gateway) = tokio::try_join!(plugins, gateway)?;
+    let (plugins, gateway) = (Arc::new(plugins), Arc::new(gateway));
     let delivery = Delivery::new(store.clone());
     let runs = Arc::new(Runs::new(
         store.clone(),

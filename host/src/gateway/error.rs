@@ -85,7 +85,6 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        tracing::info!(status = self.status().as_u16(), "model request refused: {self}");
         let body = json!({
             "type": "error",
             "error": { "type": self.kind(), "message": self.to_string(), "code": self.kind() },

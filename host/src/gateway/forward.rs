@@ -41,6 +41,7 @@ pub(super) async fn forward(State(access): State<Access>, request: Request) -> R
     match access.forward(request).await {
         Ok(response) => response,
         Err(refused) => {
+            tracing::info!(run = access.payer.run.as_str(), "model request refused: {refused}");
             access.note(&refused);
             refused.into_response()
         }
@@ -86,6 +87,8 @@ impl Access {
         let meter = Meter::start(call, gateway.store.clone(), permit, &gateway.tasks, gateway.stop.clone());
         match self.send(&upstream, &endpoint, url, headers, body).await {
             Ok((answer, token)) => Ok(pass_on(answer, token, meter).await),
+            // It got the request, and may charge for it: the estimate stands.
+            Err(refused @ Refused::Silent { .. }) => Err(refused),
             Err(refused) => {
                 meter.failed();
                 Err(refused)

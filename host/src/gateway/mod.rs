@@ -65,6 +65,8 @@ pub enum GatewayError {
         "the HTTP client for model providers cannot be made: {0}. Check the machine's root certificates (`update-ca-certificates`)"
     )]
     Client(reqwest::Error),
+    #[error("the gateway's start was interrupted. Start the host again")]
+    Interrupted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -140,8 +142,10 @@ impl Gateway {
         if open > 0 {
             tracing::info!(open, "model calls of a predecessor broke off; their cost is estimated");
         }
+        // Reads the machine's root certificates.
+        let client = tokio::task::spawn_blocking(move || builder.build()).await;
         Ok(Self {
-            client: builder.build().map_err(GatewayError::Client)?,
+            client: client.map_err(|_| GatewayError::Interrupted)?.map_err(GatewayError::Client)?,
             upstreams: upstreams(config, ours, &allowed)?,
             credentials,
             store,
@@ -209,9 +213,12 @@ fn upstreams(
     allowed: &Allowed,
 ) -> Result<BTreeMap<String, Upstream>, GatewayError> {
     let chain: BTreeSet<&str> = config.model_chain.iter().map(|leg| leg.provider.as_str()).collect();
+    let mut wanted = chain.clone();
+    wanted.extend(allowed.providers());
+    wanted.extend(ours.keys().map(String::as_str));
     let prices = Arc::new(config.model_prices.clone());
     let mut upstreams = BTreeMap::new();
-    for provider in chain.iter().copied().chain(allowed.providers()).chain(ours.keys().map(String::as_str)) {
+    for provider in wanted {
         let own = ours.get(provider);
         if own.is_none() && config.agent_credentials == CredentialMode::Env {
             continue;
@@ -219,25 +226,25 @@ fn upstreams(
         match registry::provider(provider) {
             Some(known) => {
                 let base = own.or_else(|| config.model_endpoints.get(provider)).cloned();
-                let upstream = Upstream {
-                    provider: provider.to_owned(),
-                    known,
-                    base,
-                    ours: own.is_some(),
-                    prices: prices.clone(),
-                };
+                let name = provider.to_owned();
+                let upstream = Upstream { provider: name, known, base, ours: own.is_some(), prices: prices.clone() };
                 upstreams.insert(provider.to_owned(), upstream);
+            }
+            None if !chain.contains(provider) => {
+                tracing::warn!("agent.allowed_models names the provider `{provider}`, which the gateway cannot serve");
             }
             None if config.agent_credentials == (CredentialMode::Gateway { insisted: true }) => {
                 return Err(GatewayError::NotServed { provider: provider.to_owned() });
             }
-            None if chain.contains(provider) => tracing::warn!(
-                "the gateway cannot serve the provider `{provider}`: its credential goes into the container, and what it costs is counted by no budget"
+            None => tracing::warn!(
+                "the gateway cannot serve the provider `{provider}`: its credential goes into the container"
             ),
-            None => {
-                tracing::warn!("agent.allowed_models names the provider `{provider}`, which the gateway cannot serve")
-            }
         }
+    }
+    if config.budgets.any() && chain.iter().any(|provider| !upstreams.contains_key(*provider)) {
+        tracing::warn!(
+            "budgets hold only for calls through the gateway, and some models of the chain are asked without it"
+        );
     }
     Ok(upstreams)
 }
