@@ -19,6 +19,7 @@ use crate::{
     config::{Config, Runtime},
     credentials::Credentials,
     delivery::Delivery,
+    gateway::{Gateway, GatewayError},
     intake::Intake,
     plugins::{Compiler, LoadError, Plugins},
     runs::Runs,
@@ -46,6 +47,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Plugins(#[from] LoadError),
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
 }
 
 /// What the listeners use, once it is there.
@@ -139,6 +142,7 @@ impl App {
         }
         self.hand_over.cancel();
         self.rooms.runs.drained().await;
+        self.rooms.runs.gateway.drained().await;
         match agents {
             Agents::HandOver => tracing::info!("stopped; running agents are handed to the next start"),
             Agents::Stop => tracing::info!("stopped, and the running agents with it"),
@@ -234,7 +238,17 @@ async fn build(
     let sandbox =
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
-    let plugins = Arc::new(Plugins::load(&config.data_dir, &config.plugins, options.compiler, &store).await?);
+    let plugins = async {
+        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, &store).await;
+        loaded.map_err(AppError::from)
+    };
+    let gateway = async {
+        let (credentials, store) = (credentials.clone(), store.clone());
+        let started = Gateway::start(config, credentials, store, &options.upstreams, hand_over.clone()).await;
+        started.map_err(AppError::from)
+    };
+    let (plugins, gateway) = tokio::try_join!(plugins, gateway)?;
+    let (plugins, gateway) = (Arc::new(plugins), Arc::new(gateway));
     let delivery = Delivery::new(store.clone());
     let approvals = Arc::new(Approvals::new(store.clone(), plugins.clone(), delivery.clone()));
     let runs = Arc::new(Runs::new(
@@ -245,7 +259,7 @@ async fn build(
         credentials,
         delivery.clone(),
         config.clone(),
-        options.upstreams,
+        gateway,
         hand_over.clone(),
     ));
     let intake = Intake {

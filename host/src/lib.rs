@@ -1,7 +1,8 @@
 //! Mercury's host: a message comes in, a sandboxed agent's answer goes out.
 //!
 //! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake` → `runs` →
-//! `agent`, `egress` → `approvals` → `delivery` → `plugins`, `sandbox`, `credentials` → `store` → `domain`, `config`.
+//! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins`, `sandbox`, `credentials` → `store` →
+//! `domain`, `config`.
 
 pub mod agent;
 pub mod api;
@@ -15,6 +16,7 @@ pub mod delivery;
 pub mod demo;
 pub mod domain;
 pub mod egress;
+pub mod gateway;
 pub mod http;
 pub mod intake;
 pub mod plugins;

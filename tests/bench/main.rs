@@ -14,7 +14,7 @@ use mercury::{
     store::Store,
 };
 use mercury_tests::{
-    full_image,
+    agent, full_image,
     host::{Host, Setup},
     minimal_image,
     model::{Model, Turn},
@@ -30,6 +30,7 @@ async fn main() {
     let runs = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(RUNS);
     start_and_idle().await;
     guard_calls().await;
+    gateway_calls().await;
     for runtime in ["runc", "runsc"] {
         stages(&format!("scripted agent, {runtime}"), Setup::scripted(runtime), runs, None).await;
     }
@@ -94,6 +95,36 @@ async fn guard_calls() {
         "guard, whole call  median {:>8}   p95 {:>8}   (instantiate, decide, drop)",
         show(median(&calls)),
         show(p95(&calls))
+    );
+}
+
+/// What the model gateway adds to a call: the same request to the same server, with and without it.
+async fn gateway_calls() {
+    let model = Model::start([Turn::Text("ok".into())]).await;
+    let host = Setup::scripted("runc")
+        .set("MERCURY_MODEL_ENDPOINTS", &format!("{{\"anthropic\":\"{}\"}}", model.local_url()))
+        .set("MERCURY_BUDGET_DAY_USD", "1000000")
+        .set("MERCURY_LOG_LEVEL", "info")
+        .start()
+        .await;
+    host.send("!sleep 250000", "main", "1");
+    let socket = agent::socket(&host).await;
+    // A long conversation: 200 KiB.
+    let content = "x".repeat(200 << 10);
+    let ask = serde_json::json!({ "model": "claude-opus-4-8", "stream": true, "messages": [{ "role": "user", "content": content }] });
+    let (mut direct, mut through) = (Vec::new(), Vec::new());
+    for _ in 0..200 {
+        let began = Instant::now();
+        assert_eq!(model.ask(&ask).await, 200);
+        direct.push(began.elapsed());
+        let began = Instant::now();
+        assert_eq!(agent::post(&socket, "/model/anthropic/v1/messages", &[], &ask).await.status, 200);
+        through.push(began.elapsed());
+    }
+    println!(
+        "model gateway      median {:>8}   p95 {:>8}   added to a whole call",
+        show(median(&through).saturating_sub(median(&direct))),
+        show(p95(&through).saturating_sub(p95(&direct)))
     );
 }
 

@@ -212,7 +212,12 @@ impl Host {
 
     /// Sends a message in the background, under its own id, and lets it go.
     pub fn send(&self, text: &str, space: &str, id: &str) {
-        let message = json!({ "text": text, "spaceId": space, "messageId": id }).to_string();
+        self.send_message(&json!({ "text": text, "spaceId": space, "messageId": id }));
+    }
+
+    /// The same for any message.
+    pub fn send_message(&self, message: &Value) {
+        let message = message.to_string();
         let uri = format!("http://127.0.0.1:{}/chat", self.port);
         tokio::spawn(async move {
             let client = Client::builder(TokioExecutor::new()).build_http();

@@ -9,10 +9,12 @@
     reason = "test support: a surprise ends the test"
 )]
 
+pub mod agent;
 pub mod docker;
 pub mod host;
 pub mod model;
 pub mod oauth;
+pub mod openai;
 pub mod plugins;
 pub mod proxy;
 pub mod site;

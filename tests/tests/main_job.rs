@@ -30,7 +30,7 @@ async fn real_pi(runtime: &str) {
     );
 
     // The model got the operator's key and the person's words.
-    assert!(model.keys().iter().all(|key| key == CANARY), "the credential reached pi by its file");
+    assert!(model.keys().iter().all(|key| key == CANARY), "the host put the credential in");
     let asked = model.requests()[0].to_string();
     assert!(asked.contains("Who am I?") && asked.contains("api:ada"));
     assert!(!asked.contains(CANARY));

@@ -51,11 +51,11 @@ async fn containers_are_hardened() {
     }
 }
 
-/// A canary credential is in no request, no inspect output, no argument, no log and no file that
+/// Where credentials go into the container: a canary is in no request, no inspect output, no argument, no log and no file that
 /// outlives the agent's start.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_credential_is_nowhere_to_be_seen() {
-    let host = Setup::scripted("runc").start().await;
+    let host = Setup::scripted("runc").set("MERCURY_AGENT_CREDENTIALS", "env").start().await;
     let found = running_container(&host).await;
     assert!(!found.to_string().contains(CANARY), "docker inspect");
     tokio::time::sleep(Duration::from_millis(500)).await;

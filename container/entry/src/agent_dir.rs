@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 
-use mercury_protocol::io::{Credentials, Endpoint, Leg};
+use mercury_protocol::io::ModelSettings;
 use mercury_protocol::socket;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -25,17 +25,12 @@ pub struct AgentDirError {
     source: io::Error,
 }
 
-/// `gateway_port` is where this container's loopback leads to the host, if a leg needs that.
-pub fn prepare(
-    place: &Place,
-    legs: &[Leg],
-    credentials: &Credentials,
-    gateway_port: Option<u16>,
-) -> Result<(), AgentDirError> {
+/// `gateway_port` is where this container's loopback leads to the host, if a provider needs that.
+pub fn prepare(place: &Place, settings: &ModelSettings, gateway_port: Option<u16>) -> Result<(), AgentDirError> {
     let dir = &place.agent_dir;
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
-    write(&dir.join("settings.json"), &settings())?;
-    write(&dir.join("models.json"), &models(legs, credentials, gateway_port))?;
+    write(&dir.join("settings.json"), &pi_settings())?;
+    write(&dir.join("models.json"), &models(settings, gateway_port))?;
     for name in RESOURCES {
         let target = place.global_dir.join(name);
         let link = dir.join(name);
@@ -49,7 +44,7 @@ pub fn prepare(
 /// pi repeats a failed model call by itself. Before the first tool call the chain takes over
 /// (see [`crate::events::Stream::retrying_from_scratch`]); later nothing but pi can go on, so it
 /// gets time for a provider's hiccup: 1, 2 and 4 seconds.
-fn settings() -> Value {
+fn pi_settings() -> Value {
     json!({
         "retry": { "enabled": true, "maxRetries": 3, "baseDelayMs": 1000, "maxAgentDelayMs": 10000, "provider": { "maxRetries": 0 } },
         "enableInstallTelemetry": false,
@@ -59,34 +54,23 @@ fn settings() -> Value {
     })
 }
 
-/// pi's `models.json`: for each provider whose leg says where it is, that place. One provider
-/// has one place: the first leg that names one decides.
-fn models(legs: &[Leg], credentials: &Credentials, gateway_port: Option<u16>) -> Value {
+/// pi's `models.json`: where each provider is that is not at its usual place. A hosted provider
+/// gets a key as well: pi does not start without one, and this one opens nothing.
+fn models(settings: &ModelSettings, gateway_port: Option<u16>) -> Value {
     let mut providers = BTreeMap::new();
-    for leg in legs {
-        let provider = match (&leg.endpoint, gateway_port) {
-            (Some(Endpoint::Url { url }), _) => json!({ "baseUrl": url }),
-            (Some(Endpoint::Host), Some(port)) => {
-                let url = format!("http://127.0.0.1:{port}{}/{}", socket::MODEL, leg.provider);
-                if has_credential(&leg.provider, credentials) {
-                    json!({ "baseUrl": url })
-                } else {
-                    // pi refuses to start without a key; the host puts the real one in.
-                    json!({ "baseUrl": url, "apiKey": "held-by-the-host" })
-                }
-            }
-            _ => continue,
-        };
-        providers.entry(leg.provider.clone()).or_insert(provider);
+    if let Some(port) = gateway_port {
+        for (provider, hosted) in &settings.hosted {
+            let url = format!("http://127.0.0.1:{port}{}/{provider}", socket::MODEL);
+            providers.insert(provider.clone(), json!({ "baseUrl": url, "apiKey": hosted.key }));
+        }
+    }
+    // One provider has one place: the first leg that names one decides.
+    for leg in &settings.chain {
+        if let Some(url) = &leg.endpoint {
+            providers.entry(leg.provider.clone()).or_insert_with(|| json!({ "baseUrl": url }));
+        }
     }
     json!({ "providers": providers })
-}
-
-/// Whether the environment brings something for this provider: pi's variables begin with the
-/// provider's name (`ANTHROPIC_API_KEY`, `ANTHROPIC_OAUTH_TOKEN`).
-fn has_credential(provider: &str, credentials: &Credentials) -> bool {
-    let prefix = format!("{}_", provider.to_uppercase().replace('-', "_"));
-    credentials.environment.keys().any(|name| name.starts_with(&prefix))
 }
 
 fn write(file: &Path, value: &Value) -> Result<(), AgentDirError> {
@@ -105,26 +89,31 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> AgentDirError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn leg(provider: &str, endpoint: Option<Endpoint>) -> Leg {
-        Leg { provider: provider.into(), model: "m".into(), endpoint, ..Leg::default() }
-    }
+    use mercury_protocol::io::{Hosted, Leg};
 
     #[test]
-    fn providers_lead_where_their_legs_say() {
-        let legs = [
-            leg("anthropic", Some(Endpoint::Host)),
-            leg("openai", Some(Endpoint::Url { url: "http://proxy/v1".into() })),
-            leg("google", None),
-            leg("mistral", Some(Endpoint::Host)),
-        ];
-        let credentials = Credentials { environment: [("ANTHROPIC_OAUTH_TOKEN".into(), "t".into())].into() };
+    fn providers_lead_where_they_are_said_to_be() {
+        let leg = |provider: &str, endpoint: Option<&str>| Leg {
+            provider: provider.into(),
+            model: "m".into(),
+            endpoint: endpoint.map(Into::into),
+            ..Leg::default()
+        };
+        let settings = ModelSettings {
+            chain: vec![leg("anthropic", None), leg("openai", Some("http://proxy/v1")), leg("google", None)],
+            hosted: [
+                ("anthropic".into(), Hosted { key: "sk-ant-oat-stand-in".into() }),
+                ("groq".into(), Hosted { key: "stand-in".into() }),
+            ]
+            .into(),
+            ..ModelSettings::default()
+        };
         assert_eq!(
-            models(&legs, &credentials, Some(4000)),
+            models(&settings, Some(4000)),
             json!({"providers": {
-                "anthropic": {"baseUrl": "http://127.0.0.1:4000/model/anthropic"},
+                "anthropic": {"baseUrl": "http://127.0.0.1:4000/model/anthropic", "apiKey": "sk-ant-oat-stand-in"},
+                "groq": {"baseUrl": "http://127.0.0.1:4000/model/groq", "apiKey": "stand-in"},
                 "openai": {"baseUrl": "http://proxy/v1"},
-                "mistral": {"baseUrl": "http://127.0.0.1:4000/model/mistral", "apiKey": "held-by-the-host"},
             }})
         );
     }
@@ -137,7 +126,7 @@ mod tests {
         fs::create_dir_all(place.global_dir.join("skills/x")).unwrap();
         fs::write(place.global_dir.join("AGENTS.md"), "be kind").unwrap();
         fs::write(place.global_dir.join("auth.json"), "{}").unwrap();
-        prepare(&place, &[], &Credentials::default(), None).unwrap();
+        prepare(&place, &ModelSettings::default(), None).unwrap();
         assert_eq!(fs::read_to_string(place.agent_dir.join("AGENTS.md")).unwrap(), "be kind");
         assert!(place.agent_dir.join("skills/x").is_dir());
         assert!(!place.agent_dir.join("auth.json").exists());

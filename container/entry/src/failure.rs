@@ -64,6 +64,8 @@ const RULES: &[(Class, &str)] = &[
     // What pi 0.87 says when it has no credential, or does not know the model.
     (Class::SkipProvider, r"(?i)no api key|no credentials? found|not logged in|use /login"),
     (Class::NextLeg, r"(?i)unknown provider|unknown model|model .{0,200}not found|no models? match"),
+    // The gateway's word for a budget that is spent: no other model has one of its own.
+    (Class::EndAll, r"out of budget: the \$[0-9]"),
     (Class::EndAll, r"(?i)failed to load extension|cannot find module|exec format error"),
     (
         Class::SkipProvider,
@@ -130,6 +132,7 @@ mod tests {
                     "No API key found for anthropic.",
                 ][..],
             ),
+            (Class::EndAll, &["402 {\"error\":{\"message\":\"out of budget: the $5.00 of this run are spent\"}}"]),
             (
                 Class::NextLeg,
                 &[

@@ -6,7 +6,7 @@ use std::mem;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mercury_protocol::io::{AgentTimings, Credentials, Endpoint, FailureKind, Leg, Request, RunResult, Seal};
+use mercury_protocol::io::{AgentTimings, Credentials, FailureKind, Leg, Request, RunResult, Seal};
 use thiserror::Error;
 
 use crate::agent_dir::{self, AgentDirError};
@@ -123,11 +123,9 @@ fn converse(
     credentials: &Credentials,
     record: &mut Record,
 ) -> Result<String, Error> {
-    let legs = &request.model.chain;
-    let through_host = legs.iter().any(|leg| leg.endpoint == Some(Endpoint::Host));
-    let through_host = through_host || request.egress_proxy;
+    let through_host = !request.model.hosted.is_empty() || request.egress_proxy;
     let port = through_host.then(|| gateway::open(&place.socket)).transpose().map_err(Error::Gateway)?;
-    agent_dir::prepare(place, legs, credentials, port)?;
+    agent_dir::prepare(place, &request.model, port)?;
     let proxy = port.filter(|_| request.egress_proxy);
     let mut environment = environment::for_pi(std::env::vars_os(), place, request, credentials, proxy);
     browser::choose(&mut environment, browser::executable);

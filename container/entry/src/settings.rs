@@ -38,6 +38,7 @@ pub fn resolve(asked: ModelSettings, variable: impl Fn(&str) -> Option<String>) 
         budget_ms: number("MODEL_CHAIN_BUDGET_MS", BUDGET_MS).max(LEAST_BUDGET_MS) as u64,
         override_system_prompt: asked.override_system_prompt || override_prompt,
         subagent_models: asked.subagent_models,
+        hosted: asked.hosted,
     }
 }
 

@@ -80,6 +80,10 @@ fn member() -> String {
 pub struct ModelSettings {
     /// Tried in order. Empty means that the host resolved none, which is an error.
     pub chain: Vec<Leg>,
+    /// Providers whose requests go to the host, over the run's socket at `/model/<provider>`:
+    /// `entry` listens on the container's loopback and forwards. Works without any network.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosted: BTreeMap<String, Hosted>,
     /// Extra attempts per leg: 0 to 5.
     pub max_retries_per_leg: u32,
     /// Wall-clock budget over all attempts, in milliseconds.
@@ -96,6 +100,7 @@ impl Default for ModelSettings {
     fn default() -> Self {
         Self {
             chain: Vec::new(),
+            hosted: BTreeMap::new(),
             max_retries_per_leg: 2,
             budget_ms: 120_000,
             override_system_prompt: false,
@@ -109,9 +114,10 @@ impl Default for ModelSettings {
 pub struct Leg {
     pub provider: String,
     pub model: String,
-    /// Where the provider's API is, if not at its usual place.
+    /// Where the provider's API is, if not at its usual place: a URL that the container reaches by
+    /// its own network. Not for a hosted provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<String>,
     #[serde(default)]
     pub capabilities: Capabilities,
 }
@@ -157,15 +163,13 @@ pub enum CapabilitySource {
     Default,
 }
 
-/// Where `pi` sends the requests of a leg.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "kind")]
-pub enum Endpoint {
-    /// A URL that the container reaches by its own network.
-    Url { url: String },
-    /// The host, over the run's socket at `/model/<provider>`: `entry` listens on the container's
-    /// loopback and forwards. Works without any network.
-    Host,
+/// A provider that the host asks on the container's behalf.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hosted {
+    /// What `pi` takes for the provider's key. It opens nothing: the host puts the real one in. Its
+    /// form may tell `pi` which kind of credential the host holds.
+    pub key: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

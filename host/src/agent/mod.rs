@@ -2,24 +2,24 @@
 //!
 //! The socket says who calls. No request carries an identity, and none would be believed.
 
-mod model;
 mod tool_calls;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
     extract::State,
     middleware,
-    routing::{any, get, post},
+    routing::{get, post},
 };
 use tokio::sync::Semaphore;
 
-use mercury_protocol::socket::{MODEL, TOOL_CALLS, WHOAMI, WhoAmI};
+use mercury_protocol::socket::{TOOL_CALLS, WHOAMI, WhoAmI};
 
 use crate::{
     approvals::Approvals,
     domain::{ids::RunId, roles},
+    gateway::Access,
     http::ApiError,
     plugins::types::Caller,
 };
@@ -52,20 +52,15 @@ impl Identity {
 struct Context {
     identity: Arc<Identity>,
     approvals: Arc<Approvals>,
-    upstreams: Arc<BTreeMap<String, String>>,
-    client: model::Client,
     tool_calls: Arc<Semaphore>,
     looks: Arc<Semaphore>,
 }
 
-/// The routes of one run's socket. `upstreams` maps providers that the host itself serves or
-/// forwards to their base URL.
-pub fn router(identity: Identity, approvals: Arc<Approvals>, upstreams: Arc<BTreeMap<String, String>>) -> Router {
+/// The routes of one run's socket, with the model gateway under `/model`.
+pub fn router(identity: Identity, approvals: Arc<Approvals>, models: &Access) -> Router {
     let context = Context {
         identity: Arc::new(identity),
         approvals,
-        upstreams,
-        client: model::client(),
         tool_calls: Arc::new(Semaphore::new(tool_calls::MOST_TOOL_CALLS)),
         looks: Arc::new(Semaphore::new(tool_calls::MOST_LOOKS)),
     };
@@ -76,10 +71,10 @@ pub fn router(identity: Identity, approvals: Arc<Approvals>, upstreams: Arc<BTre
             post(tool_calls::check).layer(middleware::from_fn_with_state(context.clone(), tool_calls::bound)),
         )
         .route(&format!("{TOOL_CALLS}/{{question}}"), get(tool_calls::look))
-        .route(&format!("{MODEL}/{{provider}}/{{*path}}"), any(model::forward))
         .fallback(|| async { ApiError::not_found() })
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
         .with_state(context)
+        .merge(models.routes())
 }
 
 async fn whoami(State(context): State<Context>) -> Json<WhoAmI> {

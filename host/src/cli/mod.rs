@@ -1,7 +1,7 @@
 //! The operator's commands: arguments, output, exit codes.
 
-mod auth;
 mod approvals;
+mod auth;
 mod chat;
 mod client;
 mod demo;

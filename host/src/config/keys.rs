@@ -70,6 +70,8 @@ const fn int(min: i64, max: i64) -> Kind {
     Kind::Int { min, max }
 }
 
+const DOLLARS: Kind = Kind::Number { min: 0.0, max: 1_000_000.0 };
+
 const ADAPTERS: &str = "chat adapters";
 const SCHEDULER: &str = "the scheduler";
 const CONSOLE: &str = "the management console";
@@ -95,6 +97,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "media",
     "permissions",
     "messages",
+    "budgets",
     "dm_auto_space",
     "extensions",
     "plugins",
@@ -153,6 +156,9 @@ pub(super) const KEYS: &[Key] = &[
     ),
     // New: where a provider's API is, for proxies and compatible servers (`{anthropic: URL}`).
     key("model_endpoints", Some("model.endpoints"), Some("MERCURY_MODEL_ENDPOINTS"), Kind::Json, None),
+    // New: what models cost that pi's registry does not know, in US dollars per million tokens
+    // (`{provider/model: {input, output, cache_read, cache_write}}`).
+    key("model_prices", Some("model.prices"), Some("MERCURY_MODEL_PRICES"), Kind::Json, None),
     later(
         key("model_capabilities", Some("model.capabilities"), Some("MERCURY_MODEL_CAPABILITIES"), Kind::Json, None),
         "model capabilities",
@@ -326,6 +332,22 @@ pub(super) const KEYS: &[Key] = &[
     ),
     // MiB that one run may send and receive through the proxy.
     key("agent_egress_mb", Some("agent.egress_mb"), Some("MERCURY_AGENT_EGRESS_MB"), int(1, 1_048_576), Some("2048")),
+    // New: who holds the model credentials. Unset is `gateway`, and `env` for providers that the
+    // gateway cannot serve.
+    key(
+        "agent_credentials",
+        Some("agent.credentials"),
+        Some("MERCURY_AGENT_CREDENTIALS"),
+        Kind::Choice(&["gateway", "env"]),
+        None,
+    ),
+    // New: models beside the chain's that agents may ask the gateway for (`provider/model`, `provider/claude-*`).
+    key("allowed_models", Some("agent.allowed_models"), Some("MERCURY_AGENT_ALLOWED_MODELS"), Kind::List, None),
+    // New: what may be spent on models, in US dollars; days are those of UTC. Unset means no limit.
+    key("budget_run", Some("budgets.run_usd"), Some("MERCURY_BUDGET_RUN_USD"), DOLLARS, None),
+    key("budget_person_day", Some("budgets.person_day_usd"), Some("MERCURY_BUDGET_PERSON_DAY_USD"), DOLLARS, None),
+    key("budget_space_day", Some("budgets.space_day_usd"), Some("MERCURY_BUDGET_SPACE_DAY_USD"), DOLLARS, None),
+    key("budget_day", Some("budgets.day_usd"), Some("MERCURY_BUDGET_DAY_USD"), DOLLARS, None),
     key("agent_memory_mb", Some("agent.memory_mb"), Some("MERCURY_AGENT_MEMORY_MB"), int(128, 1_048_576), Some("2048")),
     key("agent_cpus", Some("agent.cpus"), Some("MERCURY_AGENT_CPUS"), Kind::Number { min: 0.1, max: 256.0 }, Some("2")),
     key("agent_pids", Some("agent.pids"), Some("MERCURY_AGENT_PIDS"), int(32, 65_536), Some("512")),

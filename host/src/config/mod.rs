@@ -6,6 +6,7 @@
 mod egress;
 mod error;
 mod keys;
+mod models;
 mod source;
 mod value;
 
@@ -19,7 +20,10 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 
+use crate::domain::{budget::Budgets, price::Price};
+
 pub use error::ConfigError;
+pub use models::CredentialMode;
 pub use source::environment;
 
 use crate::domain::{
@@ -112,6 +116,12 @@ pub struct Config {
     pub model_budget: Duration,
     /// Provider → base URL.
     pub model_endpoints: BTreeMap<String, String>,
+    /// `provider/model` → price, beside those that are known.
+    pub model_prices: BTreeMap<String, Price>,
+    pub agent_credentials: CredentialMode,
+    /// `provider/model` beside those of the chain; a `*` at the end stands for anything.
+    pub allowed_models: Vec<String>,
+    pub budgets: Budgets,
     pub override_pi_system_prompt: bool,
     /// History goes into a run.
     pub context_enabled: bool,
@@ -319,7 +329,11 @@ impl Settings {
             model_chain: self.model_chain(file, environment).map_err(invalid)?,
             model_retries_per_leg: self.int("model_max_retries_per_leg") as u32,
             model_budget: Duration::from_millis(budget),
-            model_endpoints: endpoints(self.json("model_endpoints")).map_err(invalid)?,
+            model_endpoints: models::endpoints(self.json("model_endpoints")).map_err(invalid)?,
+            model_prices: models::prices(self.json("model_prices")).map_err(invalid)?,
+            agent_credentials: models::credential_mode(self.text("agent_credentials").as_deref()),
+            allowed_models: models::allowed(self.list("allowed_models")).map_err(invalid)?,
+            budgets: self.budgets(),
             override_pi_system_prompt: self.flag("override_pi_system_prompt"),
             context_enabled: self.text("context_mode").as_deref() != Some("clear"),
             context_window: self.int("context_window_size") as u32,
@@ -383,6 +397,19 @@ impl Settings {
             self.warnings.push("agent.bubblewrap is ignored under runsc: gVisor isolates more than it could".into());
         }
         wanted && runtime == Runtime::Runc
+    }
+
+    fn budgets(&self) -> Budgets {
+        let limit = |name| match self.values.get(name) {
+            Some(Value::Number(usd)) => Some((usd * 1e6).round() as u64),
+            _ => None,
+        };
+        Budgets {
+            run: limit("budget_run"),
+            person_day: limit("budget_person_day"),
+            space_day: limit("budget_space_day"),
+            day: limit("budget_day"),
+        }
     }
 
     fn network(&mut self, runtime: Runtime) -> Network {
@@ -494,18 +521,6 @@ fn variables(environment: &BTreeMap<String, String>) -> BTreeMap<String, SecretS
         name.starts_with(environment::PREFIX) && !environment::is_blocked(name) && !value.trim().is_empty()
     });
     set.map(|(name, value)| (name.clone(), SecretString::from(value.clone()))).collect()
-}
-
-fn endpoints(value: Option<&Json>) -> Result<BTreeMap<String, String>, String> {
-    let Some(value) = value else { return Ok(BTreeMap::new()) };
-    let map = value.as_object().ok_or("model.endpoints must map providers to URLs")?;
-    map.iter()
-        .map(|(provider, url)| {
-            let url = url.as_str().filter(|url| url.starts_with("http://") || url.starts_with("https://"));
-            url.map(|url| (provider.clone(), url.to_owned()))
-                .ok_or_else(|| format!("model.endpoints.{provider} must be an http or https URL"))
-        })
-        .collect()
 }
 
 /// `plugins.<name>.{enabled, settings.<key>}` of the file, and `<name>.<key>` pairs of

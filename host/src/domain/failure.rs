@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{self, Scope};
+
 /// What went wrong. The operator reads [`Failure::for_operator`] with the next step, the person in
 /// the chat what [`super::words::Voice`] makes of it; neither sees the other's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,15 @@ pub enum Failure {
         provider: String,
         detail: String,
     },
+    /// A budget stopped the run's model calls.
+    OutOfBudget {
+        scope: Scope,
+        limit_micro_usd: u64,
+    },
+    /// There are budgets, and nobody knows what the model costs.
+    NoPrice {
+        model: String,
+    },
     ImageMissing {
         image: String,
     },
@@ -93,6 +104,8 @@ pub enum Category {
 pub enum Status {
     /// 409: somebody stopped it.
     Conflict,
+    /// 429: an allowance is used up.
+    TooManyRequests,
     /// 502: the agent or its model failed.
     BadGateway,
     /// 503: something that the host needs is not there.
@@ -133,6 +146,8 @@ impl Failure {
             Self::NoCredentials { .. } => "no_credentials",
             Self::Reconnect { .. } => "reconnect_needed",
             Self::RefreshFailed { .. } => "credential_refresh_failed",
+            Self::OutOfBudget { .. } => "out_of_budget",
+            Self::NoPrice { .. } => "no_price",
             Self::ImageMissing { .. } => "image_missing",
             Self::RuntimeMissing { .. } => "runtime_missing",
             Self::DockerUnavailable { .. } => "docker_unavailable",
@@ -147,9 +162,11 @@ impl Failure {
         match self {
             Self::Timeout { .. } => Status::GatewayTimeout,
             Self::Aborted => Status::Conflict,
+            Self::OutOfBudget { .. } => Status::TooManyRequests,
             Self::NoCredentials { .. }
             | Self::Reconnect { .. }
             | Self::RefreshFailed { .. }
+            | Self::NoPrice { .. }
             | Self::ImageMissing { .. }
             | Self::RuntimeMissing { .. }
             | Self::DockerUnavailable { .. }
@@ -187,6 +204,12 @@ impl Failure {
             Self::NoCredentials { detail, .. }
             | Self::Reconnect { detail, .. }
             | Self::RefreshFailed { detail, .. } => format!("{detail}: the run was refused"),
+            Self::OutOfBudget { scope, limit_micro_usd } => {
+                format!("the {} of {} are spent", budget::dollars(*limit_micro_usd), scope.owner())
+            }
+            Self::NoPrice { model } => {
+                format!("the price of `{model}` is not known, so the budgets could not be kept: its calls were refused")
+            }
             Self::ImageMissing { image } => format!("the agent image `{image}` is not on this Docker daemon"),
             Self::RuntimeMissing { runtime } => {
                 format!("the runtime `{runtime}` is not registered with Docker, and another is never used in its place")
@@ -221,6 +244,8 @@ impl Failure {
             Self::RefreshFailed { provider, .. } => format!(
                 "Send the message again in a minute. If it lasts, check the host's way to the provider and `mercury auth status`, then sign in again with `mercury auth login {provider}`, or set its API key in .env"
             ),
+            Self::OutOfBudget { scope, .. } => format!("Raise {} and restart, or wait until the budget is renewed", scope.setting()),
+            Self::NoPrice { model } => format!("Set model.prices / MERCURY_MODEL_PRICES, such as {{\"{model}\": {{\"input\": 1, \"output\": 5}}}} in US dollars per million tokens, and restart"),
             Self::ImageMissing { image } => format!("Build it with `./dev image` or pull it with `docker pull {image}`; agent.image / MERCURY_AGENT_IMAGE names another"),
             Self::RuntimeMissing { .. } => "Run `mercury doctor`: it prints the lines for /etc/docker/daemon.json".into(),
             Self::DockerUnavailable { .. } => "Start Docker (`systemctl start docker`), or point MERCURY_DOCKER_HOST at its socket; `mercury doctor` checks it".into(),
@@ -338,7 +363,8 @@ mod tests {
     /// oauth.md #52: the operator is told what to do about it; the person's words are in `words.rs`.
     #[test]
     fn reconnecting() {
-        let failure = Failure::Reconnect { provider: "anthropic".into(), detail: "x (`invalid_grant`)".into(), link: None };
+        let failure =
+            Failure::Reconnect { provider: "anthropic".into(), detail: "x (`invalid_grant`)".into(), link: None };
         assert!(failure.for_operator().contains("invalid_grant"));
         assert!(failure.next_step().contains("mercury auth login anthropic"));
     }

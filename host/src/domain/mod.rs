@@ -1,16 +1,18 @@
 //! Types and decisions. Pure: nothing in here reads a clock, a file or a socket.
 
 pub mod approval;
+pub mod budget;
 pub mod decision;
 pub mod egress;
-pub mod excerpt;
 pub mod environment;
+pub mod excerpt;
 pub mod failure;
 pub mod ids;
 pub mod install;
 #[cfg(test)]
 mod interleavings;
 pub mod outcome;
+pub mod price;
 pub mod roles;
 pub mod run;
 pub mod stages;

@@ -4,7 +4,10 @@
 //! never speaks of keys or providers; where the operator brings the keys (`byok`), it says which
 //! knob to turn.
 
-use super::failure::{Category, Failure};
+use super::{
+    budget::Scope,
+    failure::{Category, Failure},
+};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Locale {
@@ -68,6 +71,18 @@ impl Voice {
             Failure::RefreshFailed { .. } => pick(
                 "I could not renew my sign-in to the language model just now. Please try again in a minute.",
                 "לא הצלחתי לחדש כרגע את החיבור שלי למודל השפה. נסו שוב בעוד דקה.",
+            ),
+            Failure::OutOfBudget { scope: Scope::Run, .. } => pick(
+                "This used up what one request may cost, so I stopped. Please try a smaller step.",
+                "הבקשה הזו ניצלה את כל מה שמותר לבקשה אחת לעלות, ולכן עצרתי. נסו צעד קטן יותר.",
+            ),
+            Failure::OutOfBudget { .. } => pick(
+                "The allowance for today is used up. Please try again tomorrow, or ask the operator.",
+                "המכסה להיום נוצלה במלואה. נסו שוב מחר, או פנו למפעיל.",
+            ),
+            Failure::NoPrice { .. } => pick(
+                "I may not use this language model yet. The operator has to look at it.",
+                "עדיין אסור לי להשתמש במודל השפה הזה. על המפעיל לבדוק זאת.",
             ),
             Failure::ImageMissing { .. }
             | Failure::RuntimeMissing { .. }

@@ -8,7 +8,7 @@ mod recovery;
 mod stopping;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -29,6 +29,7 @@ use crate::{
         stages::Marks,
     },
     egress::Egress,
+    gateway::Gateway,
     plugins::Plugins,
     sandbox::Sandbox,
     store::Store,
@@ -45,8 +46,7 @@ pub struct Runs {
     pub credentials: Credentials,
     pub delivery: Delivery,
     pub config: Arc<Config>,
-    /// Providers that the host serves to containers itself: name → base URL.
-    pub upstreams: Arc<BTreeMap<String, String>>,
+    pub gateway: Arc<Gateway>,
     /// The way out for agents without a network.
     egress: Egress,
     queue: Arc<Notify>,
@@ -71,7 +71,7 @@ impl Runs {
         credentials: Credentials,
         delivery: Delivery,
         config: Arc<Config>,
-        upstreams: BTreeMap<String, String>,
+        gateway: Arc<Gateway>,
         hand_over: CancellationToken,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.max_concurrency));
@@ -84,7 +84,7 @@ impl Runs {
             credentials,
             delivery,
             config,
-            upstreams: Arc::new(upstreams),
+            gateway,
             egress,
             queue: Arc::default(),
             clearing: Arc::default(),

@@ -1,6 +1,9 @@
 //! One run, from its container to its answer.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use mercury_protocol::{io as protocol, paths};
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,6 +22,7 @@ use crate::{
         stages::Marks,
         words::Voice,
     },
+    gateway::{Access, Payer},
     http::{SocketServer, serve_on_socket},
     plugins::{
         Processed, processor,
@@ -35,6 +39,11 @@ const GRACE: Duration = Duration::from_secs(2);
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 /// Between two attempts to remove a container.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The host's end of a run's socket, and what the run may use by it.
+pub(super) struct Line {
+    socket: SocketServer,
+    models: Access,
+}
 
 /// An answer or a failure, with the files that belong to it.
 type Outcome = Result<protocol::RunResult, Failure>;
@@ -46,7 +55,7 @@ impl Runs {
         let stop = self.stop_token(&run.id).await;
         tracing::info!(run = Self::log_name(&run.id), space = %run.space, attempt = run.attempts, "run begins");
         let outcome = match self.launch(&run, &directories, &stop, &mut marks).await {
-            Ok(socket) => self.await_result(&run, &directories, socket, &stop, &mut marks).await,
+            Ok(line) => self.await_result(&run, &directories, line, &stop, &mut marks).await,
             Err(failure) => Err(failure),
         };
         self.conclude(&run, &directories, outcome, marks).await;
@@ -62,7 +71,7 @@ impl Runs {
         directories: &Directories,
         stop: &CancellationToken,
         marks: &mut Marks,
-    ) -> Result<SocketServer, Failure> {
+    ) -> Result<Line, Failure> {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
         let prepare = async {
             let (model, mut credentials) = self.model().await?;
@@ -88,7 +97,7 @@ impl Runs {
             .await
             .map_err(|error| Failure::Storage { detail: error.to_string() })?
             .map_err(storage)?;
-        let socket = self.serve(run, directories).map_err(storage)?;
+        let line = self.serve(run, directories).map_err(storage)?;
         marks.prepared = clock::micros();
         tokio::select! {
             biased;
@@ -100,7 +109,7 @@ impl Runs {
         let stored = self.store.mark_running(&run.id, clock::millis()).await;
         stored.map_err(|error| Failure::Storage { detail: error.to_string() })?;
         let _ = self.store.save_marks(&run.id, *marks).await;
-        Ok(socket)
+        Ok(line)
     }
 
     /// Creates the container in a task of its own: where nobody waits for it any more, it removes what
@@ -119,7 +128,7 @@ impl Runs {
     }
 
     /// Opens the run's socket, under the identity that was fixed when the message was accepted.
-    pub(super) fn serve(&self, run: &Run, directories: &Directories) -> std::io::Result<SocketServer> {
+    pub(super) fn serve(&self, run: &Run, directories: &Directories) -> std::io::Result<Line> {
         let identity = Identity {
             run: run.id.clone(),
             caller: run.caller.clone(),
@@ -128,21 +137,30 @@ impl Runs {
             conversation: run.conversation.clone(),
         };
         let caller = identity.for_plugins();
-        let router = agent::router(identity, self.approvals.clone(), self.upstreams.clone());
+        let payer = Payer { run: run.id.clone(), space: run.space.to_string(), person: run.caller.clone() };
+        let models = self.gateway.access(payer);
+        let router = agent::router(identity, self.approvals.clone(), &models);
         let router = self.egress.in_front_of(router, &run.id, caller);
-        serve_on_socket(&directories.socket(), self.sandbox.user(), router)
+        let socket = serve_on_socket(&directories.socket(), self.sandbox.user(), router)?;
+        Ok(Line { socket, models })
     }
 
-    /// The models that can be asked, and what that takes: those with a credential, or with an
-    /// endpoint that the operator or the host itself answers for. Refused only when no leg is left.
+    /// The models that can be asked, and the credentials of those that the container asks itself.
+    /// Refused only when no leg is left.
     async fn model(&self) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
-        let providers = self.config.model_chain.iter().map(|leg| leg.provider.as_str());
-        let served = |provider: &str| self.upstreams.contains_key(provider);
-        let mut given = self.credentials.for_run(providers.filter(|provider| !served(provider))).await;
+        let providers: BTreeSet<&str> = self.config.model_chain.iter().map(|leg| leg.provider.as_str()).collect();
+        let (served, direct): (Vec<_>, Vec<_>) =
+            providers.into_iter().partition(|provider| self.gateway.serves(provider));
+        let given = self.credentials.for_run(direct).await;
+        let mut refused = given.refused;
+        for provider in served {
+            if let Err(error) = self.gateway.ready(provider).await {
+                tracing::warn!(provider, "the model's leg is left out: {error}");
+                refused.insert(provider.to_owned(), error);
+            }
+        }
         let usable = |leg: &&crate::config::Leg| {
-            served(&leg.provider)
-                || !given.refused.contains_key(&leg.provider)
-                || self.config.model_endpoints.contains_key(&leg.provider)
+            !refused.contains_key(&leg.provider) || self.config.model_endpoints.contains_key(&leg.provider)
         };
         let chain: Vec<_> = self
             .config
@@ -152,17 +170,16 @@ impl Runs {
             .map(|leg| protocol::Leg {
                 provider: leg.provider.clone(),
                 model: leg.model.clone(),
-                endpoint: match self.config.model_endpoints.get(&leg.provider) {
-                    _ if self.upstreams.contains_key(&leg.provider) => Some(protocol::Endpoint::Host),
-                    Some(url) => Some(protocol::Endpoint::Url { url: url.clone() }),
-                    None => None,
+                endpoint: match self.gateway.serves(&leg.provider) {
+                    true => None,
+                    false => self.config.model_endpoints.get(&leg.provider).cloned(),
                 },
                 capabilities: protocol::Capabilities::default(),
             })
             .collect();
         if chain.is_empty() {
             // The first leg's reason: it is the model that was meant.
-            let first = self.config.model_chain.iter().find_map(|leg| given.refused.remove(&leg.provider));
+            let first = self.config.model_chain.iter().find_map(|leg| refused.remove(&leg.provider));
             let console = self.config.console_url.as_deref();
             return Err(first.map_or_else(
                 || Failure::NoCredentials { provider: String::new(), detail: String::new(), variable: None },
@@ -171,6 +188,7 @@ impl Runs {
         }
         let settings = protocol::ModelSettings {
             chain,
+            hosted: self.gateway.hosted().await,
             max_retries_per_leg: self.config.model_retries_per_leg,
             budget_ms: self.config.model_budget.as_millis() as u64,
             override_system_prompt: self.config.override_pi_system_prompt,
@@ -228,7 +246,7 @@ impl Runs {
         &self,
         run: &Run,
         directories: &Directories,
-        socket: SocketServer,
+        line: Line,
         stop: &CancellationToken,
         marks: &mut Marks,
     ) -> Outcome {
@@ -243,7 +261,7 @@ impl Runs {
         let ending = waiter.wait(start, clock.deadline.clone(), self.config.container_timeout, stop).await;
         // The result may be there before the daemon's answer to the start.
         marks.started = Some(started.into_inner()).filter(|at| *at != 0).unwrap_or_else(clock::micros);
-        self.decide(run, directories, ending, socket, marks).await
+        self.decide(run, directories, ending, line, marks).await
     }
 
     /// The same for a container that a predecessor started.
@@ -251,7 +269,7 @@ impl Runs {
         &self,
         run: &Run,
         directories: &Directories,
-        socket: SocketServer,
+        line: Line,
         stop: &CancellationToken,
         marks: &mut Marks,
     ) -> Outcome {
@@ -260,7 +278,7 @@ impl Runs {
         let left = |waited| time_left(limit, run.started_at.map(|at| at.saturating_add(waited)), clock::millis());
         let clock = self.clock(run, left).await?;
         let ending = waiter.wait(std::future::ready(Ok(())), clock.deadline.clone(), limit, stop).await;
-        self.decide(run, directories, ending, socket, marks).await
+        self.decide(run, directories, ending, line, marks).await
     }
 
     /// The run's time, which stands still while a person is asked.
@@ -274,12 +292,12 @@ impl Runs {
         run: &Run,
         directories: &Directories,
         ending: Ending,
-        socket: SocketServer,
+        line: Line,
         marks: &mut Marks,
     ) -> Outcome {
         let found = sandbox::read_result(directories).await;
         marks.noticed = clock::micros();
-        drop(socket);
+        drop(line.socket);
         // The kernel may have killed the agent alone, and `entry` lived to report it.
         let oom = match &found {
             outcome::Found::Result(result) if !result.ok => self.sandbox.was_out_of_memory(&run.id, GRACE).await,
@@ -289,8 +307,14 @@ impl Runs {
             (Ending::Exit(_), outcome::Found::Nothing) => self.sandbox.output(&run.id).await,
             _ => String::new(),
         };
-        let result =
-            outcome::decide(ending, found, oom, (self.config.limits.memory_bytes >> 20).unsigned_abs(), &output)?;
+        let memory_mb = (self.config.limits.memory_bytes >> 20).unsigned_abs();
+        let decided = outcome::decide(ending, found, oom, memory_mb, &output);
+        let mut result = decided.map_err(|failure| line.models.explain(failure))?;
+        match line.models.usage().await {
+            // The agent's own word counts only for what did not pass by the host.
+            None if !self.config.model_chain.iter().all(|leg| self.gateway.serves(&leg.provider)) => {}
+            counted => result.usage = counted,
+        }
         if let Some(timings) = result.timings {
             marks.agent = timings;
         }
@@ -441,6 +465,7 @@ impl Runs {
 fn problem(failure: &Failure) -> Problem {
     let status = match failure.status() {
         Status::Conflict => 409,
+        Status::TooManyRequests => 429,
         Status::BadGateway => 502,
         Status::Unavailable => 503,
         Status::GatewayTimeout => 504,

@@ -11,6 +11,7 @@ mod migrations;
 mod outbound;
 mod runs;
 mod spaces;
+mod spending;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub use kv::KvError;
 pub use messages::HistoryMessage;
 pub use outbound::{NewOutbound, Outbound, OutboundFile, OutboundState, Problem};
 pub use runs::{Activity, NewRun, StopRequest};
+pub use spending::{CallEnd, CallState, NewCall, RunSpending};
 
 /// How long a connection waits for another process that holds the database: 5 s.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
