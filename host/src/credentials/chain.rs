@@ -103,8 +103,8 @@ struct State {
     recovery_at: Option<i64>,
     /// Why only signing in again helps.
     ended: Option<CredentialError>,
-    /// Why the last renewal failed, if it did.
-    trouble: Option<String>,
+    /// Fingerprint of the refresh token whose last renewal failed, and why.
+    trouble: Option<(String, String)>,
 }
 
 /// A link that could not be written. It counts while the file still holds what it replaces.
@@ -195,9 +195,11 @@ impl Chain {
             return Some((None, Condition::Ended { detail }));
         };
         let ends = current.expires.map(|expires| expires + self.parts.margin);
-        let condition = match (&state.trouble, &state.unsaved) {
+        let print = current.refresh_print();
+        let trouble = state.trouble.as_ref().filter(|(of, _)| Some(of) == print.as_ref());
+        let condition = match (trouble, &state.unsaved) {
             (_, Some(_)) => Condition::Unsaved,
-            (Some(detail), _) => Condition::RenewalFails { detail: detail.clone() },
+            (Some((_, detail)), _) => Condition::RenewalFails { detail: detail.clone() },
             // The stored end, as `pi` and the old system show it.
             _ if current.expires.is_some_and(|expires| now >= expires) => Condition::Expired,
             _ => Condition::Good,
@@ -268,11 +270,12 @@ impl Chain {
         }
         let chain = self.clone();
         let task = tokio::spawn(async move {
+            let print = seen.as_ref().and_then(TokenSet::refresh_print);
             let outcome = chain.renew(seen).await;
             let mut state = chain.state();
             state.flight = None;
-            state.trouble = match &outcome {
-                Err(RenewError::Failed(detail)) => Some(detail.clone()),
+            state.trouble = match (&outcome, print) {
+                (Err(RenewError::Failed(detail)), Some(print)) => Some((print, detail.clone())),
                 _ => None,
             };
             drop(state);
@@ -548,7 +551,8 @@ impl Chain {
             .map_err(io::Error::other)?
     }
 
-    /// Without a lock where none can be made: then the writing fails too, and is reported.
+    /// Without a lock where none can be made: then the writing fails too, and is reported. The thread
+    /// of a wait that was given up ends when the other process lets go.
     async fn lock(&self) -> Result<Option<Locked>, RenewError> {
         let file = self.parts.file.clone();
         match timeout(PATIENCE_FOR_LOCK, tokio::task::spawn_blocking(move || file.lock())).await {

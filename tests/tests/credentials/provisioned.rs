@@ -200,6 +200,8 @@ async fn what_may_pass() {
         Fault::Status(500, "oops".into()),
         Fault::RetryAfter(429, 1),
         Fault::Malformed,
+        // A proxy's word, not the provider's.
+        Fault::Status(401, "proxy authentication".into()),
         // The word alone does not make it a rejection (section 9.8).
         Fault::Status(500, "upstream said invalid_grant".into()),
         Fault::Status(400, json!({ "error": "invalid_request", "hint": "invalid_grant" }).to_string()),
@@ -221,6 +223,8 @@ async fn the_provider_is_away() {
     assert_eq!(access(&credentials).await, "access-of-first");
     let warnings = bench.log.lines("WARN");
     assert!(warnings.len() == 1 && warnings[0].contains("cannot connect"), "{warnings:?}");
+    let standing = credentials.standing().await;
+    assert!(matches!(standing[0].condition, Condition::RenewalFails { .. }), "{standing:?}");
     bench.pass(Duration::from_secs(31));
     let error = failure(&credentials).await;
     assert!(matches!(error, CredentialError::RefreshFailed { .. }), "a token that has ended is not tried: {error:?}");
