@@ -126,6 +126,7 @@ impl App {
         }
         self.hand_over.cancel();
         self.rooms.runs.drained().await;
+        self.rooms.runs.credentials.settle().await;
         tracing::info!("stopped; running agents are handed to the next start");
     }
 }

@@ -322,6 +322,17 @@ async fn a_caller_who_goes_away() {
     assert_eq!((bench.provider.refreshes().len(), bench.provider.replays()), (1, 0));
 }
 
+/// W4: a process that ends waits for the answer.
+#[tokio::test]
+async fn ending_during_a_renewal() {
+    let bench = Bench::new().await.blob_ending_in(30);
+    bench.provider.next([Fault::Late(Duration::from_millis(500))]);
+    let credentials = bench.open();
+    assert!(tokio::time::timeout(Duration::from_millis(100), access(&credentials)).await.is_err());
+    credentials.settle().await;
+    assert_eq!(bench.kept()["anthropic"]["refresh"], "refresh-1");
+}
+
 /// oauth.md #23: what the console did not take is not lost, and it gets it after the next start.
 #[tokio::test]
 async fn a_start_after_a_lost_write_back() {
