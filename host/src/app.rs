@@ -143,6 +143,7 @@ impl App {
         self.hand_over.cancel();
         self.rooms.runs.drained().await;
         self.rooms.runs.gateway.drained().await;
+        self.rooms.runs.credentials.settle().await;
         match agents {
             Agents::HandOver => tracing::info!("stopped; running agents are handed to the next start"),
             Agents::Stop => tracing::info!("stopped, and the running agents with it"),

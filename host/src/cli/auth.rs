@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Project, terminal};
 use crate::{
@@ -73,9 +74,11 @@ impl Auth {
                 warn_outside_of_project(project, &config);
                 let wishes = Wishes { device_code, enterprise };
                 let dialogue = Terminal { browser: !no_browser };
+                // Listened to before the flow begins: a person may cancel at once.
+                let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
                 let done = tokio::select! {
                     done = login::login(account, &file, settings.endpoints, &wishes, &dialogue) => done,
-                    _ = tokio::signal::ctrl_c() => bail!("the sign-in was cancelled; nothing has changed"),
+                    _ = interrupt.recv() => bail!("the sign-in was cancelled; nothing has changed"),
                 };
                 done.with_context(|| format!("signing in to {} failed", account.id()))?;
                 terminal::line(format!("✓ Signed in to {}. Kept in {}.", account.name(), file.path().display()));

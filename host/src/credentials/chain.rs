@@ -1,28 +1,24 @@
-//! The life of one chain of credentials: which link counts, when the next one is asked for, and that
-//! it is on disk before it is used.
+//! The life of one chain of credentials: when the next link is asked for, and who waits for it.
 //!
 //! A renewal is a task of its own. Callers wait for it together and for a bounded time; when all of
 //! them have gone, it still ends, and its answer is kept: a rotation that is lost is a sign-in lost.
 
 use std::{
-    collections::BTreeSet,
-    fmt, io,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use backon::{ExponentialBuilder, Retryable};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use serde_json::{Value as Json, json};
 use tokio::{sync::Notify, time::timeout};
 
 use super::{
     CredentialError, Token,
-    auth_file::{AuthFile, Locked},
     console::{Console, Gap},
+    links::Links,
     policy::{CoolDown, LOOK_AHEAD, Need, Validity, millis},
     providers::Account,
     refresh::{RefreshError, Tokens},
@@ -34,14 +30,10 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// And when it does not: a whole call, and another process's before it.
 const PATIENCE_WITHOUT_TOKEN: Duration = Duration::from_secs(75);
-/// For another process that is renewing: its whole call, and a little.
-const PATIENCE_FOR_LOCK: Duration = Duration::from_secs(40);
 /// After a renewal that a refusal forced: a token refused so soon is not refused for its age.
 const BETWEEN_REFUSALS: Duration = Duration::from_secs(60);
 /// Between questions to the console about a chain that has ended.
 const BETWEEN_RECOVERIES: Duration = Duration::from_secs(60);
-/// In the local copy: the fingerprint of the environment's credential that it descends from.
-const ORIGIN: &str = "origin";
 
 /// The wall clock in milliseconds since the Unix epoch; tests bring their own.
 #[derive(Clone)]
@@ -68,10 +60,7 @@ pub(super) struct Parts {
     pub account: Account,
     /// The variable or file by which the operator knows it.
     pub place: String,
-    /// Where its links are kept.
-    pub file: AuthFile,
-    /// The environment's link, for a provisioned chain.
-    pub seed: Option<TokenSet>,
+    pub links: Arc<Links>,
     /// What is missing, for a chain without console.
     pub console: Result<Arc<Console>, Gap>,
     /// How much later than stored its tokens end, in milliseconds.
@@ -91,9 +80,6 @@ pub(super) struct Chain {
 struct State {
     flight: Option<Flight>,
     rest: CoolDown,
-    /// Fingerprints of refresh tokens that are used up or rejected: none is sent twice.
-    spent: BTreeSet<String>,
-    unsaved: Option<Unsaved>,
     /// Fingerprint of an access token and its lifetime, where this process saw its issue.
     lifetime: Option<(String, i64)>,
     /// Fingerprint of the access token that the provider does not take.
@@ -103,15 +89,8 @@ struct State {
     recovery_at: Option<i64>,
     /// Why only signing in again helps.
     ended: Option<CredentialError>,
-    /// Why the last renewal failed, if it did.
-    trouble: Option<String>,
-}
-
-/// A link that could not be written. It counts while the file still holds what it replaces.
-#[derive(Clone)]
-struct Unsaved {
-    tokens: TokenSet,
-    replaces: Option<String>,
+    /// Fingerprint of the refresh token whose last renewal failed, and why.
+    trouble: Option<(String, String)>,
 }
 
 type Flight = Shared<BoxFuture<'static, Result<TokenSet, RenewError>>>;
@@ -120,14 +99,6 @@ type Flight = Shared<BoxFuture<'static, Result<TokenSet, RenewError>>>;
 enum RenewError {
     Ended(CredentialError),
     Failed(String),
-}
-
-/// What there is at the moment.
-struct Links {
-    /// The newest that is not spent.
-    newest: Option<TokenSet>,
-    /// There is one at all.
-    any: bool,
 }
 
 impl fmt::Debug for Chain {
@@ -148,7 +119,7 @@ impl Chain {
     /// A token that is good for `min_validity`, or, where a renewal fails, one that still works.
     /// `None` where nobody has signed in.
     pub(super) async fn token(self: &Arc<Self>, min_validity: Duration) -> Result<Option<TokenSet>, CredentialError> {
-        let links = self.links().await;
+        let links = self.parts.links.look().await;
         let now = self.parts.clock.now();
         let Some(current) = links.newest else { return self.without_links(links.any, now).await };
         let works = match self.validity(&current).need(now, min_validity) {
@@ -182,9 +153,17 @@ impl Chain {
         state.forced_at = Some(now);
     }
 
+    /// Waits for a renewal that is under way: its answer must not be lost when the process ends.
+    pub(super) async fn settle(&self) {
+        let flight = self.state().flight.clone();
+        if let Some(flight) = flight {
+            let _ = timeout(PATIENCE_WITHOUT_TOKEN, flight).await;
+        }
+    }
+
     /// How it stands, and until when the present token is good.
     pub(super) async fn standing(&self) -> Option<(Option<i64>, Condition)> {
-        let links = self.links().await;
+        let links = self.parts.links.look().await;
         if !links.any {
             return None;
         }
@@ -195,9 +174,11 @@ impl Chain {
             return Some((None, Condition::Ended { detail }));
         };
         let ends = current.expires.map(|expires| expires + self.parts.margin);
-        let condition = match (&state.trouble, &state.unsaved) {
-            (_, Some(_)) => Condition::Unsaved,
-            (Some(detail), _) => Condition::RenewalFails { detail: detail.clone() },
+        let print = current.refresh_print();
+        let trouble = state.trouble.as_ref().filter(|(of, _)| Some(of) == print.as_ref());
+        let condition = match trouble {
+            _ if self.parts.links.has_unsaved() => Condition::Unsaved,
+            Some((_, detail)) => Condition::RenewalFails { detail: detail.clone() },
             // The stored end, as `pi` and the old system show it.
             _ if current.expires.is_some_and(|expires| now >= expires) => Condition::Expired,
             _ => Condition::Good,
@@ -209,13 +190,13 @@ impl Chain {
     pub(super) async fn reconcile(self: &Arc<Self>) {
         let Ok(console) = self.parts.console.clone() else { return };
         let Some(theirs) = console.fetch().await else { return };
-        let Ok(_lock) = self.lock().await else { return };
+        let Ok(_lock) = self.parts.links.lock().await else { return };
         self.state().console_seen = true;
-        let ours = self.links().await.newest;
+        let ours = self.parts.links.look().await.newest;
         match ours {
             Some(ours) if ours.refresh_print() == theirs.refresh_print() => {}
             Some(ours) if ours.expires > theirs.expires => console.push(ours),
-            _ if self.is_spent(&theirs) => {}
+            _ if self.parts.links.is_spent(&theirs) => {}
             _ => self.adopt(theirs).await,
         }
     }
@@ -268,11 +249,12 @@ impl Chain {
         }
         let chain = self.clone();
         let task = tokio::spawn(async move {
+            let print = seen.as_ref().and_then(TokenSet::refresh_print);
             let outcome = chain.renew(seen).await;
             let mut state = chain.state();
             state.flight = None;
-            state.trouble = match &outcome {
-                Err(RenewError::Failed(detail)) => Some(detail.clone()),
+            state.trouble = match (&outcome, print) {
+                (Err(RenewError::Failed(detail)), Some(print)) => Some((print, detail.clone())),
                 _ => None,
             };
             drop(state);
@@ -295,11 +277,11 @@ impl Chain {
 
     /// Asks for the next link under the lock, unless somebody else has got one meanwhile.
     async fn renew(self: &Arc<Self>, seen: Option<TokenSet>) -> Result<TokenSet, RenewError> {
-        let _lock = self.lock().await?;
+        let _lock = self.parts.links.lock().await.map_err(RenewError::Failed)?;
         let mut asked_console = false;
         loop {
             let now = self.parts.clock.now();
-            let Some(current) = self.links().await.newest else {
+            let Some(current) = self.parts.links.look().await.newest else {
                 if std::mem::replace(&mut asked_console, true) || !self.recover(now).await {
                     return Err(RenewError::Ended(self.give_up()));
                 }
@@ -336,7 +318,7 @@ impl Chain {
             return false;
         }
         match console.fetch().await {
-            Some(theirs) if theirs.expires > current.expires && !self.is_spent(&theirs) => {
+            Some(theirs) if theirs.expires > current.expires && !self.parts.links.is_spent(&theirs) => {
                 self.adopt(theirs).await;
                 true
             }
@@ -345,15 +327,14 @@ impl Chain {
     }
 
     fn reject(&self, print: &str, code: &str) {
-        let mut state = self.state();
-        state.spent.insert(print.to_owned());
+        self.parts.links.spend(print.to_owned());
         let detail = match self.parts.console {
             Ok(_) | Err(Gap::Agent) => format!("token invalid (`{code}`); reconnect in the console"),
             Err(_) => {
                 format!("token invalid (`{code}`); reconnect the account with {}", login_command(self.parts.account))
             }
         };
-        state.ended = Some(self.ended(detail));
+        self.state().ended = Some(self.ended(detail));
     }
 
     /// No link is left: perhaps the console has one (oauth.md D8 to D12).
@@ -377,7 +358,7 @@ impl Chain {
         self.state().recovery_at = Some(now);
         let agent = console.agent();
         match console.fetch().await {
-            Some(theirs) if !self.is_spent(&theirs) => {
+            Some(theirs) if !self.parts.links.is_spent(&theirs) => {
                 tracing::info!(provider, place, agent, "recovered: the console holds another credential");
                 self.adopt(theirs).await;
                 true
@@ -416,18 +397,13 @@ impl Chain {
     }
 
     /// Writes the next link down, then lets it be used.
-    async fn keep(self: &Arc<Self>, current: &TokenSet, mut next: TokenSet) -> TokenSet {
-        if let Some(seed) = &self.parts.seed
-            && seed.refresh_print() == current.refresh_print()
-        {
-            next.extras.insert(ORIGIN.to_owned(), json!(seed.refresh_print()));
-        }
+    async fn keep(&self, current: &TokenSet, next: TokenSet) -> TokenSet {
+        let (next, written) = self.parts.links.save(Some(current), next).await;
         let (before, after) = (current.refresh_print(), next.refresh_print());
         let rotated = before != after;
-        let (provider, path) = (self.parts.account.id(), self.parts.file.path().display());
-        match self.write(next.clone()).await {
+        let (provider, path) = (self.parts.account.id(), self.parts.links.path().display());
+        match written {
             Ok(()) => {
-                self.state().unsaved = None;
                 if rotated {
                     tracing::info!(provider, authPath = %path, previousRefresh = before, newRefresh = after, "credential renewed and rotated");
                 } else {
@@ -444,13 +420,11 @@ impl Chain {
                 } else {
                     tracing::warn!(provider, authPath = %path, %error, "the renewed access token could not be saved; nothing is lost");
                 }
-                let replaces = self.kept().await.and_then(|kept| kept.refresh_print());
-                self.state().unsaved = Some(Unsaved { tokens: next.clone(), replaces });
-                self.save_later();
+                self.parts.links.save_later();
             }
         }
         if let (Some(before), true) = (before, rotated) {
-            self.state().spent.insert(before);
+            self.parts.links.spend(before);
         }
         self.succeeded(&next, self.parts.clock.now());
         match &self.parts.console {
@@ -468,35 +442,12 @@ impl Chain {
     }
 
     /// Takes a link that somebody else made.
-    async fn adopt(&self, mut theirs: TokenSet) {
-        if let Some(seed) = &self.parts.seed {
-            theirs.extras.insert(ORIGIN.to_owned(), json!(seed.refresh_print()));
+    async fn adopt(&self, theirs: TokenSet) {
+        let (_, written) = self.parts.links.save(None, theirs).await;
+        if let Err(error) = written {
+            tracing::warn!(path = %self.parts.links.path().display(), %error, "the console's credential could not be saved");
+            self.parts.links.save_later();
         }
-        if let Err(error) = self.write(theirs.clone()).await {
-            tracing::warn!(path = %self.parts.file.path().display(), %error, "the console's credential could not be saved");
-            let replaces = self.kept().await.and_then(|kept| kept.refresh_print());
-            self.state().unsaved = Some(Unsaved { tokens: theirs, replaces });
-        }
-    }
-
-    /// Until it is written, or the file holds something else.
-    fn save_later(self: &Arc<Self>) {
-        let chain = self.clone();
-        let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_secs(2));
-        let backoff = backoff.with_max_delay(Duration::from_secs(300)).without_max_times();
-        tokio::spawn(async move {
-            let save = || async {
-                let _lock = chain.lock().await.map_err(|_| ())?;
-                // Drops it where the file has changed.
-                chain.links().await;
-                let Some(unsaved) = chain.state().unsaved.clone() else { return Ok(()) };
-                chain.write(unsaved.tokens).await.map_err(|_| ())?;
-                chain.state().unsaved = None;
-                tracing::info!(place = chain.parts.place, "the rotated credential is saved after all");
-                Ok::<(), ()>(())
-            };
-            let _ = save.retry(backoff).await;
-        });
     }
 
     fn succeeded(&self, tokens: &TokenSet, now: i64) {
@@ -514,54 +465,6 @@ impl Chain {
             margin: self.parts.margin,
             lifetime: state.lifetime.as_ref().filter(|(of, _)| *of == print).map(|(_, lifetime)| *lifetime),
             refused: state.refused.as_ref() == Some(&print),
-        }
-    }
-
-    async fn links(&self) -> Links {
-        let kept = self.kept().await;
-        let mut state = self.state();
-        let kept_print = kept.as_ref().and_then(TokenSet::refresh_print);
-        state.unsaved = state.unsaved.take().filter(|unsaved| unsaved.replaces == kept_print);
-        let origin = kept.as_ref().and_then(|kept| kept.extras.get(ORIGIN)).and_then(Json::as_str).map(str::to_owned);
-        let seed = self.parts.seed.clone();
-        let unsaved = state.unsaved.as_ref().map(|unsaved| unsaved.tokens.clone());
-        let any = kept.is_some() || seed.is_some() || unsaved.is_some();
-        let seed = seed.filter(|seed| seed.refresh_print() != origin);
-        let alive = |tokens: &TokenSet| tokens.refresh_print().is_none_or(|print| !state.spent.contains(&print));
-        let newest = [seed, kept, unsaved].into_iter().flatten().filter(alive).max_by_key(|tokens| tokens.expires);
-        Links { newest, any }
-    }
-
-    fn is_spent(&self, tokens: &TokenSet) -> bool {
-        tokens.refresh_print().is_some_and(|print| self.state().spent.contains(&print))
-    }
-
-    async fn kept(&self) -> Option<TokenSet> {
-        let (file, id) = (self.parts.file.clone(), self.parts.account.id());
-        tokio::task::spawn_blocking(move || file.tokens(id)).await.unwrap_or_default()
-    }
-
-    async fn write(&self, tokens: TokenSet) -> io::Result<()> {
-        let (file, id) = (self.parts.file.clone(), self.parts.account.id());
-        tokio::task::spawn_blocking(move || file.replace(id, Some(tokens.to_entry())))
-            .await
-            .map_err(io::Error::other)?
-    }
-
-    /// Without a lock where none can be made: then the writing fails too, and is reported.
-    async fn lock(&self) -> Result<Option<Locked>, RenewError> {
-        let file = self.parts.file.clone();
-        match timeout(PATIENCE_FOR_LOCK, tokio::task::spawn_blocking(move || file.lock())).await {
-            Ok(Ok(Ok(lock))) => Ok(Some(lock)),
-            Ok(Ok(Err(error))) => {
-                tracing::warn!(path = %self.parts.file.path().display(), %error, "the credentials file cannot be locked");
-                Ok(None)
-            }
-            Ok(Err(error)) => Err(RenewError::Failed(error.to_string())),
-            Err(_) => Err(RenewError::Failed(format!(
-                "another process holds the lock of {} for too long",
-                self.parts.file.path().display()
-            ))),
         }
     }
 

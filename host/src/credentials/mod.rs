@@ -12,6 +12,7 @@ mod endpoints;
 mod environment;
 mod error;
 mod http;
+mod links;
 pub mod login;
 mod policy;
 mod providers;
@@ -44,6 +45,7 @@ use chain::{Chain, Parts};
 use console::{Console, Gap};
 use environment::{Configured, Environment};
 use http::Http;
+use links::Links;
 use refresh::Tokens;
 
 /// Above a container's time: its start, and the answer that is under way when it ends.
@@ -165,8 +167,7 @@ impl Credentials {
                     let chain = Chain::new(Parts {
                         account,
                         place: variable,
-                        file: AuthFile::new(&settings.provisioned_path),
-                        seed: Some(seed),
+                        links: Links::new(account, AuthFile::new(&settings.provisioned_path), Some(seed)),
                         console: Console::new(&settings.console, account.id(), tokens.http.clone()),
                         // A console and its agents tell each other the true end.
                         margin: 0,
@@ -182,8 +183,7 @@ impl Credentials {
             let chain = Chain::new(Parts {
                 account,
                 place: auth_file.path().display().to_string(),
-                file: auth_file.clone(),
-                seed: None,
+                links: Links::new(account, auth_file.clone(), None),
                 console: Err(Gap::Url),
                 margin: account.stored_margin(),
                 tokens: tokens.clone(),
@@ -375,6 +375,13 @@ impl Credentials {
         tokio::select! {
             () = until.cancelled() => {}
             () = work => {}
+        }
+    }
+
+    /// Waits until no renewal is under way: its answer would be lost, and with it a sign-in.
+    pub async fn settle(&self) {
+        for chain in self.inner.provisioned.values().chain(self.inner.logins.values()) {
+            chain.settle().await;
         }
     }
 

@@ -105,16 +105,21 @@ impl Tokens {
             }
             _ => request.form(parameters),
         };
-        self.json(request, secrets).await
+        self.json(account, request, secrets).await
     }
 
     /// Sends, and sorts what comes back.
-    pub(super) async fn json(&self, request: RequestBuilder, secrets: &[&SecretString]) -> Result<Json, RefreshError> {
+    async fn json(
+        &self,
+        account: Account,
+        request: RequestBuilder,
+        secrets: &[&SecretString],
+    ) -> Result<Json, RefreshError> {
         let answer = self.http.send(request).await.map_err(transient)?;
         if answer.status.is_success() {
             return answer.json().ok_or_else(|| transient("the answer is not JSON"));
         }
-        match rejection(&answer) {
+        match rejection(account, &answer) {
             Some(code) => Err(RefreshError::Rejected { code }),
             None => Err(RefreshError::Transient { detail: answer.describe(secrets), retry_after: answer.retry_after }),
         }
@@ -180,7 +185,7 @@ impl Tokens {
         };
         let client = self.http.client().map_err(transient)?;
         let request = with_copilot_headers(client.get(self.endpoints.at(&url)).bearer_auth(github.expose_secret()));
-        let answer = self.json(request, &[github]).await?;
+        let answer = self.json(Account::GithubCopilot, request, &[github]).await?;
         let access = answer["token"].as_str().filter(|token| !token.is_empty());
         match (access, answer["expires_at"].as_f64()) {
             (Some(access), Some(expires)) => Ok(TokenSet {
@@ -205,7 +210,7 @@ impl Tokens {
         let request = with_copilot_headers(request)
             .header("X-GitHub-Api-Version", COPILOT_API_VERSION)
             .timeout(COPILOT_MODELS_PATIENCE);
-        let answer = self.json(request, &[access]).await?;
+        let answer = self.json(Account::GithubCopilot, request, &[access]).await?;
         let models = answer["data"].as_array().ok_or_else(|| transient("the answer has no list of models"))?;
         let usable = models.iter().filter(|model| {
             model["model_picker_enabled"] == true
@@ -246,14 +251,14 @@ pub(super) fn enterprise_domain(input: &str) -> Option<String> {
 
 /// The server's word, where it says that the refresh token is of no use any more. By the `error`
 /// field, not by what the text may contain; GitHub says it with 401 alone.
-fn rejection(answer: &Answer) -> Option<String> {
+fn rejection(account: Account, answer: &Answer) -> Option<String> {
     if !answer.status.is_client_error() {
         return None;
     }
     let error = answer.json().unwrap_or_default()["error"].take();
     let words = [error.as_str(), error["code"].as_str(), error["type"].as_str()];
     let found = words.into_iter().flatten().find(|word| REJECTIONS.contains(word));
-    let unauthorized = (answer.status == 401 && error.is_null()).then_some("unauthorized");
+    let unauthorized = (account == Account::GithubCopilot && answer.status == 401).then_some("unauthorized");
     found.or(unauthorized).map(str::to_owned)
 }
 

@@ -200,6 +200,8 @@ async fn what_may_pass() {
         Fault::Status(500, "oops".into()),
         Fault::RetryAfter(429, 1),
         Fault::Malformed,
+        // A proxy's word, not the provider's.
+        Fault::Status(401, "proxy authentication".into()),
         // The word alone does not make it a rejection (section 9.8).
         Fault::Status(500, "upstream said invalid_grant".into()),
         Fault::Status(400, json!({ "error": "invalid_request", "hint": "invalid_grant" }).to_string()),
@@ -221,6 +223,8 @@ async fn the_provider_is_away() {
     assert_eq!(access(&credentials).await, "access-of-first");
     let warnings = bench.log.lines("WARN");
     assert!(warnings.len() == 1 && warnings[0].contains("cannot connect"), "{warnings:?}");
+    let standing = credentials.standing().await;
+    assert!(matches!(standing[0].condition, Condition::RenewalFails { .. }), "{standing:?}");
     bench.pass(Duration::from_secs(31));
     let error = failure(&credentials).await;
     assert!(matches!(error, CredentialError::RefreshFailed { .. }), "a token that has ended is not tried: {error:?}");
@@ -316,6 +320,17 @@ async fn a_caller_who_goes_away() {
     bench.until(|| bench.kept()["anthropic"]["refresh"] == "refresh-1").await;
     assert_eq!(access(&credentials).await, "sk-ant-oat01-1");
     assert_eq!((bench.provider.refreshes().len(), bench.provider.replays()), (1, 0));
+}
+
+/// W4: a process that ends waits for the answer.
+#[tokio::test]
+async fn ending_during_a_renewal() {
+    let bench = Bench::new().await.blob_ending_in(30);
+    bench.provider.next([Fault::Late(Duration::from_millis(500))]);
+    let credentials = bench.open();
+    assert!(tokio::time::timeout(Duration::from_millis(100), access(&credentials)).await.is_err());
+    credentials.settle().await;
+    assert_eq!(bench.kept()["anthropic"]["refresh"], "refresh-1");
 }
 
 /// oauth.md #23: what the console did not take is not lost, and it gets it after the next start.
