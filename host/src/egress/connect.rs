@@ -42,12 +42,22 @@ impl Shared {
         let mut failure = Error::TooSlow { host: authority.to_string() };
         for address in addresses.into_iter().take(MOST_TRIED) {
             let address = SocketAddr::new(address, authority.port);
-            if !self.rules.opens(address.ip()) && is_own(address).await.map_err(unreachable)? {
-                return Err(Error::Refused(Refusal::Address {
-                    host: authority.host.to_string(),
-                    address: address.ip(),
-                    kind: "an address of the machine that Mercury runs on",
-                }));
+            if !self.rules.opens(address.ip()) {
+                match is_own(address).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        return Err(Error::Refused(Refusal::Address {
+                            host: authority.host.to_string(),
+                            address: address.ip(),
+                            kind: "an address of the machine that Mercury runs on",
+                        }));
+                    }
+                    // No route: an IPv6 address where there is no IPv6, and the next may do.
+                    Err(error) => {
+                        failure = unreachable(error);
+                        continue;
+                    }
+                }
             }
             match timeout(self.limits.connect, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {

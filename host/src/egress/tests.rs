@@ -488,6 +488,17 @@ async fn only_a_filtered_agent_is_carried() {
     }
 }
 
+/// A name's second address is tried where the first does not answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_address_is_tried() {
+    let private = vec!["127.0.0.0/8".into(), "::1/128".into()];
+    let bench = Bench::start(Setup { private, ..Setup::default() }).await;
+    let first: Vec<IpAddr> = ["::1", "127.0.0.9", "127.0.0.1"].map(|address| address.parse().unwrap()).into();
+    bench.names.script.lock().unwrap().push_back(first);
+    let request = bench.here("GET http://allowed.test:PORT/ HTTP/1.1\r\n\r\n");
+    assert_eq!(bench.ask(request.as_bytes(), false).await.outcome(), "carried");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_a_bad_gateway() {
     let bench = Bench::start(Setup { hosts: vec!["allowed.test:1".into()], ..Setup::default() }).await;
