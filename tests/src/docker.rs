@@ -72,6 +72,19 @@ pub async fn kill_all(instance: &str) {
     }
 }
 
+/// Stops the processes of a run's container where they are, or lets them go on.
+pub async fn pause_all(instance: &str, pause: bool) {
+    let docker = connect().negotiate_version().await.unwrap();
+    for container in inspect_all(instance).await {
+        let id = container["Id"].as_str().unwrap();
+        if pause {
+            docker.pause_container(id).await.unwrap();
+        } else {
+            docker.unpause_container(id).await.unwrap();
+        }
+    }
+}
+
 /// Removes what a suite left. From `drop`, so without a runtime: by the client program.
 pub fn remove_all(instance: &str) {
     let filter = format!("label=mercury.instance={instance}");

@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use mercury_tests::{
-    docker::{kill_all, require_runsc},
+    docker::{kill_all, pause_all, require_runsc},
     full_image,
     host::{Answer, Host, Setup},
     model::{Model, Turn},
@@ -184,6 +184,23 @@ async fn a_question_outlives_the_host() {
         assert_eq!(reply(&host, BOSS, "1").await, "edit: {\"command\":\"ls\"}\nwent on");
         assert_eq!(host.query::<i64>("SELECT count(*) FROM questions"), Some(1));
     }
+}
+
+/// The host dies between the answer and the moment in which the container hears of it, and the same
+/// answer sent again changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_outlives_the_host() {
+    let mut host = asking("runc").await;
+    question(&host, BOSS, "!tool bash rm x", "1").await;
+    pause_all(&host.instance(), true).await;
+    let answer = json!({ "text": "1", "callerId": BOSS, "messageId": "2" });
+    assert_eq!(host.chat(answer.clone()).await.reply(), "Allowed once. The assistant goes on.");
+    host.kill();
+    host.start().await;
+    assert_eq!(host.chat(answer).await.reply(), "Allowed once. The assistant goes on.");
+    pause_all(&host.instance(), false).await;
+    assert_eq!(reply(&host, BOSS, "1").await, "allow");
+    assert_eq!(verdicts(&host), "asking ask, asking allowed, permission-guard allow");
 }
 
 /// A client that knows nothing of questions waits while the operator answers.

@@ -125,3 +125,6 @@ impl Approvals {
         self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,21 +216,6 @@ mod tests {
     }
 
     #[test]
-    fn some_calls_need_an_approval() {
-        let policy = Policy::read("admin", |key| (key == "ask-before").then(|| "rm, write".to_owned()));
-        let asked = |tool, arguments: Value| approval(&policy, "main", tool, &arguments.to_string());
-        for command in ["rm x", "env /bin/rm x", "ls | xargs rm", "sh -c 'rm x'", "x=$(date); $x", "rm 'unclosed"] {
-            assert!(asked("bash", json!({"command": command})).is_some(), "{command}");
-        }
-        assert!(asked("write", json!({"path": "x", "content": ""})).is_some());
-        for command in ["ls rm", "echo 'rm x'", "git status"] {
-            assert_eq!(asked("bash", json!({"command": command})), None, "{command}");
-        }
-        let nobody = Policy::read("member", |_| None);
-        assert_eq!(approval(&nobody, "main", "bash", r#"{"command":"rm x"}"#), None);
-    }
-
-    #[test]
     fn malformed_arguments_are_denied() {
         let policy = Policy::read("admin", |_| None);
         for arguments in ["", "{", "[]", "\"x\"", "null"] {
