@@ -232,6 +232,8 @@ async fn variables_pass_by_declaration() {
             .set("MERCURY_CONSOLE_INTERNAL_SECRET", "console-canary")
             .set("MERCURY_TELEGRAM_BOT_TOKEN", "telegram-canary")
             .set("MERCURY_CALLER_ID", "api:root")
+            // The reply names it, and would be in the next request's history.
+            .set("MERCURY_CONTEXT_MODE", "clear")
             .start()
             .await;
         let orders = "!env BILLING_KEY\n!env CONSOLE_INTERNAL_SECRET\n!env TELEGRAM_BOT_TOKEN\n!env MERCURY_BILLING_KEY\n!env CALLER_ID";
