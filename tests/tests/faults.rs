@@ -257,7 +257,9 @@ impl Engine {
     fn launch(folder: &std::path::Path, live_restore: bool) -> std::process::Child {
         let place = |name: &str| folder.join(name).display().to_string();
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-        let mut child = std::process::Command::new("dockerd")
+        let mut child = std::process::Command::new("unshare")
+            // A network of its own: a daemon without a bridge removes the one that it finds.
+            .args(["--net", "--", "dockerd"])
             .args(["--data-root", &place("data"), "--exec-root", &place("exec"), "--pidfile", &place("pid")])
             .args(["--host", &format!("unix://{}", place("docker.sock")), "--config-file", &place("daemon.json")])
             .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])

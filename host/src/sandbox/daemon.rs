@@ -257,7 +257,9 @@ impl Daemon {
                     return Err(refused_build(&said, &detail.message.unwrap_or_default()));
                 }
                 if let Some(line) = step.stream {
-                    tracing::debug!(tag, "{}", line.trim_end());
+                    if !line.trim().is_empty() {
+                        tracing::debug!(tag, "{}", line.trim_end());
+                    }
                     said.push_str(&line);
                     let drop = said.len().saturating_sub(OUTPUT_KEPT);
                     said.drain(..said.ceil_char_boundary(drop));
