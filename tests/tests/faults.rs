@@ -238,6 +238,8 @@ struct Engine {
 impl Engine {
     fn start(live_restore: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("engine").tempdir().unwrap();
+        // Not the machine's own /etc/docker/daemon.json.
+        std::fs::write(folder.path().join("daemon.json"), "{}").unwrap();
         let daemon = Self::launch(folder.path(), live_restore);
         let engine = Self { folder, daemon, live_restore };
         let image = mercury_tests::minimal_image();
@@ -255,9 +257,11 @@ impl Engine {
     fn launch(folder: &std::path::Path, live_restore: bool) -> std::process::Child {
         let place = |name: &str| folder.join(name).display().to_string();
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-        let mut child = std::process::Command::new("dockerd")
+        let mut child = std::process::Command::new("unshare")
+            // A network of its own: a daemon without a bridge removes the one that it finds.
+            .args(["--net", "--", "dockerd"])
             .args(["--data-root", &place("data"), "--exec-root", &place("exec"), "--pidfile", &place("pid")])
-            .args(["--host", &format!("unix://{}", place("docker.sock")), "--config-file", &place("none.json")])
+            .args(["--host", &format!("unix://{}", place("docker.sock")), "--config-file", &place("daemon.json")])
             .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
             .arg(format!("--live-restore={live_restore}"))
             .stderr(log)

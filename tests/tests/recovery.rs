@@ -247,3 +247,38 @@ async fn a_second_host_stands_by() {
     second.wait().unwrap();
     assert_eq!(answer.unwrap().reply(), "second");
 }
+
+/// container.md #47 (as architecture.md has it): containers of this data directory that belong to no
+/// unfinished run are removed; another host's are not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn orphans_are_removed() {
+    let mut host = Setup::scripted("runc").start().await;
+    let instance = host.instance();
+    host.terminate().await;
+    let create = |instance: &str, run: &str| {
+        let labels =
+            [format!("mercury.instance={instance}"), format!("mercury.run={run}"), "mercury.managed=true".into()];
+        let output = std::process::Command::new("docker")
+            .arg("create")
+            .args(labels.iter().flat_map(|label| ["--label", label]))
+            .arg(mercury_tests::minimal_image())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    create(&instance, "unknown-1");
+    create(&instance, "unknown-2");
+    let other = format!("{instance}-other");
+    create(&other, "unknown-3");
+    host.start().await;
+    for _ in 0..200 {
+        if inspect_all(&instance).await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(inspect_all(&instance).await.is_empty(), "the log:\n{}", host.log());
+    assert!(host.log().contains("count=2"), "{}", host.log());
+    assert_eq!(inspect_all(&other).await.len(), 1, "another host's");
+    mercury_tests::docker::remove_all(&other);
+}

@@ -232,6 +232,8 @@ async fn variables_pass_by_declaration() {
             .set("MERCURY_CONSOLE_INTERNAL_SECRET", "console-canary")
             .set("MERCURY_TELEGRAM_BOT_TOKEN", "telegram-canary")
             .set("MERCURY_CALLER_ID", "api:root")
+            // The reply names it, and would be in the next request's history.
+            .set("MERCURY_CONTEXT_MODE", "clear")
             .start()
             .await;
         let orders = "!env BILLING_KEY\n!env CONSOLE_INTERNAL_SECRET\n!env TELEGRAM_BOT_TOKEN\n!env MERCURY_BILLING_KEY\n!env CALLER_ID";
@@ -297,4 +299,51 @@ async fn bubblewrap_by_opt_in() {
     assert_eq!(found["HostConfig"]["SecurityOpt"], json!(["no-new-privileges"]));
     assert!(!found["Config"]["Env"].to_string().contains("BUBBLEWRAP"));
     assert!(host.log().contains("ignored under runsc"));
+}
+
+/// container.md #9 #10: of the global folder only what is on the list and there, each read-only; with
+/// another path where the daemon sees the data elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn global_resources_are_mounted_by_name() {
+    let mut host = Setup::scripted("runc").prepare();
+    let global = host.data_dir().join("global");
+    for folder in [".pi", "skills"] {
+        std::fs::create_dir_all(global.join(folder)).unwrap();
+    }
+    for file in ["AGENTS.md", "auth.json", "auth.json.4321.tmp", "secrets.env"] {
+        std::fs::write(global.join(file), "x").unwrap();
+    }
+    // The same folder by another name.
+    let elsewhere = host.folder().join("elsewhere");
+    std::os::unix::fs::symlink(host.data_dir(), &elsewhere).unwrap();
+    host.set("MERCURY_HOST_DATA_DIR", &elsewhere.display().to_string());
+    host.start().await;
+    let found = running_container(&host).await;
+    let binds: Vec<&str> =
+        found["HostConfig"]["Binds"].as_array().unwrap().iter().map(|bind| bind.as_str().unwrap()).collect();
+    let of_global: Vec<&&str> = binds.iter().filter(|bind| bind.contains("/global/")).collect();
+    assert_eq!(of_global.len(), 3, "{binds:?}");
+    for bind in of_global {
+        assert!(bind.ends_with(":ro") && bind.starts_with(&format!("{}/global/", elsewhere.display())), "{bind}");
+        assert!(!bind.contains("auth.json") && !bind.contains("secrets"), "{bind}");
+    }
+}
+
+/// A host that is to use gVisor proves it by a container before anybody asks, or says that it cannot.
+#[tokio::test(flavor = "multi_thread")]
+async fn gvisor_is_proved_at_start() {
+    require_runsc().await;
+    let said = async |host: &Host, words: &str| {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !host.log().contains(words) {
+            assert!(Instant::now() < until, "`{words}` is not in the log:\n{}", host.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let host = Setup::scripted("runsc").start().await;
+    said(&host, "runsc is proved").await;
+    let proxy = Proxy::start().await;
+    proxy.refuse("/containers/create", 400, "Unknown runtime specified runsc");
+    let host = Setup::scripted("runsc").set("MERCURY_DOCKER_HOST", &proxy.host()).start().await;
+    said(&host, "runc is never used in its place").await;
 }

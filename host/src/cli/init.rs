@@ -43,6 +43,8 @@ const YAML: &str = "\
 #   container_runtime: runsc
 #   container_timeout_ms: 300000
 #   memory_mb: 2048
+#   env_allow: [BILLING_KEY]  # gives the agent MERCURY_BILLING_KEY; nothing passes unnamed
+#   bubblewrap: true         # the agent in bubblewrap inside a runc container
 #   network: open            # or none, or filtered with a list of hosts: docs/network.md
 #   egress: [api.anthropic.com, \"*.github.com\"]
 

@@ -122,16 +122,13 @@ impl Step {
 pub fn parse(install: &str) -> Vec<Step> {
     let parts: Vec<&str> = parts(install).into_iter().map(str::trim).filter(|part| !part.is_empty()).collect();
     let read: Vec<Part> = parts.iter().map(|part| Part::read(part)).collect();
-    let recognised = read.iter().any(|part| matches!(part, Part::Step(_)));
-    let other = read.iter().any(|part| matches!(part, Part::Other(_)));
-    if recognised && other {
+    if read.iter().any(|part| matches!(part, Part::Other)) {
         return vec![Step::Shell(install.trim().to_owned())];
     }
     read.into_iter()
         .filter_map(|part| match part {
             Part::Step(step) => Some(step),
-            Part::Other(line) => Some(Step::Shell(line)),
-            Part::Implied | Part::Empty => None,
+            Part::Other | Part::Implied | Part::Empty => None,
         })
         .collect()
 }
@@ -169,7 +166,8 @@ enum Part {
     Implied,
     /// An install without a package.
     Empty,
-    Other(String),
+    /// For the shell.
+    Other,
 }
 
 /// Flags that the merged steps set themselves, or that change nothing of what is installed. Any other
@@ -194,7 +192,7 @@ impl Part {
         let words: Vec<&str> = part.split_whitespace().collect();
         // Where the shell has a say, it has the whole say. `>` is not among these: `b>=2` is a version.
         if part.contains(['"', '\'', '$', '`', ';', '|', '&', '(', '<', '\\']) {
-            return Self::Other(part.to_owned());
+            return Self::Other;
         }
         let (kind, rest): (Kind, &[&str]) = match words.as_slice() {
             ["apt-get", "update"] => return Self::Implied,
@@ -205,10 +203,10 @@ impl Part {
                 (Step::Npm, rest)
             }
             ["bun", "add", rest @ ..] if rest.iter().any(|word| ["-g", "--global"].contains(word)) => (Step::Bun, rest),
-            _ => return Self::Other(part.to_owned()),
+            _ => return Self::Other,
         };
         if rest.iter().any(|word| word.starts_with('-') && !IDLE_FLAGS.contains(word)) {
-            return Self::Other(part.to_owned());
+            return Self::Other;
         }
         let packages: Vec<String> =
             rest.iter().filter(|word| !word.starts_with('-')).map(|word| (*word).to_owned()).collect();
@@ -271,6 +269,8 @@ mod tests {
         assert_eq!(parse("bun add -g z"), [Step::Bun(words(&["z"]))]);
         let chain = "npm install -g playwright && npx playwright install";
         assert_eq!(parse(chain), shell(chain));
+        let place = "cd /opt && ./install.sh";
+        assert_eq!(parse(place), shell(place), "one shell, or `cd` would be lost");
         for line in ["apt install jq", "pip3 install x", "curl -fsSL https://example.com/i.sh | sh", "npm install x"] {
             assert_eq!(parse(line), shell(line), "{line}");
         }

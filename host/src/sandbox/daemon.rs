@@ -1,8 +1,10 @@
 //! The Docker Engine, through its HTTP API. Plain request and response calls only: the stream of
 //! events is an acceleration that may be missing (a proxy may carry neither it nor long waits).
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
+use super::create::{LABEL_INSTANCE, LABEL_MANAGED, LABEL_RUN};
+use crate::domain::{failure::Failure, outcome::Exit};
 use bollard::{
     Docker,
     models::{ContainerCreateBody, ContainerStateStatusEnum},
@@ -13,10 +15,6 @@ use bollard::{
     },
 };
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use tokio::sync::OnceCell;
-
-use super::create::{LABEL_INSTANCE, LABEL_MANAGED, LABEL_RUN};
-use crate::domain::{failure::Failure, outcome::Exit};
 
 /// Create, start, kill and so on: 20 s, as in the replaced system.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -101,13 +99,13 @@ pub enum Liveness {
 #[derive(Debug)]
 pub struct Daemon {
     host: Option<String>,
-    client: OnceCell<Docker>,
+    client: OnceLock<Docker>,
 }
 
 impl Daemon {
     /// Touches nothing: the daemon may come up later.
     pub fn new(host: Option<String>) -> Self {
-        Self { host, client: OnceCell::new() }
+        Self { host, client: OnceLock::new() }
     }
 
     /// Where the daemon is looked for.
@@ -115,22 +113,26 @@ impl Daemon {
         self.host.as_deref().unwrap_or("unix:///var/run/docker.sock")
     }
 
+    /// Connected and agreed on a version. Each caller tries for itself: waiting for another's attempt
+    /// would add up their patience while the daemon hangs.
     async fn client(&self) -> Result<&Docker, DaemonError> {
-        self.client
-            .get_or_try_init(|| async {
-                let docker = match &self.host {
-                    Some(host) => Docker::connect_with_host(host)?,
-                    None => Docker::connect_with_unix_defaults()?,
-                };
-                // Long enough for a pull's stream; each short call has its own limit.
-                let docker = docker.with_timeout(Duration::from_secs(600));
-                within(PATIENCE, docker.negotiate_version()).await
-            })
-            .await
-            .map_err(|error| match error {
-                DaemonError::Unavailable(reason) => DaemonError::Unavailable(format!("{}: {reason}", self.address())),
-                answered => answered,
-            })
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let connect = async {
+            let docker = match &self.host {
+                Some(host) => Docker::connect_with_host(host)?,
+                None => Docker::connect_with_unix_defaults()?,
+            };
+            // Long enough for a pull's stream; each short call has its own limit.
+            let docker = docker.with_timeout(Duration::from_secs(600));
+            within(PATIENCE, docker.negotiate_version()).await
+        };
+        let connected = connect.await.map_err(|error| match error {
+            DaemonError::Unavailable(reason) => DaemonError::Unavailable(format!("{}: {reason}", self.address())),
+            answered => answered,
+        })?;
+        Ok(self.client.get_or_init(|| connected))
     }
 
     pub async fn info(&self) -> Result<Info, DaemonError> {
@@ -255,7 +257,9 @@ impl Daemon {
                     return Err(refused_build(&said, &detail.message.unwrap_or_default()));
                 }
                 if let Some(line) = step.stream {
-                    tracing::debug!(tag, "{}", line.trim_end());
+                    if !line.trim().is_empty() {
+                        tracing::debug!(tag, "{}", line.trim_end());
+                    }
                     said.push_str(&line);
                     let drop = said.len().saturating_sub(OUTPUT_KEPT);
                     said.drain(..said.ceil_char_boundary(drop));
