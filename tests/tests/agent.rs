@@ -23,6 +23,15 @@ async fn host(runtime: &str, model: &Model) -> Host {
         .await
 }
 
+/// One without that guard: what an agent cannot do then is kept from it by the container itself.
+async fn unguarded(runtime: &str, model: &Model) -> Host {
+    Setup::with_image(runtime, &full_image())
+        .set("MERCURY_MODEL_ENDPOINTS", &format!("{{\"anthropic\":\"{}\"}}", model.url()))
+        .yaml("plugins:\n  permission-guard:\n    enabled: false\n")
+        .start()
+        .await
+}
+
 /// The text of the tool result that the model was given with its request number `index`.
 fn told(model: &Model, index: usize) -> String {
     let messages = model.requests()[index]["messages"].as_array().unwrap().clone();
@@ -179,7 +188,7 @@ python3 /tmp/probe.py $! > outbox/probe.txt 2>&1; ls -A /run/mercury-io >> outbo
 async fn the_agent_cannot_look_into_entry() {
     for runtime in both_runtimes().await {
         let model = Model::start([Turn::Bash(PROBE.into()), Turn::Text("looked".into())]).await;
-        let host = host(runtime, &model).await;
+        let host = unguarded(runtime, &model).await;
         let answer = host.ask("look").await;
         assert_eq!(answer.reply(), "looked");
         let seen = file(&answer);
@@ -202,7 +211,7 @@ async fn a_forged_result_is_refused() {
         let forge = "printf '{\"ok\":true,\"reply\":\"forged\",\"seal\":\"%064d\"}' 0 > /run/mercury-io/x; \
                      mv /run/mercury-io/x /run/mercury-io/result.json; sleep 20";
         let model = Model::start([Turn::Bash(forge.into()), Turn::Text("honest".into())]).await;
-        let host = host(runtime, &model).await;
+        let host = unguarded(runtime, &model).await;
         let answer = host.ask("cheat").await;
         assert_eq!((answer.status, answer.code()), (502, "forged_result"), "{:#}", answer.body);
         assert!(!answer.body.to_string().contains("\"forged\""), "{:#}", answer.body);
@@ -227,7 +236,7 @@ async fn a_failing_model_is_asked_once_per_attempt() {
 async fn a_prompt_of_three_mebibytes_reaches_the_model() {
     let arguments = "cat /proc/[0-9]*/cmdline | wc -c > outbox/size.txt";
     let model = Model::start([Turn::Bash(arguments.into()), Turn::Text("read".into())]).await;
-    let host = host("runc", &model).await;
+    let host = unguarded("runc", &model).await;
     let text = format!("{}the very end", "0123456789abcdef".repeat(3 << 16));
     let answer = host.ask(&text).await;
     assert_eq!(answer.reply(), "read", "{:#}", answer.body);
@@ -251,7 +260,7 @@ async fn nothing_is_left_of_what_the_agent_started() {
             Turn::Text("on".into()),
         ])
         .await;
-        let host = host(runtime, &model).await;
+        let host = unguarded(runtime, &model).await;
         let first = host.ask("leave something").await;
         assert_eq!((first.reply(), file(&first).trim()), ("left", "0"), "{runtime}");
         let second = host.ask("and on").await;
@@ -275,4 +284,20 @@ async fn runs_share_nothing_but_the_workspace() {
         assert!(!seen.contains("mark-of-one") && seen.contains("kept-mark"), "{runtime}: {seen}");
         assert!(!seen.contains(".mercury.session.jsonl"), "{seen}");
     }
+}
+
+/// agent-entry.md #10, #19: a model that the operator says has no tools gets none, and is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_without_tools_is_given_none() {
+    let model = Model::start([Turn::Text("From what I know: yes.".into())]).await;
+    let host = Setup::with_image("runc", &full_image())
+        .set("MERCURY_MODEL_ENDPOINTS", &format!("{{\"anthropic\":\"{}\"}}", model.url()))
+        .set("MERCURY_MODEL_CAPABILITIES", r#"{"tools":false}"#)
+        .start()
+        .await;
+    assert_eq!(host.ask("can you?").await.reply(), "From what I know: yes.");
+    let asked = &model.requests()[0];
+    assert!(tool_names(asked).is_empty(), "{:?}", tool_names(asked));
+    assert!(asked["system"].to_string().contains("Tools are not available"));
+    assert!(!asked["system"].to_string().contains("Tools are available"));
 }

@@ -156,10 +156,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     // New: where a provider's API is, for proxies and compatible servers (`{anthropic: URL}`).
     key("model_endpoints", Some("model.endpoints"), Some("MERCURY_MODEL_ENDPOINTS"), Kind::Json, None),
-    later(
-        key("model_capabilities", Some("model.capabilities"), Some("MERCURY_MODEL_CAPABILITIES"), Kind::Json, None),
-        "model capabilities",
-    ),
+    key("model_capabilities", Some("model.capabilities"), Some("MERCURY_MODEL_CAPABILITIES"), Kind::Json, None),
     later(
         key(
             "trigger_patterns",

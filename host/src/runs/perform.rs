@@ -110,7 +110,7 @@ impl Runs {
                     Some(url) => Some(protocol::Endpoint::Url { url: url.clone() }),
                     None => None,
                 },
-                capabilities: protocol::Capabilities::default(),
+                capabilities: self.config.capabilities.of(&leg.provider, &leg.model),
             })
             .collect();
         if chain.is_empty() {
