@@ -301,3 +301,65 @@ async fn a_model_without_tools_is_given_none() {
     assert!(asked["system"].to_string().contains("Tools are not available"));
     assert!(!asked["system"].to_string().contains("Tools are available"));
 }
+
+/// What a stand-in for pi finds inside bubblewrap.
+const LOOKS: &str = r#"#!/bin/sh
+cat > /dev/null
+try() { if eval "$2" 2> /dev/null > /dev/null; then echo "$1 works"; else echo "$1 fails"; fi; }
+{
+    try "agent settings" 'echo x > "$PI_CODING_AGENT_DIR/settings.json"'
+    try "io directory" 'ls /run/mercury-io'
+    try "result" 'echo x > /run/mercury-io/result.json'
+    try "workspace" 'echo x > kept.txt'
+    try "home" 'echo x > "$HOME/x"'
+    try "root" 'echo x > /usr/x'
+    try "var" 'ls /var'
+    try "tools" 'ls /opt/mercury/bin/mrctl'
+} > looks.txt
+echo '{"type":"message_end","message":{"role":"assistant","stopReason":"stop","content":[{"type":"text","text":"seen"}]}}'
+"#;
+
+/// agent-entry.md #22, #23: inside bubblewrap the agent's settings cannot be changed and the result's
+/// directory is not there; the workspace works.
+#[tokio::test(flavor = "multi_thread")]
+async fn bubblewrap_hides_the_result() {
+    use std::os::unix::fs::PermissionsExt;
+    let host = Setup::scripted("runc").start().await;
+    let tools = std::fs::read_dir(host.data_dir().join("tools")).unwrap().next().unwrap().unwrap().path();
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        path
+    };
+    let (stub, io, space) = (make("stub"), make("io"), make("space"));
+    std::fs::write(stub.join("pi"), LOOKS).unwrap();
+    std::fs::set_permissions(stub.join("pi"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let request = json!({
+        "runId": "r", "spaceId": "main", "spaceWorkspace": "/spaces/main", "prompt": "look", "callerId": "api:x",
+        "seal": "5ea1", "model": { "chain": [{ "provider": "a", "model": "m" }], "maxRetriesPerLeg": 0 },
+    });
+    std::fs::write(io.join("input.json"), request.to_string()).unwrap();
+    let mut command = std::process::Command::new("docker");
+    // The narrow seccomp profile is the host's part; here it is enough that namespaces can be made.
+    command
+        .args(["run", "--rm", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges"])
+        .args(["--security-opt=seccomp=unconfined", "--user=1000:1000", "--read-only", "--tmpfs=/tmp:rw,mode=1777"])
+        .arg("--tmpfs=/home/mercury:rw,mode=0755,uid=1000,gid=1000")
+        .args(["-e", "CONTAINER_BUBBLEWRAP=1", "-e", "CONTAINER_RUNTIME=runc", "-e", "IO_DIR=/run/mercury-io"])
+        .args(["-e", "HOME=/home/mercury", "-e", "PATH=/usr/local/stub:/usr/local/bin:/usr/bin:/bin"])
+        .args(["--entrypoint=/opt/mercury/bin/entry", "-v", &format!("{}:/opt/mercury:ro", tools.display())])
+        .args(["-v", &format!("{}:/usr/local/stub:ro", stub.display())])
+        .args(["-v", &format!("{}:/run/mercury-io", io.display()), "-v", &format!("{}:/spaces/main", space.display())])
+        .arg(full_image());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let result = std::fs::read_to_string(io.join("result.json"))
+        .unwrap_or_else(|_| panic!("no result: {}", String::from_utf8_lossy(&output.stderr)));
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!((&result["reply"], &result["seal"]), (&json!("seen"), &json!("5ea1")), "{result:#}");
+    let looks = std::fs::read_to_string(space.join("looks.txt")).unwrap();
+    let expected = "agent settings fails\nio directory fails\nresult fails\nworkspace works\nhome works\n\
+                    root fails\nvar fails\ntools works\n";
+    assert_eq!(looks, expected);
+}
