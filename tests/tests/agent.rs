@@ -23,6 +23,15 @@ async fn host(runtime: &str, model: &Model) -> Host {
         .await
 }
 
+/// One without that guard: what an agent cannot do then is kept from it by the container itself.
+async fn unguarded(runtime: &str, model: &Model) -> Host {
+    Setup::with_image(runtime, &full_image())
+        .set("MERCURY_MODEL_ENDPOINTS", &format!("{{\"anthropic\":\"{}\"}}", model.url()))
+        .yaml("plugins:\n  permission-guard:\n    enabled: false\n")
+        .start()
+        .await
+}
+
 /// The text of the tool result that the model was given with its request number `index`.
 fn told(model: &Model, index: usize) -> String {
     let messages = model.requests()[index]["messages"].as_array().unwrap().clone();
@@ -179,17 +188,21 @@ python3 /tmp/probe.py $! > outbox/probe.txt 2>&1; ls -A /run/mercury-io >> outbo
 async fn the_agent_cannot_look_into_entry() {
     for runtime in both_runtimes().await {
         let model = Model::start([Turn::Bash(PROBE.into()), Turn::Text("looked".into())]).await;
-        let host = host(runtime, &model).await;
+        let host = unguarded(runtime, &model).await;
         let answer = host.ask("look").await;
         assert_eq!(answer.reply(), "looked");
         let seen = file(&answer);
-        for way in ["mem", "environ", "fd", "peek", "ptrace"] {
+        // gVisor leaves environment and descriptors open; the seal is in neither.
+        let closed: &[&str] =
+            if runtime == "runc" { &["mem", "environ", "fd", "peek", "ptrace"] } else { &["mem", "peek", "ptrace"] };
+        for way in closed {
             assert!(seen.contains(&format!("entry {way} closed")), "{runtime}: {way}\n{seen}");
         }
         // The probe itself works: what the kernel offers at all is open on a process of its own.
         for way in ["environ", "fd"] {
             assert!(seen.contains(&format!("own {way} open")), "{runtime}: {way}\n{seen}");
         }
+        assert!(!seen.contains("/proc/1/environ:1"), "{seen}");
         assert!(!seen.contains("input.json") && !seen.contains("credentials.json"), "{seen}");
         println!("{runtime}:\n{seen}");
     }
@@ -202,7 +215,7 @@ async fn a_forged_result_is_refused() {
         let forge = "printf '{\"ok\":true,\"reply\":\"forged\",\"seal\":\"%064d\"}' 0 > /run/mercury-io/x; \
                      mv /run/mercury-io/x /run/mercury-io/result.json; sleep 20";
         let model = Model::start([Turn::Bash(forge.into()), Turn::Text("honest".into())]).await;
-        let host = host(runtime, &model).await;
+        let host = unguarded(runtime, &model).await;
         let answer = host.ask("cheat").await;
         assert_eq!((answer.status, answer.code()), (502, "forged_result"), "{:#}", answer.body);
         assert!(!answer.body.to_string().contains("\"forged\""), "{:#}", answer.body);
@@ -227,7 +240,7 @@ async fn a_failing_model_is_asked_once_per_attempt() {
 async fn a_prompt_of_three_mebibytes_reaches_the_model() {
     let arguments = "cat /proc/[0-9]*/cmdline | wc -c > outbox/size.txt";
     let model = Model::start([Turn::Bash(arguments.into()), Turn::Text("read".into())]).await;
-    let host = host("runc", &model).await;
+    let host = unguarded("runc", &model).await;
     let text = format!("{}the very end", "0123456789abcdef".repeat(3 << 16));
     let answer = host.ask(&text).await;
     assert_eq!(answer.reply(), "read", "{:#}", answer.body);
@@ -251,7 +264,7 @@ async fn nothing_is_left_of_what_the_agent_started() {
             Turn::Text("on".into()),
         ])
         .await;
-        let host = host(runtime, &model).await;
+        let host = unguarded(runtime, &model).await;
         let first = host.ask("leave something").await;
         assert_eq!((first.reply(), file(&first).trim()), ("left", "0"), "{runtime}");
         let second = host.ask("and on").await;
@@ -275,4 +288,82 @@ async fn runs_share_nothing_but_the_workspace() {
         assert!(!seen.contains("mark-of-one") && seen.contains("kept-mark"), "{runtime}: {seen}");
         assert!(!seen.contains(".mercury.session.jsonl"), "{seen}");
     }
+}
+
+/// agent-entry.md #10, #19: a model that the operator says has no tools gets none, and is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_without_tools_is_given_none() {
+    let model = Model::start([Turn::Text("From what I know: yes.".into())]).await;
+    let host = Setup::with_image("runc", &full_image())
+        .set("MERCURY_MODEL_ENDPOINTS", &format!("{{\"anthropic\":\"{}\"}}", model.url()))
+        .set("MERCURY_MODEL_CAPABILITIES", r#"{"tools":false}"#)
+        .start()
+        .await;
+    assert_eq!(host.ask("can you?").await.reply(), "From what I know: yes.");
+    let asked = &model.requests()[0];
+    assert!(tool_names(asked).is_empty(), "{:?}", tool_names(asked));
+    assert!(asked["system"].to_string().contains("Tools are not available"));
+    assert!(!asked["system"].to_string().contains("Tools are available"));
+}
+
+/// What a stand-in for pi finds inside bubblewrap.
+const LOOKS: &str = r#"#!/bin/sh
+cat > /dev/null
+try() { if eval "$2" 2> /dev/null > /dev/null; then echo "$1 works"; else echo "$1 fails"; fi; }
+{
+    try "agent settings" 'echo x > "$PI_CODING_AGENT_DIR/settings.json"'
+    try "io directory" 'ls /run/mercury-io'
+    try "result" 'echo x > /run/mercury-io/result.json'
+    try "workspace" 'echo x > kept.txt'
+    try "home" 'echo x > "$HOME/x"'
+    try "root" 'echo x > /usr/x'
+    try "var" 'ls /var'
+    try "tools" 'ls /opt/mercury/bin/mrctl'
+} > looks.txt
+echo '{"type":"message_end","message":{"role":"assistant","stopReason":"stop","content":[{"type":"text","text":"seen"}]}}'
+"#;
+
+/// agent-entry.md #22, #23: inside bubblewrap the agent's settings cannot be changed and the result's
+/// directory is not there; the workspace works.
+#[tokio::test(flavor = "multi_thread")]
+async fn bubblewrap_hides_the_result() {
+    use std::os::unix::fs::PermissionsExt;
+    let host = Setup::scripted("runc").start().await;
+    let tools = std::fs::read_dir(host.data_dir().join("tools")).unwrap().next().unwrap().unwrap().path();
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        path
+    };
+    let (stub, io, space) = (make("stub"), make("io"), make("space"));
+    std::fs::write(stub.join("pi"), LOOKS).unwrap();
+    std::fs::set_permissions(stub.join("pi"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let request = json!({
+        "runId": "r", "spaceId": "main", "spaceWorkspace": "/spaces/main", "prompt": "look", "callerId": "api:x",
+        "seal": "5ea1", "model": { "chain": [{ "provider": "a", "model": "m" }], "maxRetriesPerLeg": 0 },
+    });
+    std::fs::write(io.join("input.json"), request.to_string()).unwrap();
+    let mut command = std::process::Command::new("docker");
+    // The narrow seccomp profile is the host's part; here it is enough that namespaces can be made.
+    command
+        .args(["run", "--rm", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges"])
+        .args(["--security-opt=seccomp=unconfined", "--user=1000:1000", "--read-only", "--tmpfs=/tmp:rw,mode=1777"])
+        .arg("--tmpfs=/home/mercury:rw,mode=0755,uid=1000,gid=1000")
+        .args(["-e", "CONTAINER_BUBBLEWRAP=1", "-e", "CONTAINER_RUNTIME=runc", "-e", "IO_DIR=/run/mercury-io"])
+        .args(["-e", "HOME=/home/mercury", "-e", "PATH=/usr/local/stub:/usr/local/bin:/usr/bin:/bin"])
+        .args(["--entrypoint=/opt/mercury/bin/entry", "-v", &format!("{}:/opt/mercury:ro", tools.display())])
+        .args(["-v", &format!("{}:/usr/local/stub:ro", stub.display())])
+        .args(["-v", &format!("{}:/run/mercury-io", io.display()), "-v", &format!("{}:/spaces/main", space.display())])
+        .arg(full_image());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let result = std::fs::read_to_string(io.join("result.json"))
+        .unwrap_or_else(|_| panic!("no result: {}", String::from_utf8_lossy(&output.stderr)));
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!((&result["reply"], &result["seal"]), (&json!("seen"), &json!("5ea1")), "{result:#}");
+    let looks = std::fs::read_to_string(space.join("looks.txt")).unwrap();
+    let expected = "agent settings fails\nio directory fails\nresult fails\nworkspace works\nhome works\n\
+                    root fails\nvar fails\ntools works\n";
+    assert_eq!(looks, expected);
 }

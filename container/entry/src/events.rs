@@ -350,4 +350,32 @@ mod tests {
         all.push(b"{\"type\":\"tool_execution_start\",\"toolCallId\":\"1\"}\n");
         assert!(all.answering() && all.finish().tool_ran);
     }
+
+    proptest::proptest! {
+        /// No stream, however broken and however cut, ends otherwise than whole.
+        #[test]
+        fn cuts_change_nothing(pieces in proptest::collection::vec(PIECE, 0..12), cut in 0_usize..400) {
+            let stream = pieces.concat().into_bytes();
+            let cut = cut.min(stream.len());
+            let (mut whole, mut parts) = (Stream::default(), Stream::default());
+            whole.push(&stream);
+            parts.push(&stream[..cut]);
+            parts.push(&stream[cut..]);
+            proptest::prop_assert_eq!(whole.finish(), parts.finish());
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            let mut all = Stream::default();
+            all.push(&bytes);
+            proptest::prop_assert!(all.finish().reply.is_ok(), "no failure is made up");
+        }
+    }
+
+    const PIECE: &str = concat!(
+        r#"(\{"type":"(message_end|turn_end|message_start|session|agent_end|message_update|compaction_end|x)"(,"message":"#,
+        r#"\{"role":"(assistant|user|toolResult)","content":(\[\{"type":"text","text":"(a|שלום|🦀)"\}\]|"t"|7|null)"#,
+        r#"(,"stopReason":("error"|"stop"|3))?(,"errorMessage":("e"|null|\[\]))?(,"usage":(\{"input":(5|"x"|-1|1\.5)\}|null))?\}"#,
+        r#"|,"message":(null|3|\{\}))?\}|junk|\{|\n)\n?"#
+    );
 }

@@ -159,10 +159,7 @@ pub(super) const KEYS: &[Key] = &[
     // New: what models cost that pi's registry does not know, in US dollars per million tokens
     // (`{provider/model: {input, output, cache_read, cache_write}}`).
     key("model_prices", Some("model.prices"), Some("MERCURY_MODEL_PRICES"), Kind::Json, None),
-    later(
-        key("model_capabilities", Some("model.capabilities"), Some("MERCURY_MODEL_CAPABILITIES"), Kind::Json, None),
-        "model capabilities",
-    ),
+    key("model_capabilities", Some("model.capabilities"), Some("MERCURY_MODEL_CAPABILITIES"), Kind::Json, None),
     later(
         key(
             "trigger_patterns",

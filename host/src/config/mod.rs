@@ -3,6 +3,7 @@
 //! Reads files and nothing else. Order: default, then the file, then the environment. Every
 //! problem is reported at once, each with the place where the value stands.
 
+mod capabilities;
 mod egress;
 mod error;
 mod keys;
@@ -20,14 +21,15 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 
-use crate::domain::{budget::Budgets, price::Price};
-
 pub use error::ConfigError;
 pub use models::CredentialMode;
 pub use source::environment;
 
 use crate::domain::{
+    budget::Budgets,
+    capabilities::Known,
     egress::Rules,
+    price::Price,
     words::{Keys, Locale, Voice},
 };
 use keys::{KEYS, Key, Status};
@@ -111,6 +113,8 @@ pub struct Config {
     pub log_json: bool,
     /// At least one leg.
     pub model_chain: Vec<Leg>,
+    /// What the operator said that models can do.
+    pub capabilities: Known,
     pub model_retries_per_leg: u32,
     /// Ends at least ten seconds before the container's own time is up.
     pub model_budget: Duration,
@@ -323,10 +327,13 @@ impl Settings {
             _ => Runtime::Runc,
         };
         let bind = self.text("bind").unwrap_or_default();
+        let said = self.json("model_capabilities").cloned();
+        let capabilities = capabilities::read(said.as_ref(), &data_dir, &mut self.warnings);
         let config = Config {
             log_level: self.text("log_level").unwrap_or_default(),
             log_json: self.text("log_format").as_deref() == Some("json"),
             model_chain: self.model_chain(file, environment).map_err(invalid)?,
+            capabilities,
             model_retries_per_leg: self.int("model_max_retries_per_leg") as u32,
             model_budget: Duration::from_millis(budget),
             model_endpoints: models::endpoints(self.json("model_endpoints")).map_err(invalid)?,

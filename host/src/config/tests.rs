@@ -116,6 +116,7 @@ fn file_selection() {
 }
 
 /// config.md #14: which chain counts, and how long it may be.
+/// agent-entry.md #12: a chain is cut or refused by where it stands, and mistakes name their place.
 #[test]
 fn chain_precedence_and_length() {
     let leg = "{provider: p, model: m}";

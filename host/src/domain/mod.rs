@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod budget;
+pub mod capabilities;
 pub mod decision;
 pub mod egress;
 pub mod environment;

@@ -280,7 +280,8 @@ mod tests {
 
     impl Tokens for Rotating {
         async fn token(&self, provider: &str) -> Result<Token, CredentialError> {
-            let missing = || CredentialError::Missing { provider: provider.to_owned(), variable: None, auth_path: None };
+            let missing =
+                || CredentialError::Missing { provider: provider.to_owned(), variable: None, auth_path: None };
             let secret = *self.left.lock().unwrap().first().ok_or_else(missing)?;
             Ok(Token { secret: secret.to_owned().into(), kind: crate::credentials::TokenKind::OAuth })
         }

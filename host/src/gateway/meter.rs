@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock,
     domain::price::{Price, Tokens},
-    store::{CallState, CallEnd, Store},
+    store::{CallEnd, CallState, Store},
 };
 
 /// A whole answer up to this size is looked into: 32 MiB.

@@ -174,7 +174,7 @@ impl Runs {
                     true => None,
                     false => self.config.model_endpoints.get(&leg.provider).cloned(),
                 },
-                capabilities: protocol::Capabilities::default(),
+                capabilities: self.config.capabilities.of(&leg.provider, &leg.model),
             })
             .collect();
         if chain.is_empty() {
@@ -192,7 +192,7 @@ impl Runs {
             max_retries_per_leg: self.config.model_retries_per_leg,
             budget_ms: self.config.model_budget.as_millis() as u64,
             override_system_prompt: self.config.override_pi_system_prompt,
-            subagent_models: Vec::new(),
+            subagent_models: self.config.allowed_models.clone(),
         };
         Ok((settings, given.credentials))
     }
