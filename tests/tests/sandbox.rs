@@ -71,7 +71,7 @@ async fn the_credential_is_nowhere_to_be_seen() {
     assert!(!host.log().contains(CANARY));
 }
 
-/// What the agent finds: its identity by the socket, no secret of the host's API, no other space.
+/// container.md #11 #64 (the socket in the place of a secret and a token): what the agent finds is its identity by the socket, no secret of the host's API, no other space.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_socket_says_who_calls() {
     require_runsc().await;

@@ -376,6 +376,22 @@ mod tests {
         assert!(failure.for_operator().contains("`x`") && !failure.next_step().is_empty());
     }
 
+    /// container.md #41: each kind has its code, and says to the operator what the old kinds said.
+    #[test]
+    fn kinds_have_their_code_and_words() {
+        let missing = Failure::NoCredentials { provider: "anthropic".into(), detail: String::new(), variable: None };
+        for (failure, code, word) in [
+            (Failure::Timeout { seconds: 5 }, "timeout", "stopped after 5 s"),
+            (Failure::OutOfMemory { limit_mb: 128 }, "out_of_memory", "killed"),
+            (Failure::Aborted, "aborted", "stopped"),
+            (Failure::crashed(Some(3), "boom"), "container_crashed", "exit code 3"),
+            (missing, "no_credentials", "the run was refused"),
+        ] {
+            assert_eq!(failure.code(), code);
+            assert!(failure.for_operator().contains(word), "{}", failure.for_operator());
+        }
+    }
+
     #[test]
     fn every_failure_says_what_to_do() {
         for failure in

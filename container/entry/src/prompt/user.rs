@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(build(&request(json!({}))), "<caller id=\"tg:1\" role=\"member\" space=\"s1\" />\n\nHi <b>");
     }
 
-    /// agent-entry.md #29, full; #30 (ambient), #32, #33
+    /// agent-entry.md #29, #30, #32, #33: the full request; ambient messages in their own section.
     #[test]
     fn sections_come_in_order() {
         let workspace = tempfile::tempdir().unwrap();
