@@ -406,19 +406,6 @@ impl Settings {
         wanted && runtime == Runtime::Runc
     }
 
-    fn budgets(&self) -> Budgets {
-        let limit = |name| match self.values.get(name) {
-            Some(Value::Number(usd)) => Some((usd * 1e6).round() as u64),
-            _ => None,
-        };
-        Budgets {
-            run: limit("budget_run"),
-            person_day: limit("budget_person_day"),
-            space_day: limit("budget_space_day"),
-            day: limit("budget_day"),
-        }
-    }
-
     fn network(&mut self, runtime: Runtime) -> Network {
         match self.text("agent_network").as_deref() {
             Some("none") => return Network::None,
@@ -435,50 +422,6 @@ impl Settings {
             }
             None => Network::Bridge,
         }
-    }
-
-    /// The environment's chain beats the file's `model.chain`, which beats `model_chain`; without any,
-    /// the primary model and, if both of its keys are set, the fallback.
-    fn model_chain(&mut self, file: &source::File, environment: &BTreeMap<String, String>) -> Result<Vec<Leg>, String> {
-        const MOST: usize = 7;
-        let from_env = environment.get("MERCURY_MODEL_CHAIN").is_some_and(|text| !text.trim().is_empty());
-        let filled = |value: &&Json| from_env || value.as_array().is_none_or(|legs| !legs.is_empty());
-        let chain = self.json("model_chain").filter(filled).or_else(|| self.json("model_chain_top").filter(filled));
-        let Some(chain) = chain.cloned() else {
-            let mut legs = vec![Leg {
-                provider: self.text("model_provider").unwrap_or_default(),
-                model: self.text("model").unwrap_or_default(),
-            }];
-            if let (Some(provider), Some(model)) = (self.text("model_fallback_provider"), self.text("model_fallback")) {
-                legs.push(Leg { provider, model });
-            }
-            return Ok(legs);
-        };
-        let place = match (&file.path, from_env) {
-            (Some(path), false) => format!("{}: model.chain", path.display()),
-            _ => "MERCURY_MODEL_CHAIN".into(),
-        };
-        let legs = chain.as_array().filter(|legs| !legs.is_empty());
-        let legs = legs.ok_or_else(|| format!("{place} must be a list of {{provider, model}}, not empty"))?;
-        let mut legs = legs
-            .iter()
-            .enumerate()
-            .map(|(index, leg)| {
-                let field = |name| leg.get(name).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty());
-                match (field("provider"), field("model")) {
-                    (Some(provider), Some(model)) => Ok(Leg { provider: provider.into(), model: model.into() }),
-                    _ => Err(format!("{place}[{index}] needs `provider` and `model`, both as text")),
-                }
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        if legs.len() > MOST && !from_env {
-            return Err(format!("{place} has {} models; at most {MOST} are allowed", legs.len()));
-        }
-        if legs.len() > MOST {
-            self.warnings.push(format!("{place} has {} models; only the first {MOST} are used", legs.len()));
-            legs.truncate(MOST);
-        }
-        Ok(legs)
     }
 }
 

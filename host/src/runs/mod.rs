@@ -5,6 +5,8 @@
 mod environment;
 mod perform;
 mod recovery;
+mod reply;
+mod request;
 mod stopping;
 
 use std::{

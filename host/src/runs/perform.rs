@@ -1,11 +1,8 @@
 //! One run, from its container to its answer.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::time::Duration;
 
-use mercury_protocol::{io as protocol, paths};
+use mercury_protocol::io as protocol;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
@@ -14,22 +11,16 @@ use crate::{
     agent::{self, Identity},
     approvals::RunClock,
     clock,
-    config::Network,
     domain::{
-        failure::{Failure, Status},
+        failure::Failure,
         outcome::{self, Ending},
         run::{Run, time_left},
         stages::Marks,
-        words::Voice,
     },
     gateway::{Access, Payer},
     http::{SocketServer, serve_on_socket},
-    plugins::{
-        Processed, processor,
-        types::{Caller, Media, MediaKind, Usage},
-    },
-    sandbox::{self, Collected, Directories},
-    store::{NewOutbound, OutboundFile, Problem, StoreError},
+    sandbox::{self, Directories},
+    store::StoreError,
 };
 
 /// How long a container that has answered may take to end by itself.
@@ -39,6 +30,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 /// Between two attempts to remove a container.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// The host's end of a run's socket, and what the run may use by it.
 pub(super) struct Line {
     socket: SocketServer,
@@ -46,7 +38,7 @@ pub(super) struct Line {
 }
 
 /// An answer or a failure, with the files that belong to it.
-type Outcome = Result<protocol::RunResult, Failure>;
+pub(super) type Outcome = Result<protocol::RunResult, Failure>;
 
 impl Runs {
     /// Brings a run that was taken from the queue to its end.
@@ -143,102 +135,6 @@ impl Runs {
         let router = self.egress.in_front_of(router, &run.id, caller);
         let socket = serve_on_socket(&directories.socket(), self.sandbox.user(), router)?;
         Ok(Line { socket, models })
-    }
-
-    /// The models that can be asked, and the credentials of those that the container asks itself.
-    /// Refused only when no leg is left.
-    async fn model(&self) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
-        let providers: BTreeSet<&str> = self.config.model_chain.iter().map(|leg| leg.provider.as_str()).collect();
-        let (served, direct): (Vec<_>, Vec<_>) =
-            providers.into_iter().partition(|provider| self.gateway.serves(provider));
-        let given = self.credentials.for_run(direct).await;
-        let mut refused = given.refused;
-        for provider in served {
-            if let Err(error) = self.gateway.ready(provider).await {
-                tracing::warn!(provider, "the model's leg is left out: {error}");
-                refused.insert(provider.to_owned(), error);
-            }
-        }
-        let usable = |leg: &&crate::config::Leg| {
-            !refused.contains_key(&leg.provider) || self.config.model_endpoints.contains_key(&leg.provider)
-        };
-        let chain: Vec<_> = self
-            .config
-            .model_chain
-            .iter()
-            .filter(usable)
-            .map(|leg| protocol::Leg {
-                provider: leg.provider.clone(),
-                model: leg.model.clone(),
-                endpoint: match self.gateway.serves(&leg.provider) {
-                    true => None,
-                    false => self.config.model_endpoints.get(&leg.provider).cloned(),
-                },
-                capabilities: self.config.capabilities.of(&leg.provider, &leg.model),
-            })
-            .collect();
-        if chain.is_empty() {
-            // The first leg's reason: it is the model that was meant.
-            let first = self.config.model_chain.iter().find_map(|leg| refused.remove(&leg.provider));
-            let console = self.config.console_url.as_deref();
-            return Err(first.map_or_else(
-                || Failure::NoCredentials { provider: String::new(), detail: String::new(), variable: None },
-                |error| error.into_failure(console),
-            ));
-        }
-        let settings = protocol::ModelSettings {
-            chain,
-            hosted: self.gateway.hosted().await,
-            max_retries_per_leg: self.config.model_retries_per_leg,
-            budget_ms: self.config.model_budget.as_millis() as u64,
-            override_system_prompt: self.config.override_pi_system_prompt,
-            subagent_models: self.config.allowed_models.clone(),
-        };
-        Ok((settings, given.credentials))
-    }
-
-    async fn request(
-        &self,
-        run: &Run,
-        model: protocol::ModelSettings,
-        directories: &Directories,
-    ) -> Result<protocol::Request, Failure> {
-        let turns = if self.config.context_enabled { self.config.context_window } else { 0 };
-        let history = match turns {
-            0 => Vec::new(),
-            turns => self
-                .store
-                .history(&run.space, &run.conversation, run.id.as_str(), turns)
-                .await
-                .map_err(|error| Failure::Storage { detail: error.to_string() })?,
-        };
-        Ok(protocol::Request {
-            run_id: run.id.to_string(),
-            space_id: run.space.to_string(),
-            space_workspace: format!("{}/{}", paths::SPACES, run.space),
-            messages: history
-                .into_iter()
-                .map(|message| protocol::StoredMessage {
-                    role: if message.from_user { protocol::Role::User } else { protocol::Role::Assistant },
-                    content: message.content,
-                    created_at: message.created_at.unsigned_abs(),
-                })
-                .collect(),
-            anchor_messages: Vec::new(),
-            prompt: run.prompt.clone(),
-            caller_id: run.caller.clone(),
-            caller_role: run.role.clone(),
-            author_name: run.author_name.clone(),
-            attachments: run.attachments.clone(),
-            preferences: Vec::new(),
-            nonce: format!("{:016x}", rand::random::<u64>()),
-            seal: directories.seal.clone(),
-            bot_username: self.config.bot_username.clone(),
-            system_prompt: self.config.network.note_for_agent().map(str::to_owned),
-            model,
-            environment: BTreeMap::new(),
-            egress_proxy: self.config.network == Network::Filtered,
-        })
     }
 
     /// Starts the container and waits for its end, whichever it is.
@@ -385,161 +281,11 @@ impl Runs {
         });
     }
 
-    /// Lets the processors see the ending, and writes the answer.
-    pub(super) async fn answer(&self, run: &Run, directories: &Directories, outcome: Outcome, mut marks: Marks) {
-        let files = match &outcome {
-            Ok(result) => self.collect(run, directories, result.files.clone().unwrap_or_default()).await,
-            Err(_) => Vec::new(),
-        };
-        let reply = self.process(run, &outcome, &files, &marks).await;
-        marks.processed = clock::micros();
-        self.insist(|| self.store.answer(&run.id, reply.clone(), marks, clock::millis())).await;
-        for stage in marks.stages() {
-            metrics::histogram!("mercury_stage_seconds", "stage" => stage.name).record(stage.micros as f64 / 1e6);
-        }
-        self.delivery.announce(run.inbound);
-    }
-
-    async fn collect(&self, run: &Run, directories: &Directories, manifest: Vec<String>) -> Vec<Collected> {
-        let (directories, store) = (directories.clone(), self.config.data_dir.join("delivery").join(run.id.as_str()));
-        match tokio::task::spawn_blocking(move || directories.collect(&manifest, &store)).await {
-            Ok(Ok(files)) => files,
-            Ok(Err(error)) => {
-                tracing::error!(run = Self::log_name(&run.id), %error, "the outbox cannot be read; the reply goes without its files");
-                Vec::new()
-            }
-            Err(_) => Vec::new(),
-        }
-    }
-
-    async fn process(&self, run: &Run, outcome: &Outcome, files: &[Collected], marks: &Marks) -> NewOutbound {
-        let failure = outcome.as_ref().err();
-        let processed =
-            self.plugins.process(result_for_processors(run, outcome, files, marks, &self.config.voice)).await;
-        let mut reply = NewOutbound {
-            inbound: run.inbound,
-            run: Some(run.id.clone()),
-            reply: String::new(),
-            files: Vec::new(),
-            problem: failure.map(problem),
-            suppressed: false,
-        };
-        match processed {
-            Processed::Deliver(delivery) => {
-                reply.reply = delivery.reply;
-                let kept = files
-                    .iter()
-                    .enumerate()
-                    .filter(|(index, _)| delivery.attachments.iter().any(|kept| kept.handle == index.to_string()));
-                reply.files = kept
-                    .map(|(_, file)| OutboundFile {
-                        filename: file.filename.clone(),
-                        mime_type: mime(&file.filename),
-                        size_bytes: file.size_bytes,
-                        path: file.path.strip_prefix(&self.config.data_dir).unwrap_or(&file.path).display().to_string(),
-                    })
-                    .collect();
-            }
-            Processed::Suppress(why) => {
-                tracing::info!(run = Self::log_name(&run.id), why, "a processor decided that nothing is sent");
-                reply.suppressed = true;
-            }
-            Processed::Withhold { plugin } => {
-                let failure = Failure::Withheld { plugin };
-                reply.reply = self.config.voice.explain(&failure);
-                reply.problem = Some(problem(&failure));
-            }
-        }
-        reply
-    }
-
     /// Repeats a write until the database takes it: nothing accepted is lost to a passing fault.
     pub(super) async fn insist<F: Future<Output = Result<(), StoreError>>>(&self, write: impl Fn() -> F) {
         while let Err(error) = write().await {
             tracing::error!(%error, "a run's ending cannot be written; trying again");
             tokio::time::sleep(REST).await;
         }
-    }
-}
-
-fn problem(failure: &Failure) -> Problem {
-    let status = match failure.status() {
-        Status::Conflict => 409,
-        Status::TooManyRequests => 429,
-        Status::BadGateway => 502,
-        Status::Unavailable => 503,
-        Status::GatewayTimeout => 504,
-        Status::InsufficientStorage => 507,
-    };
-    Problem { code: failure.code().to_owned(), status, detail: failure.for_operator(), next: failure.next_step() }
-}
-
-fn mime(filename: &str) -> String {
-    mime_guess::from_path(filename).first_or_octet_stream().to_string()
-}
-
-fn result_for_processors(
-    run: &Run,
-    outcome: &Outcome,
-    files: &[Collected],
-    marks: &Marks,
-    voice: &Voice,
-) -> processor::RunResult {
-    let usage = outcome.as_ref().ok().and_then(|result| result.usage.as_ref()).map(|usage| Usage {
-        input_tokens: usage.input_tokens,
-        output_tokens: usage.output_tokens,
-        cache_read_tokens: usage.cache_read_tokens.unwrap_or(0),
-        cache_write_tokens: usage.cache_write_tokens.unwrap_or(0),
-        cost_micro_usd: (usage.cost.unwrap_or(0.0).max(0.0) * 1e6) as u64,
-        model: usage.model.clone(),
-    });
-    let failure = outcome.as_ref().err().map(|failure| processor::Failure {
-        reason: match failure {
-            Failure::Timeout { .. } => "timeout",
-            Failure::OutOfMemory { .. } => "out-of-memory",
-            Failure::Aborted => "aborted",
-            _ => "error",
-        }
-        .to_owned(),
-        message: failure.for_operator(),
-    });
-    processor::RunResult {
-        run: run.id.to_string(),
-        caller: Caller {
-            person: run.caller.clone(),
-            role: run.role.clone(),
-            space: run.space.to_string(),
-            conversation: Some(run.conversation.clone()),
-        },
-        platform: run.platform.clone(),
-        prompt: run.prompt.clone(),
-        reply: match outcome {
-            // container.md #27: no reply at all is reported as done.
-            Ok(result) => result.reply.clone().unwrap_or_else(|| "Done.".to_owned()),
-            Err(failure) => voice.explain(failure),
-        },
-        failure,
-        attachments: files
-            .iter()
-            .enumerate()
-            .map(|(index, file)| Media {
-                handle: index.to_string(),
-                kind: media_kind(&mime(&file.filename)),
-                mime_type: mime(&file.filename),
-                file_name: Some(file.filename.clone()),
-                size_bytes: file.size_bytes,
-            })
-            .collect(),
-        usage,
-        duration_ms: marks.noticed.saturating_sub(marks.received) / 1000,
-    }
-}
-
-fn media_kind(mime: &str) -> MediaKind {
-    match mime.split('/').next() {
-        Some("image") => MediaKind::Image,
-        Some("audio") => MediaKind::Audio,
-        Some("video") => MediaKind::Video,
-        _ => MediaKind::Document,
     }
 }

@@ -1,0 +1,113 @@
+//! What one run is told: the models that it may ask, what was said before, and what it is to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mercury_protocol::{io as protocol, paths};
+
+use super::Runs;
+use crate::{
+    config::Network,
+    domain::{failure::Failure, run::Run},
+    sandbox::Directories,
+};
+
+impl Runs {
+    /// The models that can be asked, and the credentials of those that the container asks itself.
+    /// Refused only when no leg is left.
+    pub(super) async fn model(&self) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
+        let providers: BTreeSet<&str> = self.config.model_chain.iter().map(|leg| leg.provider.as_str()).collect();
+        let (served, direct): (Vec<_>, Vec<_>) =
+            providers.into_iter().partition(|provider| self.gateway.serves(provider));
+        let given = self.credentials.for_run(direct).await;
+        let mut refused = given.refused;
+        for provider in served {
+            if let Err(error) = self.gateway.ready(provider).await {
+                tracing::warn!(provider, "the model's leg is left out: {error}");
+                refused.insert(provider.to_owned(), error);
+            }
+        }
+        let usable = |leg: &&crate::config::Leg| {
+            // An endpoint that the container asks by itself may want no credential.
+            let open =
+                || !self.gateway.serves(&leg.provider) && self.config.model_endpoints.contains_key(&leg.provider);
+            !refused.contains_key(&leg.provider) || open()
+        };
+        let chain: Vec<_> = self
+            .config
+            .model_chain
+            .iter()
+            .filter(usable)
+            .map(|leg| protocol::Leg {
+                provider: leg.provider.clone(),
+                model: leg.model.clone(),
+                endpoint: match self.gateway.serves(&leg.provider) {
+                    true => None,
+                    false => self.config.model_endpoints.get(&leg.provider).cloned(),
+                },
+                capabilities: self.config.capabilities.of(&leg.provider, &leg.model),
+            })
+            .collect();
+        if chain.is_empty() {
+            // The first leg's reason: it is the model that was meant.
+            let first = self.config.model_chain.iter().find_map(|leg| refused.remove(&leg.provider));
+            let console = self.config.console_url.as_deref();
+            return Err(first.map_or_else(
+                || Failure::NoCredentials { provider: String::new(), detail: String::new(), variable: None },
+                |error| error.into_failure(console),
+            ));
+        }
+        let settings = protocol::ModelSettings {
+            chain,
+            hosted: self.gateway.hosted().await,
+            max_retries_per_leg: self.config.model_retries_per_leg,
+            budget_ms: self.config.model_budget.as_millis() as u64,
+            override_system_prompt: self.config.override_pi_system_prompt,
+            subagent_models: self.config.allowed_models.clone(),
+        };
+        Ok((settings, given.credentials))
+    }
+
+    pub(super) async fn request(
+        &self,
+        run: &Run,
+        model: protocol::ModelSettings,
+        directories: &Directories,
+    ) -> Result<protocol::Request, Failure> {
+        let turns = if self.config.context_enabled { self.config.context_window } else { 0 };
+        let history = match turns {
+            0 => Vec::new(),
+            turns => self
+                .store
+                .history(&run.space, &run.conversation, run.id.as_str(), turns)
+                .await
+                .map_err(|error| Failure::Storage { detail: error.to_string() })?,
+        };
+        Ok(protocol::Request {
+            run_id: run.id.to_string(),
+            space_id: run.space.to_string(),
+            space_workspace: format!("{}/{}", paths::SPACES, run.space),
+            messages: history
+                .into_iter()
+                .map(|message| protocol::StoredMessage {
+                    role: if message.from_user { protocol::Role::User } else { protocol::Role::Assistant },
+                    content: message.content,
+                    created_at: message.created_at.unsigned_abs(),
+                })
+                .collect(),
+            anchor_messages: Vec::new(),
+            prompt: run.prompt.clone(),
+            caller_id: run.caller.clone(),
+            caller_role: run.role.clone(),
+            author_name: run.author_name.clone(),
+            attachments: run.attachments.clone(),
+            preferences: Vec::new(),
+            nonce: format!("{:016x}", rand::random::<u64>()),
+            seal: directories.seal.clone(),
+            bot_username: self.config.bot_username.clone(),
+            system_prompt: self.config.network.note_for_agent().map(str::to_owned),
+            model,
+            environment: BTreeMap::new(),
+            egress_proxy: self.config.network == Network::Filtered,
+        })
+    }
+}
