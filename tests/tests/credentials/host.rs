@@ -13,8 +13,12 @@ fn ending_in(seconds: i64) -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64 + seconds * 1000
 }
 
+/// The drop-in mode, in which the agent gets an access token to be looked at.
 fn setup(provider: &Provider) -> Setup {
-    Setup::scripted("runc").set("MERCURY_ANTHROPIC_API_KEY", "").set("MERCURY_OAUTH_STAND_IN", &provider.url())
+    Setup::scripted("runc")
+        .set("MERCURY_AGENT_CREDENTIALS", "env")
+        .set("MERCURY_ANTHROPIC_API_KEY", "")
+        .set("MERCURY_OAUTH_STAND_IN", &provider.url())
 }
 
 fn blob(refresh: &str, seconds: i64) -> String {
