@@ -68,6 +68,9 @@ async fn a_stop_needs_the_permission() {
     drop(host);
     let host = Setup::scripted("runc").set("MERCURY_API_SECRET", "open-sesame-open").start().await;
     assert_eq!(stop(&host, "main").await.status, 401);
+    drop(host);
+    let host = Setup::scripted("runc").set("MERCURY_CHAT_API_KEY", "chat-sesame-open").start().await;
+    assert_eq!(stop(&host, "main").await.status, 401, "a chat key closes this route, too");
 }
 
 /// container.md #36: a stop while the container is being created is answered at once, and what the

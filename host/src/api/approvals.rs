@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, require};
+use super::Api;
 use crate::{
     approvals::{AnswerError, Person, view},
     domain::approval::{self, Said},
@@ -52,7 +52,7 @@ impl Page {
 
 /// `GET /approvals`
 pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    require_operator(&api, &headers)?;
+    api.require_operator(&headers)?;
     let open = api.rooms()?.approvals.open().await?;
     Ok(Json(json!({ "questions": open.iter().map(view).collect::<Vec<_>>() })))
 }
@@ -63,7 +63,7 @@ pub(super) async fn decisions(
     headers: HeaderMap,
     Query(page): Query<Page>,
 ) -> Result<Json<Value>, ApiError> {
-    require_operator(&api, &headers)?;
+    api.require_operator(&headers)?;
     let decisions = api.rooms()?.store.decisions(page.count.min(MOST_DECISIONS)).await?;
     Ok(Json(json!({ "decisions": decisions })))
 }
@@ -75,7 +75,7 @@ pub(super) async fn answer(
     headers: HeaderMap,
     given: Result<Json<Given>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
-    require_operator(&api, &headers)?;
+    api.require_operator(&headers)?;
     let example = "Send JSON such as {\"choice\": \"allow\"} or {\"choice\": \"deny\", \"reason\": \"not today\"}";
     let bad = |error: String| ApiError::new(StatusCode::BAD_REQUEST, "bad_answer", error, example);
     let Json(given) = given.map_err(|error| bad(error.body_text()))?;
@@ -88,10 +88,6 @@ pub(super) async fn answer(
     };
     let note = api.rooms()?.approvals.answer(question, &Person::operator(), said, None).await.map_err(refusal)?;
     Ok(Json(json!({ "note": note })))
-}
-
-fn require_operator(api: &Api, headers: &HeaderMap) -> Result<(), ApiError> {
-    require(headers, api.config.api_secret.as_ref().or(api.config.chat_api_key.as_ref()))
 }
 
 fn refusal(error: AnswerError) -> ApiError {

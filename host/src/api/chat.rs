@@ -131,8 +131,9 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiEr
     let message = NewInbound {
         platform: "api".to_owned(),
         // Another caller's message id is another message.
-        event: match chat.message_id {
-            Some(id) => format!("{caller}:{space}:{id}"),
+        event: match chat.message_id.filter(|id| !id.is_empty()) {
+            // With its length, since a caller and an id may both hold a colon.
+            Some(id) => format!("{}:{caller}:{space}:{id}", caller.len()),
             None => uuid::Uuid::now_v7().to_string(),
         },
         space,

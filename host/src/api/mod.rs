@@ -58,6 +58,14 @@ impl Api {
             .with_state(self)
     }
 
+    /// The API secret, or where only a chat key is set, that one: no key at all means this machine.
+    fn require_operator(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        if self.config.api_secret.is_none() && is_foreign(headers) {
+            return Err(foreign());
+        }
+        require(headers, self.config.api_secret.as_ref().or(self.config.chat_api_key.as_ref()))
+    }
+
     fn rooms(&self) -> Result<&Rooms, ApiError> {
         self.rooms.get().ok_or_else(|| {
             ApiError::new(

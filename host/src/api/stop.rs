@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Api, foreign, is_foreign, require};
+use super::Api;
 use crate::{
     domain::{ids::SpaceId, roles},
     http::ApiError,
@@ -17,10 +17,7 @@ use crate::{
 /// and for which space, stands in `x-mercury-caller` and `x-mercury-space`, as in the replaced system:
 /// on this listener the API secret, or without one this machine, vouches for them.
 pub(super) async fn stop(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    require(&headers, api.config.api_secret.as_ref())?;
-    if api.config.api_secret.is_none() && is_foreign(&headers) {
-        return Err(foreign());
-    }
+    api.require_operator(&headers)?;
     let rooms = api.rooms()?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
     let (Some(caller), Some(space)) = (header("x-mercury-caller"), header("x-mercury-space")) else {

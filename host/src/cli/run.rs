@@ -18,6 +18,7 @@ pub(super) async fn run(project: &Project) -> Result<ExitCode> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    allow_open_files();
     let credentials = credentials(project, &config)?;
     if credentials.is_empty() && config.model_endpoints.is_empty() {
         tracing::warn!(
@@ -48,6 +49,16 @@ pub(super) async fn run(project: &Project) -> Result<ExitCode> {
         _ = quit.recv() => Ok(ExitCode::FAILURE),
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::FAILURE),
         _ = terminate.recv() => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Every connection, socket and watched folder takes one; the usual soft limit of 1024 is soon reached.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the number of open files stays limited");
     }
 }
 

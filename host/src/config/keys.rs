@@ -81,6 +81,9 @@ const AUTO_SPACE: &str = "automatic spaces for direct messages";
 const LIMITS: &str = "rate limits";
 const TRIGGERS: &str = "triggers in group conversations";
 
+/// The image that is used where nobody chose one.
+pub const DEFAULT_IMAGE: &str = "ghcr.io/avishai-tsabari/mercury-agent:latest";
+
 /// The sections that the file may have, for the warning about unknown keys.
 pub(super) const SECTIONS: &[&str] = &[
     "server",
@@ -252,13 +255,7 @@ pub(super) const KEYS: &[Key] = &[
         ),
         ADAPTERS,
     ),
-    key(
-        "agent_image",
-        Some("agent.image"),
-        Some("MERCURY_AGENT_IMAGE"),
-        Kind::Text,
-        Some("ghcr.io/avishai-tsabari/mercury-agent:latest"),
-    ),
+    key("agent_image", Some("agent.image"), Some("MERCURY_AGENT_IMAGE"), Kind::Text, Some(DEFAULT_IMAGE)),
     key(
         "container_timeout_ms",
         Some("agent.container_timeout_ms"),

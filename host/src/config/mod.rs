@@ -22,6 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 
 pub use error::ConfigError;
+pub use keys::DEFAULT_IMAGE;
 pub use models::CredentialMode;
 pub use source::environment;
 
@@ -222,6 +223,7 @@ impl Settings {
             }
         }
         if let Some(path) = &file.path {
+            problems.extend(file.misshapen().into_iter().map(|problem| format!("{}: {problem}", path.display())));
             for name in file.unknown() {
                 settings.warnings.push(format!("{}: unknown key {name} is ignored", path.display()));
             }
@@ -448,8 +450,10 @@ fn auth_path(configured: Option<String>, project: &Path, data_dir: &Path) -> Res
     let global = data_dir.join("global");
     let path = configured.map_or_else(|| global.join("auth.json"), |path| project.join(path));
     let path = std::path::absolute(&path).map_err(|error| format!("MERCURY_AUTH_PATH: {error}"))?;
-    let in_global = path.strip_prefix(&global).is_ok_and(|inside| inside.components().count() > 1);
-    if in_global || ["spaces", "io", "run"].iter().any(|name| path.starts_with(data_dir.join(name))) {
+    // Where it really lies: neither `..` nor a link makes another place of it.
+    let (real, data) = (real_path(&path), real_path(data_dir));
+    let in_global = real.strip_prefix(data.join("global")).is_ok_and(|inside| inside.components().count() > 1);
+    if in_global || ["spaces", "io", "run"].iter().any(|name| real.starts_with(data.join(name))) {
         return Err(format!(
             "MERCURY_AUTH_PATH / runtime.auth_path: {} lies where agents can read; keep it outside of {}, or leave it unset",
             path.display(),
@@ -457,6 +461,23 @@ fn auth_path(configured: Option<String>, project: &Path, data_dir: &Path) -> Res
         ));
     }
     Ok(path)
+}
+
+/// `path` without links and `..`, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            let mut whole = real;
+            for part in rest.components() {
+                match part {
+                    std::path::Component::ParentDir => drop(whole.pop()),
+                    part => whole.push(part),
+                }
+            }
+            return whole;
+        }
+    }
+    path.to_owned()
 }
 
 /// Names of the variables that are settings of the host itself.

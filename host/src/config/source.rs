@@ -15,13 +15,38 @@ use super::{
 /// The process environment with the project's `.env` laid over it, as the replaced system did:
 /// a value in `.env` wins over an inherited one.
 pub fn environment(project: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
-    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
+    // What is no text is no setting of ours.
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let mut environment: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
     let path = project.join(".env");
     if !path.is_file() {
         return Ok(environment);
     }
-    let fail = |error: dotenvy::Error| ConfigError::DotEnv { path: path.clone(), message: error.to_string() };
-    for pair in dotenvy::from_path_iter(&path).map_err(fail)? {
+    let content = std::fs::read_to_string(&path)
+        .map_err(|error| ConfigError::DotEnv { path: path.clone(), message: error.to_string() })?;
+    if let Some((line, name)) = expanded(&content) {
+        let message = format!(
+            "line {line}: a `$` in {name} would be taken for another variable and cut out of the value; put the value in single quotes"
+        );
+        return Err(ConfigError::DotEnv { path, message });
+    }
+    // The line may hold a secret, and so may all that follows an unclosed quote: it is not repeated.
+    let fail = |error: dotenvy::Error| {
+        let message = match error {
+            dotenvy::Error::LineParse(line, _) => {
+                let number = content.lines().position(|found| line.starts_with(found) && !found.is_empty());
+                let place = number.map_or_else(String::new, |index| format!("line {}: ", index + 1));
+                format!(
+                    "{place}is no `NAME=value`; a value with spaces or quotes has to be quoted, and the quote closed"
+                )
+            }
+            other => other.to_string(),
+        };
+        ConfigError::DotEnv { path: path.clone(), message }
+    };
+    for pair in dotenvy::from_read_iter(content.as_bytes()) {
         let (name, value) = pair.map_err(fail)?;
         // A line that was never filled in (`mercury init` writes one) is no wish to clear the variable.
         if !value.is_empty() || !environment.contains_key(&name) {
@@ -29,6 +54,20 @@ pub fn environment(project: &Path) -> Result<BTreeMap<String, String>, ConfigErr
         }
     }
     Ok(environment)
+}
+
+/// The first line whose value has a `$` that the parser would expand: number and name. The replaced
+/// system took such a value as it stands, so a secret must not be cut without a word.
+fn expanded(content: &str) -> Option<(usize, &str)> {
+    content.lines().enumerate().find_map(|(index, line)| {
+        let (name, value) = line.trim_start().split_once('=')?;
+        let value = value.trim();
+        let plain = name.starts_with('#') || value.starts_with('\'');
+        // A remark behind an unquoted value is not part of it.
+        let value = if value.starts_with('"') { value } else { value.split(" #").next().unwrap_or(value) };
+        let dollar = value.match_indices('$').any(|(at, _)| !value[..at].ends_with('\\'));
+        (!plain && dollar).then(|| (index + 1, name.trim_start_matches("export ").trim()))
+    })
 }
 
 /// The parsed project file.
@@ -80,6 +119,16 @@ impl File {
             value = value.as_object()?.get(part)?;
         }
         Some(value)
+    }
+
+    /// Sections that are no mapping: what they were meant to close would stand open.
+    pub(super) fn misshapen(&self) -> Vec<String> {
+        let mapping = |section: &str| SECTIONS.contains(&section) && section != "model_chain";
+        let found = self
+            .root
+            .iter()
+            .filter(|(section, content)| mapping(section.as_str()) && !content.is_object() && !content.is_null());
+        found.map(|(section, _)| format!("`{section}` must be a mapping of settings, one a line below it")).collect()
     }
 
     /// Names that nothing reads, each with the nearest name that something does.

@@ -226,3 +226,49 @@ fn egress_without_effect_or_with_too_much_is_warned_about() {
         assert!(warnings.len() == 1 && warnings[0].contains(expected), "{warnings:?}");
     }
 }
+
+/// What was meant to close something must not be left out without a word.
+#[test]
+fn a_section_that_is_no_mapping_is_an_error() {
+    for yaml in ["budgets: 5", "plugins: nope", "agent: none", "budgets: [{run_usd: 2}]"] {
+        let section = yaml.split(':').next().unwrap();
+        let text = problem(Some(yaml), &[]);
+        assert!(text.contains(&format!("`{section}` must be a mapping")), "{text}");
+    }
+    assert!(load_with(Some("agent:\nmodel_chain: []\n"), &[]).is_ok());
+}
+
+/// A sign-in that agents could read or replace, however the way to it is written.
+#[test]
+fn sign_ins_stay_out_of_sight() {
+    for path in
+        [".mercury/spaces/main/auth.json", "x/../.mercury/spaces/main/auth.json", ".mercury/global/skills/auth.json"]
+    {
+        assert!(problem(None, &[("MERCURY_AUTH_PATH", path)]).contains("where agents can read"), "{path}");
+    }
+    let project = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(project.path().join(".mercury/spaces/main")).unwrap();
+    std::os::unix::fs::symlink(project.path().join(".mercury/spaces/main"), project.path().join("link")).unwrap();
+    let environment = [("MERCURY_AUTH_PATH".to_owned(), "link/auth.json".to_owned())].into();
+    assert!(Config::load(project.path(), &environment).unwrap_err().to_string().contains("where agents can read"));
+}
+
+/// `.env` holds secrets: an error names the line and not what stands there, and none is cut at a `$`.
+#[test]
+fn what_is_wrong_in_env_is_not_repeated() {
+    let project = tempfile::tempdir().unwrap();
+    let read = |content: &str| {
+        std::fs::write(project.path().join(".env"), content).unwrap();
+        environment(project.path())
+    };
+    for content in ["# keys\nMERCURY_X=\"sk-SECRET\nMORE=sk-SECRET\n", "A=1\nexport MERCURY_X sk-SECRET\n"] {
+        let text = read(content).unwrap_err().to_string();
+        assert!(!text.contains("SECRET") && text.contains("line 2"), "{text}");
+    }
+    for value in ["abc$def", "\"abc$def\"", "${HOME}"] {
+        let text = read(&format!("# a\nMERCURY_API_SECRET={value}\n")).unwrap_err().to_string();
+        assert!(text.contains("line 2") && text.contains("MERCURY_API_SECRET") && !text.contains("abc"), "{text}");
+    }
+    let read = read("A='abc$def'\nB=abc\\$def\nC=1 # costs 5$\n").unwrap();
+    assert_eq!((read["A"].as_str(), read["B"].as_str(), read["C"].as_str()), ("abc$def", "abc$def", "1"));
+}

@@ -173,7 +173,7 @@ impl Chain {
             let detail = state.ended.as_ref().map(ToString::to_string).unwrap_or_default();
             return Some((None, Condition::Ended { detail }));
         };
-        let ends = current.expires.map(|expires| expires + self.parts.margin);
+        let ends = current.expires.map(|expires| expires.saturating_add(self.parts.margin));
         let print = current.refresh_print();
         let trouble = state.trouble.as_ref().filter(|(of, _)| Some(of) == print.as_ref());
         let condition = match trouble {
@@ -195,8 +195,9 @@ impl Chain {
         let ours = self.parts.links.look().await.newest;
         match ours {
             Some(ours) if ours.refresh_print() == theirs.refresh_print() => {}
-            Some(ours) if ours.expires > theirs.expires => console.push(ours),
-            _ if self.parts.links.is_spent(&theirs) => {}
+            // By whatever clock: what was replaced is older than what replaced it.
+            Some(ours) if ours.expires > theirs.expires || self.parts.links.is_spent(&theirs) => console.push(ours),
+            None if self.parts.links.is_spent(&theirs) => {}
             _ => self.adopt(theirs).await,
         }
     }
@@ -454,7 +455,9 @@ impl Chain {
         let mut state = self.state();
         state.rest.succeeded();
         state.ended = None;
-        state.lifetime = tokens.expires.map(|expires| (fingerprint(&tokens.access), expires + self.parts.margin - now));
+        state.lifetime = tokens.expires.map(|expires| {
+            (fingerprint(&tokens.access), expires.saturating_add(self.parts.margin).saturating_sub(now))
+        });
     }
 
     fn validity(&self, tokens: &TokenSet) -> Validity {

@@ -23,6 +23,8 @@ const SHORTEST_TOKEN: usize = 20;
 /// Cheap to clone. The client is made at its first use: most commands never need it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Http {
+    /// A proxy of the environment is passed by: what goes to this machine stays on it.
+    direct: bool,
     client: Arc<OnceLock<Result<Client, String>>>,
 }
 
@@ -35,11 +37,17 @@ pub(super) struct Answer {
 }
 
 impl Http {
+    pub(super) fn for_endpoints(endpoints: &super::Endpoints) -> Self {
+        Self { direct: endpoints.is_stand_in(), ..Self::default() }
+    }
+
     /// # Errors
     /// In words, where the machine has no usable TLS set-up.
     pub(super) fn client(&self) -> Result<&Client, String> {
         let made = self.client.get_or_init(|| {
-            Client::builder()
+            let builder = Client::builder();
+            let builder = if self.direct { builder.no_proxy() } else { builder };
+            builder
                 .connect_timeout(CONNECT)
                 .timeout(TOTAL)
                 // A token goes where it was meant to go, and nowhere else.

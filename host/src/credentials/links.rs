@@ -23,6 +23,11 @@ use super::{
 const PATIENCE_FOR_LOCK: Duration = Duration::from_secs(40);
 /// In the local copy: the fingerprint of the environment's credential that it descends from.
 const ORIGIN: &str = "origin";
+/// In the local copy: fingerprints of the refresh tokens that it replaced, the latest last. A console
+/// may still hold one of them and offer it after a restart.
+const SPENT: &str = "spent";
+/// As many as a console can be behind.
+const MOST_SPENT: usize = 16;
 
 pub(super) struct Links {
     account: Account,
@@ -68,6 +73,12 @@ impl Links {
         let mut state = self.state();
         let kept_print = kept.as_ref().and_then(TokenSet::refresh_print);
         state.unsaved = state.unsaved.take().filter(|unsaved| unsaved.replaces == kept_print);
+        if self.seed.is_some()
+            && let Some(kept) = &kept
+        {
+            let own = kept_print.as_deref();
+            state.spent.extend(spent(kept).filter(|print| Some(*print) != own).map(str::to_owned));
+        }
         let origin = kept.as_ref().and_then(|kept| kept.extras.get(ORIGIN)).and_then(Json::as_str).map(str::to_owned);
         let seed = self.seed.clone();
         let unsaved = state.unsaved.as_ref().map(|unsaved| unsaved.tokens.clone());
@@ -118,6 +129,15 @@ impl Links {
         {
             next.extras.insert(ORIGIN.to_owned(), json!(seed.refresh_print()));
         }
+        if self.seed.is_some() {
+            let kept = self.kept().await;
+            let own = next.refresh_print();
+            let replaced = current.and_then(TokenSet::refresh_print).or_else(|| kept.as_ref()?.refresh_print());
+            let known = kept.iter().flat_map(spent).map(str::to_owned);
+            let mut all: Vec<String> = known.chain(replaced).filter(|print| Some(print) != own.as_ref()).collect();
+            all.drain(..all.len().saturating_sub(MOST_SPENT));
+            next.extras.insert(SPENT.to_owned(), json!(all));
+        }
         let written = self.write(next.clone()).await;
         let unsaved = match written {
             Ok(()) => None,
@@ -164,4 +184,8 @@ impl Links {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn spent(tokens: &TokenSet) -> impl Iterator<Item = &str> {
+    tokens.extras.get(SPENT).and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
 }

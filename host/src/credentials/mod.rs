@@ -146,7 +146,7 @@ impl Credentials {
     pub fn open(settings: Settings) -> Self {
         let environment = Environment::read(&settings.variables);
         let auth_file = AuthFile::new(&settings.auth_path);
-        let tokens = Tokens { http: Http::default(), endpoints: settings.endpoints };
+        let tokens = Tokens { http: Http::for_endpoints(&settings.endpoints), endpoints: settings.endpoints };
         let changed = Arc::new(Notify::new());
         let mut inner = Inner {
             fixed: BTreeMap::new(),

@@ -88,12 +88,12 @@ impl Voice {
             | Failure::RuntimeMissing { .. }
             | Failure::DockerUnavailable { .. }
             | Failure::Refused { .. } => pick(
-                "I cannot start my workspace at the moment. The operator has to look at it; your message is kept.",
-                "אינני מצליח לפתוח את סביבת העבודה שלי כרגע. על המפעיל לבדוק זאת; ההודעה שלכם נשמרה.",
+                "I cannot start my workspace at the moment. The operator has to look at it; then send your message again.",
+                "אינני מצליח לפתוח את סביבת העבודה שלי כרגע. על המפעיל לבדוק זאת; אחר כך שלחו את ההודעה שוב.",
             ),
             Failure::Storage { .. } => pick(
-                "I cannot write my files at the moment. The operator has to look at it; your message is kept.",
-                "אינני מצליח לכתוב את הקבצים שלי כרגע. על המפעיל לבדוק זאת; ההודעה שלכם נשמרה.",
+                "I cannot write my files at the moment. The operator has to look at it; then send your message again.",
+                "אינני מצליח לכתוב את הקבצים שלי כרגע. על המפעיל לבדוק זאת; אחר כך שלחו את ההודעה שוב.",
             ),
             Failure::Lost => pick(
                 "I was interrupted while I worked on this, and the work is gone. Please send it again.",

@@ -75,7 +75,9 @@ impl Plugins {
             disabled: Vec::new(),
         };
 
-        for (name, source) in collect(&data_dir.join("plugins"), configured)? {
+        let sources = collect(&data_dir.join("plugins"), configured)?;
+        warn_of_strangers(configured, &sources);
+        for (name, source) in sources {
             let config = configured.get(&name);
             let loaded = match source {
                 Ok(source) => {
@@ -103,6 +105,22 @@ impl Plugins {
 }
 
 type Collected = BTreeMap<String, Result<Source, (PathBuf, String)>>;
+
+/// A misspelt name must not leave a guard with other settings than the operator believes.
+fn warn_of_strangers(configured: &BTreeMap<String, PluginConfig>, sources: &Collected) {
+    let built_in = || mercury_carried::COMPONENTS.iter().map(|component| component.name);
+    for (name, _) in configured.iter().filter(|(_, plugin)| plugin.enabled != Some(false)) {
+        if sources.contains_key(name) || built_in().any(|known| known == name) {
+            continue;
+        }
+        let nearest = sources.keys().map(String::as_str).chain(built_in());
+        let nearest = nearest.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+        tracing::warn!(
+            "plugins.{name} of the configuration belongs to no plugin that is here; the nearest is `{}`",
+            nearest.unwrap_or("none")
+        );
+    }
+}
 
 /// Sorted by name, which is also the order of the calls.
 fn collect(folder: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result<Collected, LoadError> {

@@ -15,6 +15,7 @@ use bollard::{
     },
 };
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
 
 /// Create, start, kill and so on: 20 s, as in the replaced system.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -100,12 +101,13 @@ pub enum Liveness {
 pub struct Daemon {
     host: Option<String>,
     client: OnceLock<Docker>,
+    cpus: OnceCell<i64>,
 }
 
 impl Daemon {
     /// Touches nothing: the daemon may come up later.
     pub fn new(host: Option<String>) -> Self {
-        Self { host, client: OnceLock::new() }
+        Self { host, client: OnceLock::new(), cpus: OnceCell::new() }
     }
 
     /// Where the daemon is looked for.
@@ -133,6 +135,15 @@ impl Daemon {
             answered => answered,
         })?;
         Ok(self.client.get_or_init(|| connected))
+    }
+
+    /// The daemon's processors, asked for once: it refuses a container that is given more.
+    pub async fn cpus(&self) -> Option<i64> {
+        let ask = || async {
+            let info = within(INSPECT_PATIENCE, self.client().await?.info()).await?;
+            info.ncpu.filter(|cpus| *cpus > 0).ok_or_else(|| DaemonError::Unavailable("it names no processors".into()))
+        };
+        self.cpus.get_or_try_init(ask).await.ok().copied()
     }
 
     pub async fn info(&self) -> Result<Info, DaemonError> {

@@ -31,7 +31,7 @@ pub use probe::{ProbeFailure, RuntimeProbe};
 pub use wait::Waiter;
 
 use crate::{
-    config::{Config, Runtime},
+    config::{Config, Limits, Runtime},
     domain::{
         failure::Failure,
         ids::{RunId, SpaceId},
@@ -153,6 +153,15 @@ impl Sandbox {
         }
     }
 
+    /// The configured limits, as far as the machine has that much.
+    async fn limits(&self) -> Limits {
+        let mut limits = self.config.limits.clone();
+        if let Some(cpus) = self.daemon.cpus().await {
+            limits.nano_cpus = limits.nano_cpus.min(cpus.saturating_mul(1_000_000_000));
+        }
+        limits
+    }
+
     async fn create_from(
         &self,
         image: &str,
@@ -161,6 +170,7 @@ impl Sandbox {
         directories: &Directories,
     ) -> Result<(), Failure> {
         let global = self.config.global_dir();
+        let limits = self.limits().await;
         let body = create::request(&create::Spec {
             run,
             space,
@@ -170,7 +180,7 @@ impl Sandbox {
             runtime: self.config.runtime,
             bubblewrap: self.config.bubblewrap,
             network: &self.config.network,
-            limits: &self.config.limits,
+            limits: &limits,
             user: self.user,
             workspace: self.config.for_daemon(&directories.workspace),
             io_dir: self.config.for_daemon(&directories.io),

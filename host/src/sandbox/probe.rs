@@ -83,6 +83,7 @@ impl Sandbox {
         let _socket = serve_on_socket(&directories.socket(), self.user, router)?;
         let image = self.image();
         let map = |path: &Path| self.config.for_daemon(path);
+        let limits = self.limits().await;
         let mut body = create::request(&create::Spec {
             run,
             space,
@@ -92,7 +93,7 @@ impl Sandbox {
             runtime,
             bubblewrap: false,
             network: &crate::config::Network::None,
-            limits: &self.config.limits,
+            limits: &limits,
             user: self.user,
             workspace: map(&directories.workspace),
             io_dir: map(&directories.io),

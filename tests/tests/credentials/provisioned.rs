@@ -333,7 +333,8 @@ async fn ending_during_a_renewal() {
     assert_eq!(bench.kept()["anthropic"]["refresh"], "refresh-1");
 }
 
-/// oauth.md #23: what the console did not take is not lost, and it gets it after the next start.
+/// oauth.md #23: what the console did not take is not lost, and it gets it after the next start; also
+/// where the old link says that it lasts longer than the new one.
 #[tokio::test]
 async fn a_start_after_a_lost_write_back() {
     let bench = Bench::new().await.blob_ending_in(30).with_console();
@@ -341,7 +342,7 @@ async fn a_start_after_a_lost_write_back() {
     assert_eq!(access(&bench.open()).await, "sk-ant-oat01-1");
     bench.until_written(1).await;
     bench.console.refuse(None);
-    bench.console.hold(bench.blob("first", 30));
+    bench.console.hold(bench.blob("first", 86_400));
     let before = bench.console.writes().len();
 
     let credentials = bench.open();

@@ -68,7 +68,7 @@ pub async fn login(
     wishes: &Wishes,
     dialogue: &impl Dialogue,
 ) -> Result<(), LoginError> {
-    let tokens = Tokens { http: Http::default(), endpoints };
+    let tokens = Tokens { http: Http::for_endpoints(&endpoints), endpoints };
     let clock = Clock::default();
     let signed_in = match account {
         Account::GithubCopilot => device::copilot(&tokens, wishes.enterprise.as_deref(), dialogue).await?,
