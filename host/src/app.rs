@@ -20,6 +20,7 @@ use crate::{
     credentials::Credentials,
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
+    http::Bounded,
     intake::Intake,
     plugins::{Compiler, LoadError, Plugins},
     runs::Runs,
@@ -30,6 +31,8 @@ use crate::{
 
 /// Between two looks for a Docker that is down.
 const DOCKER_PAUSE: Duration = Duration::from_secs(5);
+/// Connections on TCP; more wait, so that descriptors are left for the work.
+const MOST_CONNECTIONS: usize = 1024;
 /// How long open requests may take to end when the host stops.
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -221,7 +224,9 @@ async fn listen(api: Api, config: &Config, stop: CancellationToken) -> Result<(S
     let address = listener.local_addr().map_err(fail)?;
     let router = api.router();
     let server = tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+        let served = axum::serve(Bounded::new(listener, MOST_CONNECTIONS), router)
+            .with_graceful_shutdown(async move { stop.cancelled().await })
+            .await;
         if let Err(error) = served {
             tracing::error!(%error, "the listener failed");
         }

@@ -101,7 +101,7 @@ async fn no_credential_in_the_container(runtime: &str) {
 
     let told = model.requests()[1]["messages"].to_string();
     assert!(told.contains("/tmp/decoy") && told.contains("searched"), "the search works: {told}");
-    assert!(told.contains("input.json") && !told.contains("credentials.json"), "{told}");
+    assert!(!told.contains("input.json") && !told.contains("credentials.json"), "{told}");
     assert!(!told.contains("eth0"), "there is no network: {told}");
     for place in ["/tmp/seen", "/home", "/run", "/spaces", "/var", "/etc", "/opt"] {
         assert!(!told.contains(&format!("\\n{place}")), "{place} holds it: {told}");
@@ -257,6 +257,25 @@ async fn a_call_that_breaks_off_is_estimated() {
     .await;
 }
 
+/// A client that hangs up before the answer began pays for the longest one: the provider may still
+/// write it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_hung_up_at_once_is_not_free() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    let setup = Setup::scripted("runc")
+        .set("MERCURY_MODEL_ENDPOINTS", &endpoints("anthropic", &silent))
+        .set("MERCURY_AGENT_NETWORK", "none");
+    let (host, socket) = held_open(setup).await;
+    let asking = tokio::spawn(async move { agent::begin(&socket, MESSAGES, &[], &ask("claude-opus-4-8")).await });
+    let _connection = tokio::time::timeout(Duration::from_secs(10), listener.accept()).await.unwrap().unwrap();
+    asking.abort();
+    let asked = ask("claude-opus-4-8").to_string().len() / 4;
+    // What was asked at 5, and `max_tokens` at 25 per million.
+    let expected = format!("estimated {asked} 100 {}", asked * 5 + 2500);
+    host.until("SELECT state || ' ' || input || ' ' || output || ' ' || micro_usd FROM spending", &expected).await;
+}
+
 /// The key is lent for running a permitted model, and for nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_permitted_models_and_endpoints_are_reached() {
@@ -273,6 +292,9 @@ async fn only_permitted_models_and_endpoints_are_reached() {
         (MESSAGES, with("fallbacks", json!([{ "model": "claude-fable-5" }])), 403, "permission_error"),
         (MESSAGES, with("models", json!(["claude-fable-5"])), 403, "permission_error"),
         (MESSAGES, with("Model", json!("claude-fable-5")), 400, "invalid_request_error"),
+        (MESSAGES, with("model", json!("x".repeat(257))), 400, "invalid_request_error"),
+        (MESSAGES, with("mcp_servers", json!([{ "url": "https://example.com" }])), 400, "invalid_request_error"),
+        (MESSAGES, with("tools", json!([{ "type": "web_search_20250305" }])), 400, "invalid_request_error"),
         (MESSAGES, json!({ "messages": [] }), 400, "invalid_request_error"),
         (MESSAGES, json!([]), 400, "invalid_request_error"),
         ("/model/anthropic/v1/files", ask("claude-opus-4-8"), 404, "not_found_error"),

@@ -75,10 +75,9 @@ pub fn run(place: &Place, signals: &Signals, started: u64) -> Result<(), Error> 
         files: record.files,
         timings: Some(record.timings),
         failure,
-        seal: record.seal,
     };
     let published = match &place.io_dir {
-        Some(io_dir) => publish::to_directory(io_dir, &result),
+        Some(io_dir) => publish::to_directory(io_dir, &result, &record.seal),
         None => publish::between_markers(io::stdout().lock(), &record.nonce, &result),
     };
     published.map_err(Error::Publish)?;

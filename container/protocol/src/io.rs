@@ -33,7 +33,7 @@ pub struct Request {
     /// 16 hex digits; only entry programs of the old system use it.
     #[serde(default)]
     pub nonce: String,
-    /// What the result must carry to be believed. `entry` deletes the request once it has read it.
+    /// What the result is sealed with. `entry` deletes the request once it has read it.
     #[serde(default)]
     pub seal: Seal,
     #[serde(default)]
@@ -51,8 +51,8 @@ pub struct Request {
     pub egress_proxy: bool,
 }
 
-/// Proof that a result comes from `entry`: known to the host and to `entry`, and to nothing else in
-/// the container. The agent has the same user as `entry` and can write the result's file as well.
+/// The key that a result is sealed with: known to the host and to `entry`, and to nothing else in the
+/// container. The agent has the same user as `entry` and can read and write the result's file as well.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seal(pub String);
@@ -61,12 +61,6 @@ pub struct Seal(pub String);
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seal(…)")
-    }
-}
-
-impl Seal {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -221,7 +215,17 @@ pub struct Credentials {
     pub environment: BTreeMap<String, String>,
 }
 
-/// `result.json`.
+/// `result.json`: a result and the proof that `entry` wrote it, of no use for any other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// A [`RunResult`] as JSON. A text, so that both sides mean the same bytes.
+    pub sealed: String,
+    /// HMAC-SHA-256 of that text by the request's [`Seal`] (the bytes of its digits): 64 hexadecimal
+    /// digits, lower case.
+    pub mac: String,
+}
+
+/// What became of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunResult {
@@ -243,9 +247,6 @@ pub struct RunResult {
     /// The kind of failure, where it is known better than by its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
-    /// That of the request. A result without it was not written by `entry`.
-    #[serde(default, skip_serializing_if = "Seal::is_empty")]
-    pub seal: Seal,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    extract::{Path, Request, State, rejection::JsonRejection},
+    body::Bytes,
+    extract::{Path, Request, State, rejection::BytesRejection},
     http::StatusCode,
     middleware::Next,
     response::{IntoResponse, Response},
@@ -18,6 +19,11 @@ use crate::{approvals::Asker, http::ApiError};
 pub(super) const MOST_TOOL_CALLS: usize = 4;
 /// Looks at questions that are held at once; more are answered at once, and come back.
 pub(super) const MOST_LOOKS: usize = 16;
+/// Bytes of a tool's name: it goes into the log and the record of decisions.
+const MOST_NAME: usize = 128;
+/// Values of a tool call, about. Each costs the host some hundred bytes however short it is written,
+/// so a call of 8 MiB could take gigabytes.
+const MOST_PARTS: usize = 50_000;
 /// How long a tool call may take to arrive and be decided. A guard has 2 s of it.
 const TOOL_CALL_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -36,17 +42,35 @@ pub(super) async fn bound(State(context): State<Context>, request: Request, next
 
 pub(super) async fn check(
     State(context): State<Context>,
-    call: Result<Json<ToolCall>, JsonRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ToolVerdict>, ApiError> {
-    let Json(call) = call.map_err(|error| {
-        ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "bad_tool_call",
-            error.body_text(),
-            "Send {\"id\", \"tool\", \"arguments\"}",
-        )
-    })?;
+    let bad = |reason: String| {
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_tool_call", reason, "Send {\"id\", \"tool\", \"arguments\"}")
+    };
+    let body = body.map_err(|error| bad(error.body_text()))?;
+    if parts(&body) > MOST_PARTS {
+        return Err(bad(format!("the call has more than {MOST_PARTS} parts")));
+    }
+    let call: ToolCall = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
+    if call.tool.len() > MOST_NAME || call.tool.chars().any(char::is_control) {
+        return Err(bad(format!("a tool's name has at most {MOST_NAME} bytes, and no control characters")));
+    }
     Ok(Json(context.approvals.judge(&asker(&context), call).await?))
+}
+
+/// How many values a JSON text has at most: what separates and opens them, outside of strings.
+fn parts(json: &[u8]) -> usize {
+    let (mut count, mut within, mut escaped) = (0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if within => escaped = true,
+            b'"' => within = !within,
+            b'{' | b'[' | b',' | b':' if !within => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// Held until the question is settled, or for some seconds.
@@ -65,4 +89,18 @@ pub(super) async fn look(
 
 fn asker(context: &Context) -> Asker {
     Asker { run: context.identity.run.clone(), caller: context.identity.for_plugins() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of many commas is one value; a list of many lists is many.
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        assert_eq!(parts(br#"{"a":"x,[{:\",,,"}"#), 2, "an escaped quote ends no text");
+        assert_eq!(parts(br#"{"id":"1","arguments":{"l":[[],[]]}}"#), 10);
+        assert!(parts(format!("[{}]", "{},".repeat(60_000)).as_bytes()) > MOST_PARTS);
+        assert!(parts(serde_json::json!({ "text": "a,b:c[d]".repeat(500_000) }).to_string().as_bytes()) < 5);
+    }
 }

@@ -244,6 +244,9 @@ impl Failure {
             Self::RefreshFailed { provider, .. } => format!(
                 "Send the message again in a minute. If it lasts, check the host's way to the provider and `mercury auth status`, then sign in again with `mercury auth login {provider}`, or set its API key in .env"
             ),
+            Self::OutOfBudget { scope: Scope::Run, .. } => {
+                format!("Ask for a smaller step, or raise {} and restart", Scope::Run.setting())
+            }
             Self::OutOfBudget { scope, .. } => format!("Raise {} and restart, or wait until the budget is renewed", scope.setting()),
             Self::NoPrice { model } => format!("Set model.prices / MERCURY_MODEL_PRICES, such as {{\"{model}\": {{\"input\": 1, \"output\": 5}}}} in US dollars per million tokens, and restart"),
             Self::ImageMissing { image } => format!("Build it with `./dev image` or pull it with `docker pull {image}`; agent.image / MERCURY_AGENT_IMAGE names another"),

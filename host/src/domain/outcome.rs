@@ -85,7 +85,10 @@ pub fn decide(
         (_, Found::Result(result)) if oom || result.failure == Some(FailureKind::OutOfMemory) => {
             Err(Failure::OutOfMemory { limit_mb: memory_limit_mb })
         }
-        (_, Found::Result(result)) if result.failure == Some(FailureKind::Stopped) => Err(Failure::Aborted),
+        // By nobody who asked this host: that would have been an abort.
+        (_, Found::Result(result)) if result.failure == Some(FailureKind::Stopped) => {
+            Err(Failure::crashed(None, "it was told to end from outside, as an engine does that stops"))
+        }
         (_, Found::Result(result)) => {
             let reason = result.error.as_deref().filter(|error| !error.trim().is_empty());
             Err(Failure::agent(reason.unwrap_or("it gave no reason")))
@@ -135,7 +138,9 @@ mod tests {
         assert_eq!(code(Ending::Result, result(false)), Some("agent_failed"));
         assert_eq!(code(Ending::Result, Found::Forged), Some("forged_result"));
         assert_eq!(code(Ending::Timeout { seconds: 1 }, Found::Forged), Some("forged_result"));
-        for (kind, expected) in [(FailureKind::OutOfMemory, "out_of_memory"), (FailureKind::Stopped, "aborted")] {
+        for (kind, expected) in
+            [(FailureKind::OutOfMemory, "out_of_memory"), (FailureKind::Stopped, "container_crashed")]
+        {
             let told = RunResult { failure: Some(kind), error: Some("E".into()), ..RunResult::default() };
             assert_eq!(code(Ending::Result, Found::Result(Box::new(told))), Some(expected));
         }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::api::Api;
+use super::{api::Api, forward::MOST_NAME};
 use crate::domain::price::Tokens;
 
 /// Characters that make about one token, where the provider did not come to say.
@@ -39,6 +39,13 @@ pub(super) fn estimate(bytes: usize) -> u64 {
     bytes as u64 / CHARACTERS_PER_TOKEN
 }
 
+/// A provider's word for a model, fit for the ledger.
+fn named(model: &str) -> String {
+    let mut name: String = model.chars().filter(|it| !it.is_control()).take(MOST_NAME).collect();
+    name.truncate(name.floor_char_boundary(MOST_NAME));
+    name
+}
+
 impl Count {
     pub(super) fn new(api: Api) -> Self {
         Self { api, tokens: Tokens::default(), model: None, tier: None, reported: false, written: 0 }
@@ -70,10 +77,16 @@ impl Count {
         }
     }
 
-    /// `asked` is the estimate of the request's tokens, for a call that broke off before its figures.
-    pub(super) fn finish(mut self, asked: u64) -> Counted {
+    /// For a call that broke off before its figures: `asked` is the estimate of the request's tokens,
+    /// `most` what its answer may have. Where nothing of the answer was seen the provider may still
+    /// write it to its end, and charge for it.
+    pub(super) fn finish(mut self, asked: u64, most: u64) -> Counted {
         if !self.reported {
-            self.tokens.output = self.tokens.output.max(self.written / CHARACTERS_PER_TOKEN);
+            let seen = match self.written.div_ceil(CHARACTERS_PER_TOKEN) {
+                0 => most,
+                seen => seen,
+            };
+            self.tokens.output = self.tokens.output.max(seen);
             if self.tokens.input + self.tokens.cache_read + self.tokens.cache_write == 0 {
                 self.tokens.input = asked;
             }
@@ -90,7 +103,7 @@ impl Count {
 
     fn answered_by(&mut self, message: &Value) {
         if let Some(model) = message["model"].as_str().filter(|model| !model.is_empty()) {
-            self.model = Some(model.to_owned());
+            self.model = Some(named(model));
         }
         if let Some(tier) = message["service_tier"].as_str() {
             self.tier = Some(tier.to_owned());
@@ -147,6 +160,7 @@ impl Count {
             }
             for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
                 self.wrote(&call["function"]["arguments"]);
+                self.wrote(&call["custom"]["input"]);
             }
         }
         // Moonshot has it in the choice.
@@ -197,11 +211,14 @@ impl Count {
 
     fn google(&mut self, chunk: &Value) {
         if let Some(model) = chunk["modelVersion"].as_str() {
-            self.model = Some(model.to_owned());
+            self.model = Some(named(model));
         }
         let candidates = chunk["candidates"].as_array().map(Vec::as_slice).unwrap_or_default();
         for part in candidates.iter().filter_map(|candidate| candidate["content"]["parts"].as_array()).flatten() {
             self.wrote(&part["text"]);
+            if part["functionCall"].is_object() {
+                self.written += part["functionCall"].to_string().len() as u64;
+            }
         }
         let usage = &chunk["usageMetadata"];
         if !usage.is_object() {
@@ -229,7 +246,7 @@ mod tests {
         for event in events {
             count.event(&event.to_string());
         }
-        count.finish(1000)
+        count.finish(1000, 500)
     }
 
     fn tokens(input: u64, output: u64, cache_read: u64, cache_write: u64) -> Tokens {
@@ -258,7 +275,11 @@ mod tests {
         assert_eq!((counted.tokens.input, counted.tokens.output, counted.exact), (12, 9, false));
         let counted = count(Api::Chat, &[json!({"choices": [{"delta": {"content": "four"}}], "usage": null})]);
         assert_eq!((counted.tokens, counted.exact), (tokens(1000, 1, 0, 0), false));
-        assert_eq!(count(Api::Responses, &[]).tokens, tokens(1000, 0, 0, 0));
+        assert_eq!(count(Api::Responses, &[]).tokens, tokens(1000, 500, 0, 0), "nothing was seen of the answer");
+        assert_eq!(count(Api::Anthropic, &anthropic()[..1]).tokens.output, 500);
+        let mut whole = Count::new(Api::Chat);
+        whole.body(b"{\"choices\":[");
+        assert_eq!(whole.finish(1000, 500).tokens, tokens(1000, 500, 0, 0), "a whole answer that broke off");
     }
 
     #[test]
@@ -273,7 +294,7 @@ mod tests {
         assert_eq!(count(Api::Mistral, &[inside]).tokens, tokens(2, 2, 1, 0));
         let mut whole = Count::new(Api::Chat);
         whole.body(last.to_string().as_bytes());
-        assert_eq!(whole.finish(0).tokens, tokens(50, 7, 40, 10));
+        assert_eq!(whole.finish(0, 0).tokens, tokens(50, 7, 40, 10));
     }
 
     #[test]
@@ -296,11 +317,18 @@ mod tests {
     }
 
     #[test]
+    fn a_models_name_is_cut_and_plain() {
+        let long = format!("a\n{}", "\u{e9}".repeat(300));
+        let name = count(Api::Chat, &[json!({ "model": long })]).model.unwrap();
+        assert!(name.starts_with("a\u{e9}") && name.len() <= MOST_NAME, "{name}");
+    }
+
+    #[test]
     fn nonsense_counts_nothing() {
         let mut count = Count::new(Api::Anthropic);
         for text in ["[DONE]", "", "{", "[1]", r#"{"type":"message_delta","usage":{"output_tokens":-5}}"#] {
             count.event(text);
         }
-        assert_eq!(count.finish(0).tokens, Tokens::default());
+        assert_eq!(count.finish(0, 0).tokens, Tokens::default());
     }
 }

@@ -21,6 +21,9 @@ pub(super) enum Refused {
     Endpoint(String),
     #[error("the request cannot be read: {0}")]
     Unreadable(String),
+    /// Only with names of our own: a number of the agent's could look to pi like a reason to try again.
+    #[error("the field `{0}` of the request is refused: the operator has not allowed it")]
+    Feature(&'static str),
     #[error("the request is larger than {} MiB", .0 >> 20)]
     TooLarge(usize),
     #[error("this run may not use the model `{0}`; the operator allows it with agent.allowed_models")]
@@ -32,7 +35,12 @@ pub(super) enum Refused {
     #[error("the credential for `{0}` cannot be sent: it holds characters that no header may")]
     BadCredential(String),
     #[error("the model server for `{provider}` does not answer: {reason}")]
-    Unreachable { provider: String, reason: String },
+    Unreachable {
+        provider: String,
+        reason: String,
+        /// The request may have been sent.
+        sent: bool,
+    },
     #[error("the model server for `{provider}` was silent for too long")]
     Silent { provider: String },
     #[error("the host cannot write down what is spent: {0}")]
@@ -58,7 +66,7 @@ impl Refused {
     fn status(&self) -> StatusCode {
         match self {
             Self::Provider(_) | Self::Endpoint(_) => StatusCode::NOT_FOUND,
-            Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::Unreadable(_) | Self::Feature(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Model(_) => StatusCode::FORBIDDEN,
             Self::Budget(_) => StatusCode::PAYMENT_REQUIRED,
@@ -73,7 +81,7 @@ impl Refused {
     fn kind(&self) -> &'static str {
         match self {
             Self::Provider(_) | Self::Endpoint(_) => "not_found_error",
-            Self::Unreadable(_) => "invalid_request_error",
+            Self::Unreadable(_) | Self::Feature(_) => "invalid_request_error",
             Self::TooLarge(_) => "request_too_large",
             Self::Model(_) => "permission_error",
             Self::Budget(_) => "billing_error",

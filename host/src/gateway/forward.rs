@@ -1,6 +1,6 @@
 //! One model request: looked at, paid for, passed on, and its answer streamed back.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -18,6 +18,7 @@ use super::{
     ask::Ask,
     count,
     error::Refused,
+    features::{self, Node},
     headers,
     meter::{Call, Form, Meter},
 };
@@ -37,11 +38,24 @@ const MOST_ERROR: usize = 1 << 20;
 /// A token that expires sooner is renewed before the call.
 const MIN_VALIDITY: Duration = Duration::from_secs(60);
 
+/// Refusals of one run that are logged where operators look, and characters of each.
+const MOST_LOGGED: u32 = 100;
+const MOST_REASON: usize = 500;
+/// The longest name of a model, in bytes: it goes into the ledger and the log.
+pub(super) const MOST_NAME: usize = 256;
+
 pub(super) async fn forward(State(access): State<Access>, request: Request) -> Response {
     match access.forward(request).await {
         Ok(response) => response,
         Err(refused) => {
-            tracing::info!(run = access.payer.run.as_str(), "model request refused: {refused}");
+            let run = access.payer.run.as_str();
+            // It may quote the request.
+            let reason: String = refused.to_string().escape_debug().take(MOST_REASON).collect();
+            if access.refused.fetch_add(1, Ordering::Relaxed) < MOST_LOGGED {
+                tracing::info!(run, "model request refused: {reason}");
+            } else {
+                tracing::debug!(run, "model request refused: {reason}");
+            }
             access.note(&refused);
             refused.into_response()
         }
@@ -65,9 +79,18 @@ impl Access {
             return Err(Refused::Unreadable("it is compressed, and its model cannot be seen".into()));
         }
         let body = read(request.into_body()).await?;
-        let ask = Ask::parse(&body).map_err(|error| Refused::Unreadable(error.to_string()))?;
+        if features::too_intricate(&body) {
+            return Err(Refused::Unreadable("it has too many parts".into()));
+        }
+        let unreadable = |error: serde_json::Error| Refused::Unreadable(error.to_string());
+        let ask = Ask::parse(&body).map_err(unreadable)?;
         let model = self.permitted(provider, &endpoint, &ask)?;
 
+        let most = {
+            let body = Node::parse(&body).map_err(unreadable)?;
+            features::check(endpoint.api, &body).map_err(Refused::Feature)?;
+            features::most_output(endpoint.api, &body)
+        };
         let asked = count::estimate(body.len());
         let price = upstream.price(&model);
         let tokens = price::Tokens { input: asked, ..price::Tokens::default() };
@@ -82,13 +105,13 @@ impl Access {
             asked_micro_usd: price.as_ref().map(|price| price.micro_usd(tokens, 1.0)),
         };
         let row = self.gateway.store.admit(call, self.gateway.budgets).await?.map_err(Refused::Budget)?;
-        let call = Call { row, api: endpoint.api, upstream: upstream.clone(), model, asked };
+        let call = Call { row, api: endpoint.api, upstream: upstream.clone(), model, asked, most };
         let gateway = &self.gateway;
         let meter = Meter::start(call, gateway.store.clone(), permit, &gateway.tasks, gateway.stop.clone());
-        match self.send(&upstream, &endpoint, url, headers, body).await {
+        match self.send(&upstream, &endpoint, url, headers, body, &meter).await {
             Ok((answer, token)) => Ok(pass_on(answer, token, meter).await),
             // It got the request, and may charge for it: the estimate stands.
-            Err(refused @ Refused::Silent { .. }) => Err(refused),
+            Err(refused @ (Refused::Silent { .. } | Refused::Unreachable { sent: true, .. })) => Err(refused),
             Err(refused) => {
                 meter.failed();
                 Err(refused)
@@ -101,6 +124,11 @@ impl Access {
         let allowed = &self.gateway.allowed;
         let model = endpoint.model.map(str::to_owned).or_else(|| ask.model.clone());
         let model = model.ok_or_else(|| Refused::Unreadable("it names no `model`".into()))?;
+        // Before anything repeats them.
+        let named = std::iter::once(&model).chain(&ask.alternatives).chain(&ask.fallbacks);
+        if named.into_iter().any(|name| name.len() > MOST_NAME || name.chars().any(char::is_control)) {
+            return Err(Refused::Unreadable("no model is called what its `model` says".into()));
+        }
         let refuse = |model: &str| Err(Refused::Model(format!("{provider}/{model}")));
         if !allowed.permits(provider, &model) {
             return refuse(&model);
@@ -130,12 +158,17 @@ impl Access {
         url: String,
         headers: HeaderMap,
         body: Bytes,
+        meter: &Meter,
     ) -> Result<(reqwest::Response, Option<Token>), Refused> {
         let provider = upstream.provider.as_str();
         let send = |headers, body| {
             let sent = self.gateway.client.post(url.as_str()).headers(headers).body(body).send();
             let provider = provider.to_owned();
-            async move { sent.await.map_err(|error| unreachable(&provider, error)) }
+            async move {
+                // From here on the provider may charge for it, whether or not anybody waits.
+                meter.sent();
+                sent.await.map_err(|error| unreachable(&provider, error))
+            }
         };
         if !upstream.takes_credential(&self.gateway.credentials) {
             return Ok((send(headers, body).await?, None));
@@ -212,6 +245,7 @@ fn unreachable(provider: &str, error: reqwest::Error) -> Refused {
     if error.is_timeout() && !error.is_connect() {
         return Refused::Silent { provider };
     }
+    let sent = !error.is_connect() && !error.is_builder();
     let error = error.without_url();
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(&error);
@@ -219,7 +253,7 @@ fn unreachable(provider: &str, error: reqwest::Error) -> Refused {
         reason = format!("{reason}: {cause}");
         source = cause.source();
     }
-    Refused::Unreachable { provider, reason }
+    Refused::Unreachable { provider, reason, sent }
 }
 
 async fn pass_on(answer: reqwest::Response, token: Option<Token>, meter: Meter) -> Response {

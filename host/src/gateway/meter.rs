@@ -2,7 +2,14 @@
 //! answer and never holds it up: it gets a copy of each piece that goes to the client, and when
 //! no more can come it settles the call.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::Bytes;
 use eventsource_stream::Eventsource;
@@ -38,6 +45,8 @@ pub(super) struct Call {
     pub model: String,
     /// Estimate of the request's tokens.
     pub asked: u64,
+    /// The most tokens that its answer may have.
+    pub most: u64,
 }
 
 impl Call {
@@ -56,8 +65,10 @@ pub(super) enum Form {
     Failure,
 }
 
-/// Dropped without a word it means that the call broke off before an answer began.
+/// Dropped without a word it means that the call broke off before an answer began: its task settles
+/// it all the same, and for the most that it may cost if the request was sent.
 pub(super) struct Meter {
+    sent: Arc<AtomicBool>,
     begun: oneshot::Sender<Form>,
     pieces: mpsc::UnboundedSender<Bytes>,
 }
@@ -73,6 +84,8 @@ impl Meter {
     ) -> Self {
         let (begun, form) = oneshot::channel();
         let (pieces, received) = mpsc::unbounded_channel();
+        let sent = Arc::new(AtomicBool::new(false));
+        let reached = sent.clone();
         tasks.spawn(async move {
             let mut count = Count::new(call.api);
             let failed = tokio::select! {
@@ -80,10 +93,16 @@ impl Meter {
                 // The host ends: what is known by now is all that will be.
                 () = stop.cancelled() => false,
             };
-            settle(&call, (!failed).then(|| count.finish(call.asked)), &store).await;
+            let charged = !failed && reached.load(Ordering::Acquire);
+            settle(&call, charged.then(|| count.finish(call.asked, call.most)), &store).await;
             drop(permit);
         });
-        Self { begun, pieces }
+        Self { sent, begun, pieces }
+    }
+
+    /// The request goes out.
+    pub(super) fn sent(&self) {
+        self.sent.store(true, Ordering::Release);
     }
 
     /// The call came to nothing.
@@ -171,8 +190,6 @@ async fn settle(call: &Call, counted: Option<Counted>, store: &Store) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::sync::Semaphore;
 
     use super::{super::registry, *};
@@ -217,9 +234,11 @@ mod tests {
                 ours: false,
                 prices: Arc::new([("groq/m".into(), Price { base: rates, tiers: Vec::new() })].into()),
             };
-            let call = Call { row, api: Api::Chat, upstream, model: "m".into(), asked: 8 };
+            let call = Call { row, api: Api::Chat, upstream, model: "m".into(), asked: 8, most: 100 };
             let permit = self.permits.clone().acquire_owned().await.unwrap();
-            Meter::start(call, self.store.clone(), permit, &self.tasks, self.stop.clone())
+            let meter = Meter::start(call, self.store.clone(), permit, &self.tasks, self.stop.clone());
+            meter.sent();
+            meter
         }
 
         /// State and cost, once the call's place is free again.
@@ -253,7 +272,28 @@ mod tests {
 
         let stage = Stage::new();
         drop(stage.meter().await);
-        assert_eq!(stage.settled().await, ("estimated".into(), 8), "it went away before an answer began");
+        assert_eq!(stage.settled().await, ("estimated".into(), 8 + 1000), "it went away before an answer began");
+
+        let stage = Stage::new();
+        let meter = stage.meter().await;
+        meter.sent.store(false, Ordering::Release);
+        drop(meter);
+        assert_eq!(stage.settled().await, ("failed".into(), 0), "the request was never sent");
+
+        let stage = Stage::new();
+        let meter = stage.meter().await;
+        let waiting = tokio::spawn(async move {
+            let _meter = meter;
+            std::future::pending::<()>().await;
+        });
+        waiting.abort();
+        assert_eq!(stage.settled().await, ("estimated".into(), 8 + 1000), "what waited for the answer was dropped");
+
+        let stage = Stage::new();
+        let pieces = stage.meter().await.begin(Form::Json);
+        pieces.send(Bytes::from_static(b"{\"usage\":{\"prompt_to")).unwrap();
+        drop(pieces);
+        assert_eq!(stage.settled().await, ("estimated".into(), 8 + 1000), "it went away within a whole answer");
 
         let stage = Stage::new();
         stage.meter().await.failed();
@@ -268,6 +308,6 @@ mod tests {
         let stage = Stage::new();
         let _pieces = stage.meter().await.begin(Form::Events);
         stage.stop.cancel();
-        assert_eq!(stage.settled().await, ("estimated".into(), 8), "the host ends");
+        assert_eq!(stage.settled().await, ("estimated".into(), 8 + 1000), "the host ends");
     }
 }

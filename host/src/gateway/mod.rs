@@ -10,6 +10,7 @@ mod api;
 mod ask;
 mod count;
 mod error;
+mod features;
 mod forward;
 mod headers;
 mod meter;
@@ -18,7 +19,7 @@ mod registry;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -204,6 +205,7 @@ impl Gateway {
             payer: Arc::new(payer),
             permits: Arc::new(Semaphore::new(MOST_CALLS)),
             refusal: Arc::default(),
+            refused: Arc::default(),
         }
     }
 
@@ -278,6 +280,8 @@ pub struct Access {
     permits: Arc<Semaphore>,
     /// The last budget that stopped a call of this run.
     refusal: Arc<Mutex<Option<Refusal>>>,
+    /// How many of its calls were refused.
+    refused: Arc<AtomicU32>,
 }
 
 impl Access {

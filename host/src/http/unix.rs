@@ -8,7 +8,12 @@ use axum::{Extension, Router};
 use tokio::{net::UnixListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::Bounded;
 use crate::sandbox::AgentUser;
+
+/// Connections that one run may hold: sub-agents, model calls and 64 of the proxy among them. More
+/// wait, so an agent cannot take the descriptors of the host.
+const MOST_CONNECTIONS: usize = 128;
 
 /// A served socket. Dropping it ends the server, open requests included, and removes the socket.
 #[derive(Debug)]
@@ -61,7 +66,7 @@ pub fn serve_on_socket(path: &Path, owner: AgentUser, router: Router) -> io::Res
     let closing = Closing::default();
     let router = router.layer(Extension(closing.clone()));
     let task = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        if let Err(error) = axum::serve(Bounded::new(listener, MOST_CONNECTIONS), router).await {
             tracing::warn!(%error, "a run's socket failed");
         }
     });
@@ -69,13 +74,5 @@ pub fn serve_on_socket(path: &Path, owner: AgentUser, router: Router) -> io::Res
 }
 
 fn remove_whatever_is_at(path: &Path) -> io::Result<()> {
-    let removed = match std::fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    crate::sandbox::remove_tree(path)
 }

@@ -154,7 +154,8 @@ fn binds(spec: &Spec<'_>) -> Vec<String> {
     let mut binds = vec![
         format!("{}:{}/{}:rw", spec.workspace.display(), paths::SPACES, spec.space),
         format!("{}:{}:rw", spec.io_dir.display(), paths::IO_DIR),
-        format!("{}:{}:rw", spec.run_dir.display(), paths::RUN_DIR),
+        // Read-only: an agent that could put a socket of its own in the place would answer for the host.
+        format!("{}:{}:ro", spec.run_dir.display(), paths::RUN_DIR),
         format!("{}:{}:ro", spec.tools_dir.display(), paths::TOOLS_DIR),
     ];
     for entry in &spec.global_entries {

@@ -16,7 +16,7 @@ use cap_std::{
 };
 use mercury_protocol::{io as protocol, paths};
 
-use super::{create::AgentUser, seal};
+use super::{create::AgentUser, remove::remove_tree, seal};
 use crate::domain::{
     ids::{RunId, SpaceId},
     outcome::Found,
@@ -28,6 +28,8 @@ const MOST_RESULT: u64 = 16 << 20;
 const MOST_FILE: u64 = 25 << 20;
 /// Files that one reply may carry.
 const MOST_FILES: usize = 50;
+/// All files of one reply together: they are copied out of the space, where no quota of it counts.
+const MOST_OF_A_REPLY: u64 = 100 << 20;
 
 /// Where a run's folders are on the host.
 #[derive(Clone, Debug)]
@@ -36,7 +38,7 @@ pub struct Directories {
     pub io: PathBuf,
     /// Holds the run's socket.
     pub run: PathBuf,
-    /// What the result must carry.
+    /// What the result must be sealed with.
     pub seal: protocol::Seal,
 }
 
@@ -99,23 +101,25 @@ impl Directories {
     }
 
     /// What lies in the IO directory as the result. The agent can write there as well, so a result
-    /// without the run's seal is none.
+    /// that is not sealed with the run's seal is none.
     pub fn read_result(&self) -> Found {
         match read_bounded(&self.io, paths::RESULT, MOST_RESULT) {
-            // By way of an object: a derived reader would take a list for one, too.
-            Ok(bytes) => match serde_json::from_slice::<serde_json::Map<_, _>>(&bytes)
-                .and_then(|object| serde_json::from_value::<protocol::RunResult>(object.into()))
-            {
-                Ok(mut result) if seal::is_genuine(&self.seal, &result.seal) => {
-                    // It has served; it is not stored.
-                    result.seal = protocol::Seal::default();
-                    Found::Result(Box::new(result))
-                }
-                Ok(_) => Found::Forged,
-                Err(error) => Found::Unusable(format!("result.json is not what is expected: {error}")),
-            },
+            Ok(bytes) => self
+                .unsealed(&bytes)
+                .unwrap_or_else(|error| Found::Unusable(format!("result.json is not what is expected: {error}"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
             Err(error) => Found::Unusable(format!("result.json: {error}")),
+        }
+    }
+
+    fn unsealed(&self, bytes: &[u8]) -> serde_json::Result<Found> {
+        // By way of an object: a derived reader would take a list for one, too.
+        let object: serde_json::Map<_, _> = serde_json::from_slice(bytes)?;
+        match serde_json::from_value::<protocol::Sealed>(object.into()) {
+            Ok(found) if seal::is_genuine(&self.seal, &found) => {
+                serde_json::from_str(&found.sealed).map(|result| Found::Result(Box::new(result)))
+            }
+            _ => Ok(Found::Forged),
         }
     }
 
@@ -129,14 +133,18 @@ impl Directories {
         let outbox = workspace.open_dir_nofollow("outbox")?;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(store)?;
         let mut collected = Vec::new();
+        let mut left = MOST_OF_A_REPLY;
         for (index, name) in manifest.iter().take(MOST_FILES).enumerate() {
             // Numbered: what the agent called it is never a path of the host.
-            match copy_regular(&outbox, name, &store.join(index.to_string())) {
-                Ok(size_bytes) => collected.push(Collected {
-                    filename: name.clone(),
-                    path: store.join(index.to_string()),
-                    size_bytes,
-                }),
+            match copy_regular(&outbox, name, &store.join(index.to_string()), left.min(MOST_FILE)) {
+                Ok(size_bytes) => {
+                    left = left.saturating_sub(size_bytes);
+                    collected.push(Collected {
+                        filename: name.clone(),
+                        path: store.join(index.to_string()),
+                        size_bytes,
+                    });
+                }
                 Err(error) => tracing::warn!(file = ?name, %error, "a file of the outbox is left out"),
             }
         }
@@ -149,9 +157,7 @@ impl Directories {
     /// Removes what belongs to the run alone. The workspace stays.
     pub fn sweep(&self) {
         for folder in [&self.io, &self.run] {
-            if let Err(error) = std::fs::remove_dir_all(folder)
-                && error.kind() != io::ErrorKind::NotFound
-            {
+            if let Err(error) = remove_tree(folder) {
                 tracing::warn!(folder = %folder.display(), %error, "a run's folder could not be removed");
             }
         }
@@ -212,23 +218,26 @@ fn read_bounded(folder: &Path, name: &str, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn copy_regular(folder: &Dir, name: &str, to: &Path) -> io::Result<u64> {
+fn copy_regular(folder: &Dir, name: &str, to: &Path, most: u64) -> io::Result<u64> {
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
     if !plain {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a plain, visible file name"));
     }
     let from = open_untrusted(folder, name)?;
-    if from.metadata()?.len() > MOST_FILE {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("is larger than {MOST_FILE} bytes")));
+    if from.metadata()?.len() > most {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("is larger than the {most} bytes that are left"),
+        ));
     }
     let mut to = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
     // The kernel copies (copy_file_range); the bound holds also for a file that grows meanwhile.
-    io::copy(&mut from.into_std().take(MOST_FILE), &mut to)
+    io::copy(&mut from.into_std().take(most), &mut to)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{seal::tests::sealed, *};
 
     fn make() -> (tempfile::TempDir, Directories) {
         let data = tempfile::tempdir().unwrap();
@@ -261,17 +270,24 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &result, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert!(matches!(directories.read_result(), Found::Unusable(_)), "a pipe");
         std::fs::remove_file(&result).unwrap();
-        for content in ["", "not JSON", r#"{"reply":5}"#, "[]"] {
+        for content in ["", "not JSON", r#"["{}","00"]"#, "[]"] {
             std::fs::write(&result, content).unwrap();
             assert!(matches!(directories.read_result(), Found::Unusable(_)), "{content}");
         }
-        for content in [r#"{"reply":"mine"}"#, r#"{"reply":"mine","seal":"guess"}"#, r#"{"ok":false,"seal":""}"#] {
+        let genuine = sealed("s3al", r#"{"reply":"true"}"#);
+        std::fs::write(&result, &genuine).unwrap();
+        let Found::Result(found) = directories.read_result() else { panic!("the genuine result") };
+        assert_eq!(found.reply.as_deref(), Some("true"));
+        std::fs::write(&result, sealed("s3al", "{")).unwrap();
+        assert!(matches!(directories.read_result(), Found::Unusable(_)), "sealed, but no result");
+        let edited = String::from_utf8(genuine).unwrap().replace("true", "mine");
+        let foreign = String::from_utf8(sealed("another run", r#"{"reply":"mine"}"#)).unwrap();
+        let bearer = r#"{"reply":"mine","seal":"s3al"}"#;
+        let unsealed = [r#"{"reply":"mine"}"#, r#"{"reply":5}"#, r#"{"sealed":"{}"}"#, r#"{"sealed":"{}","mac":""}"#];
+        for content in [&edited, &foreign, bearer].into_iter().chain(unsealed) {
             std::fs::write(&result, content).unwrap();
             assert_eq!(directories.read_result(), Found::Forged, "{content}");
         }
-        std::fs::write(&result, r#"{"reply":"true","seal":"s3al"}"#).unwrap();
-        let Found::Result(found) = directories.read_result() else { panic!("the genuine result") };
-        assert_eq!((found.reply.as_deref(), found.seal), (Some("true"), protocol::Seal::default()), "not kept");
         std::fs::write(&result, vec![b' '; MOST_RESULT as usize + 1]).unwrap();
         assert!(matches!(directories.read_result(), Found::Unusable(text) if text.contains("larger")));
     }

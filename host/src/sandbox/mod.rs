@@ -9,6 +9,7 @@ mod derived;
 mod directories;
 mod image;
 mod probe;
+mod remove;
 mod seal;
 mod signals;
 mod tools;
@@ -28,6 +29,7 @@ pub use create::AgentUser;
 pub use daemon::{DaemonError, Info, Liveness, Managed};
 pub use directories::{Collected, Directories, own};
 pub use probe::{ProbeFailure, RuntimeProbe};
+pub use remove::remove_tree;
 pub use wait::Waiter;
 
 use crate::{
@@ -313,8 +315,9 @@ pub async fn read_result(directories: &Directories) -> Found {
 
 fn sweep_except(folder: &Path, keep: &[String]) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if !keep.iter().any(|name| entry.file_name().to_string_lossy() == name.as_str()) {
-            let _ = std::fs::remove_dir_all(entry.path());
+        let kept = keep.iter().any(|name| entry.file_name().to_string_lossy() == name.as_str());
+        if !kept && let Err(error) = remove_tree(&entry.path()) {
+            tracing::warn!(folder = %entry.path().display(), %error, "a left-over folder could not be removed");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use mercury_protocol::io::Seal;
+use mercury_protocol::io::{Seal, Sealed};
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -52,21 +52,27 @@ impl SealKey {
 
     /// 64 hexadecimal digits.
     pub(super) fn seal(&self, run: &RunId) -> Seal {
-        // Infallible: this construction takes keys of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()) else { return Seal::default() };
-        mac.update(run.as_str().as_bytes());
-        Seal(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+        Seal(mac(self.0.expose_secret(), run.as_str().as_bytes()))
     }
 }
 
-/// Whether a result carries the seal that was given, without telling by the time that it takes how
-/// much of it is right. No seal is never right.
-pub(super) fn is_genuine(given: &Seal, found: &Seal) -> bool {
-    !given.0.is_empty() && bool::from(given.0.as_bytes().ct_eq(found.0.as_bytes()))
+/// Whether a result was sealed with the seal that was given, without telling by the time that it
+/// takes how much of it is right. With no seal none is.
+pub(super) fn is_genuine(given: &Seal, found: &Sealed) -> bool {
+    let expected = mac(given.0.as_bytes(), found.sealed.as_bytes());
+    !given.0.is_empty() && !expected.is_empty() && bool::from(expected.as_bytes().ct_eq(found.mac.as_bytes()))
+}
+
+/// 64 hexadecimal digits.
+fn mac(key: &[u8], message: &[u8]) -> String {
+    // Infallible: this construction takes keys of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+    mac.update(message);
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -87,13 +93,26 @@ mod tests {
         assert_ne!(seal, SealKey::of(one.path()).unwrap().seal(&run("a")));
     }
 
+    /// `entry`'s `publish.rs` has the same example.
     #[test]
-    fn only_the_whole_seal_is_genuine() {
-        let seal = |text: &str| Seal(text.into());
-        assert!(is_genuine(&seal("abc"), &seal("abc")));
-        for wrong in ["", "ab", "abcd", "abd"] {
-            assert!(!is_genuine(&seal("abc"), &seal(wrong)), "{wrong}");
+    fn only_the_whole_proof_of_the_very_text_is_genuine() {
+        let right = "3c5ca76f98f52d8523d368b2214e793ba48095394163de6b0815bb11e9ec4458";
+        let genuine = |seal: &str, text: &str, mac: &str| {
+            is_genuine(&Seal(seal.into()), &Sealed { sealed: text.into(), mac: mac.into() })
+        };
+        let text = r#"{"ok":true}"#;
+        assert!(genuine("s3al", text, right));
+        for wrong in ["", "s3al", &right[..63], &format!("{right}0"), &right.to_uppercase(), &right.replace('3', "4")] {
+            assert!(!genuine("s3al", text, wrong), "{wrong}");
         }
-        assert!(!is_genuine(&seal(""), &seal("")));
+        assert!(!genuine("s3al", r#"{"ok":true }"#, right));
+        assert!(!genuine("other", text, right));
+        assert!(!genuine("", text, "") && !genuine("", text, &mac(b"", text.as_bytes())));
+    }
+
+    /// The bytes that a test seals a result as.
+    pub(in crate::sandbox) fn sealed(seal: &str, text: &str) -> Vec<u8> {
+        let sealed = Sealed { sealed: text.into(), mac: mac(seal.as_bytes(), text.as_bytes()) };
+        serde_json::to_vec(&sealed).unwrap()
     }
 }

@@ -8,8 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use mercury_protocol::io::RunResult;
+use hmac::{Hmac, KeyInit, Mac};
+use mercury_protocol::io::{RunResult, Sealed};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 pub(crate) struct Stage {
     dir: tempfile::TempDir,
@@ -121,7 +123,12 @@ impl Stage {
         let Output { status, stderr, .. } = child.wait_with_output().unwrap();
         let result = fs::read(self.path("io/result.json")).unwrap();
         assert!(!self.path("io/result.json.tmp").exists());
-        let result = serde_json::from_slice(&result).unwrap();
+        let result: Sealed = serde_json::from_slice(&result).unwrap();
+        let seal = self.input["seal"].as_str().unwrap_or_default();
+        let mac = Hmac::<Sha256>::new_from_slice(seal.as_bytes()).unwrap().chain_update(&result.sealed).finalize();
+        let mac: String = mac.into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(result.mac, mac, "sealed as the host asked for");
+        let result = serde_json::from_str(&result.sealed).unwrap();
         (result, status.code().unwrap_or(-1), String::from_utf8_lossy(&stderr).into_owned())
     }
 }
