@@ -278,10 +278,13 @@ async fn nothing_is_left_of_what_the_agent_started() {
 async fn runs_share_nothing_but_the_workspace() {
     for runtime in both_runtimes().await {
         let host = Setup::scripted(runtime).start().await;
-        let places = ["/tmp", "/home/mercury", "/home/mercury/.pi/agent", "/run/mercury-io", "/run/mercury"];
+        let places = ["/tmp", "/home/mercury", "/home/mercury/.pi/agent", "/run/mercury-io"];
         let writes: Vec<_> = places.iter().map(|place| format!("!write {place}/mark-of-one x")).collect();
         let first = host.ask(&format!("{}\n!write kept-mark x", writes.join("\n"))).await;
         assert_eq!(first.reply().matches("wrote").count(), places.len() + 1, "{}", first.reply());
+        // Whoever could put a socket there would answer for the host.
+        let socket = host.ask("!write /run/mercury/mark-of-one x").await;
+        assert!(socket.reply().contains("Read-only"), "{}", socket.reply());
         let looks: Vec<_> = places.iter().map(|place| format!("!ls {place}")).collect();
         let second = host.ask(&format!("{}\n!ls .", looks.join("\n"))).await;
         let seen = second.reply();
