@@ -13,7 +13,7 @@ use axum::{
 use mercury_protocol::socket::{ToolCall, ToolVerdict};
 
 use super::Context;
-use crate::{approvals::Asker, http::ApiError};
+use crate::{approvals::Asker, domain::json, http::ApiError};
 
 /// Tool calls of one run that are looked at at once; more wait, with their bodies unread.
 pub(super) const MOST_TOOL_CALLS: usize = 4;
@@ -48,7 +48,7 @@ pub(super) async fn check(
         ApiError::new(StatusCode::BAD_REQUEST, "bad_tool_call", reason, "Send {\"id\", \"tool\", \"arguments\"}")
     };
     let body = body.map_err(|error| bad(error.body_text()))?;
-    if parts(&body) > MOST_PARTS {
+    if json::structure(&body) > MOST_PARTS {
         return Err(bad(format!("the call has more than {MOST_PARTS} parts")));
     }
     let call: ToolCall = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
@@ -56,21 +56,6 @@ pub(super) async fn check(
         return Err(bad(format!("a tool's name has at most {MOST_NAME} bytes, and no control characters")));
     }
     Ok(Json(context.approvals.judge(&asker(&context), call).await?))
-}
-
-/// How many values a JSON text has at most: what separates and opens them, outside of strings.
-fn parts(json: &[u8]) -> usize {
-    let (mut count, mut within, mut escaped) = (0, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if within => escaped = true,
-            b'"' => within = !within,
-            b'{' | b'[' | b',' | b':' if !within => count += 1,
-            _ => {}
-        }
-    }
-    count
 }
 
 /// Held until the question is settled, or for some seconds.
@@ -89,18 +74,4 @@ pub(super) async fn look(
 
 fn asker(context: &Context) -> Asker {
     Asker { run: context.identity.run.clone(), caller: context.identity.for_plugins() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A file of many commas is one value; a list of many lists is many.
-    #[test]
-    fn values_are_counted_outside_of_texts() {
-        assert_eq!(parts(br#"{"a":"x,[{:\",,,"}"#), 2, "an escaped quote ends no text");
-        assert_eq!(parts(br#"{"id":"1","arguments":{"l":[[],[]]}}"#), 10);
-        assert!(parts(format!("[{}]", "{},".repeat(60_000)).as_bytes()) > MOST_PARTS);
-        assert!(parts(serde_json::json!({ "text": "a,b:c[d]".repeat(500_000) }).to_string().as_bytes()) < 5);
-    }
 }

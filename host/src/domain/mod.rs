@@ -12,6 +12,7 @@ pub mod ids;
 pub mod install;
 #[cfg(test)]
 mod interleavings;
+pub mod json;
 pub mod outcome;
 pub mod price;
 pub mod roles;

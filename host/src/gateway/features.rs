@@ -11,6 +11,7 @@ use serde::{
 };
 
 use super::api::Api;
+use crate::domain::json;
 
 /// Brackets, commas and colons outside of strings: what a tree of the body costs grows with them.
 const MOST_STRUCTURE: usize = 1_000_000;
@@ -33,17 +34,7 @@ pub(super) enum Node<'a> {
 
 /// Whether the body is too intricate to be taken apart.
 pub(super) fn too_intricate(body: &[u8]) -> bool {
-    let (mut count, mut inside, mut escaped) = (0, false, false);
-    for byte in body {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if inside => escaped = true,
-            b'"' => inside = !inside,
-            b'{' | b'[' | b',' | b':' if !inside => count += 1,
-            _ => {}
-        }
-    }
-    count > MOST_STRUCTURE
+    json::structure(body) > MOST_STRUCTURE
 }
 
 /// Fields of the body itself that pi never sends.
