@@ -333,8 +333,7 @@ async fn ending_during_a_renewal() {
     assert_eq!(bench.kept()["anthropic"]["refresh"], "refresh-1");
 }
 
-/// oauth.md #23: what the console did not take is not lost, and it gets it after the next start; also
-/// where the old link says that it lasts longer than the new one.
+/// oauth.md #23: what the console did not take is not lost, and it gets it after the next start.
 #[tokio::test]
 async fn a_start_after_a_lost_write_back() {
     let bench = Bench::new().await.blob_ending_in(30).with_console();
@@ -342,7 +341,7 @@ async fn a_start_after_a_lost_write_back() {
     assert_eq!(access(&bench.open()).await, "sk-ant-oat01-1");
     bench.until_written(1).await;
     bench.console.refuse(None);
-    bench.console.hold(bench.blob("first", 86_400));
+    bench.console.hold(bench.blob("first", 30));
     let before = bench.console.writes().len();
 
     let credentials = bench.open();
@@ -354,6 +353,29 @@ async fn a_start_after_a_lost_write_back() {
     });
     bench.until_written(before + 1).await;
     assert_eq!(bench.console.writes().last().unwrap().1["refresh"], "refresh-1");
+    until.cancel();
+    watching.await.unwrap();
+    assert_eq!(bench.provider.replays(), 0);
+}
+
+/// A console that offers what was replaced long ago, and says that it lasts longer: it is told the
+/// newest, and a restarted host does not take the old one. Nobody but the second host writes here.
+#[tokio::test]
+async fn a_console_that_fell_behind() {
+    let bench = Bench::new().await.blob_ending_in(30).with_console();
+    assert_eq!(access(&bench.open()).await, "sk-ant-oat01-1");
+    bench.until_written(1).await;
+    bench.console.hold(bench.blob("first", 86_400));
+
+    let credentials = bench.open();
+    let until = CancellationToken::new();
+    let watching = tokio::spawn({
+        let (credentials, until) = (credentials.clone(), until.clone());
+        async move { credentials.watch(until).await }
+    });
+    bench.until_written(2).await;
+    assert_eq!(bench.console.writes().last().unwrap().1["refresh"], "refresh-1");
+    assert_eq!(access(&credentials).await, "sk-ant-oat01-1");
     until.cancel();
     watching.await.unwrap();
     assert_eq!(bench.provider.replays(), 0);
