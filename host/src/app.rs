@@ -22,7 +22,7 @@ use crate::{
     gateway::{Gateway, GatewayError},
     http::Bounded,
     intake::Intake,
-    plugins::{Compiler, LoadError, Plugins},
+    plugins::{Compiler, LoadError, Plugins, Services},
     runs::Runs,
     sandbox::Sandbox,
     store::{Store, StoreError},
@@ -244,8 +244,9 @@ async fn build(
     let sandbox =
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
+    let services = Arc::new(Services::new(store.clone()));
     let plugins = async {
-        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, &store).await;
+        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services).await;
         loaded.map_err(AppError::from)
     };
     let gateway = async {

@@ -6,11 +6,12 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use mercury::{
-    plugins::{Compiler, Consultation, Plugins, types::Caller},
+    plugins::{Compiler, Consultation, Plugins, Services, types::Caller},
     store::Store,
 };
 use mercury_tests::{
@@ -75,12 +76,12 @@ fn memory(host: &Host, name: &str) -> u64 {
 
 async fn guard_calls() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    let services = Arc::new(Services::new(Store::open(&folder.path().join("state.db")).unwrap()));
     let began = Instant::now();
-    let plugins = Plugins::load(folder.path(), &BTreeMap::new(), Compiler::InProcess, &store).await.unwrap();
+    let plugins = Plugins::load(folder.path(), &BTreeMap::new(), Compiler::InProcess, services.clone()).await.unwrap();
     println!("compile and load   {} for the built-in components, once", show(began.elapsed()));
     let began = Instant::now();
-    let again = Plugins::load(folder.path(), &BTreeMap::new(), Compiler::InProcess, &store).await.unwrap();
+    let again = Plugins::load(folder.path(), &BTreeMap::new(), Compiler::InProcess, services.clone()).await.unwrap();
     println!("load from cache    {}", show(began.elapsed()));
     drop(again);
     let caller = Caller { person: "api:x".into(), role: "member".into(), space: "main".into(), conversation: None };

@@ -1,30 +1,21 @@
 //! Write Mercury plugins in Rust.
 //!
 //! A plugin is a WebAssembly component that exports one or more interfaces of the package
-//! `mercury:plugin` (the WIT files in `wit/`). This crate owns the bindings to that contract,
-//! one module for each kind of plugin, and nothing else: it makes no decision and holds no
-//! state.
+//! `mercury:plugin` (the WIT files in `wit/`). This crate owns the bindings to that contract and
+//! nothing else: it makes no decision and holds no state.
 //!
-//! | module | an author implements | and writes |
-//! |---|---|---|
-//! | [`guard`] | [`guard::PromptGuard`], [`guard::ToolGuard`] | `guard::export!(Guard)` |
-//! | [`egress`] | [`egress::EgressGuard`] | `egress::export!(Guard)` |
-//! | [`processor`] | [`processor::ResultProcessor`] | `processor::export!(Processor)` |
+//! * [`capabilities`]: what a component may ask of the host.
+//! * A module for each interface that it may export, [`tool_guard`] for instance: implement its
+//!   `Guest`, and name the type in its `export!`.
 //!
 //! A guard that refuses the tool `bash` to everybody but admins:
 //!
 //! ```
-//! use mercury_plugin::guard::{self, Caller, Media, PromptGuard, ToolGuard, Verdict};
+//! use mercury_plugin::{tool_guard, types::Caller, verdicts::Verdict};
 //!
 //! struct NoShell;
 //!
-//! impl PromptGuard for NoShell {
-//!     fn check(_: Caller, _: String, _: Vec<Media>) -> Verdict {
-//!         Verdict::Allow
-//!     }
-//! }
-//!
-//! impl ToolGuard for NoShell {
+//! impl tool_guard::Guest for NoShell {
 //!     fn check(caller: Caller, tool: String, _arguments: String) -> Verdict {
 //!         if tool == "bash" && caller.role != "admin" {
 //!             return Verdict::Deny("the shell is for admins".to_owned());
@@ -34,7 +25,7 @@
 //! }
 //!
 //! # #[cfg(target_family = "wasm")]
-//! guard::export!(NoShell);
+//! tool_guard::export!(NoShell);
 //! # fn main() {}
 //! ```
 //!
@@ -42,6 +33,8 @@
 //! `.wasm` beside a `plugin.toml` that names it. Keep the decision in a module of its own: it
 //! can then be tested with plain `cargo test`, while the imports work only inside the host.
 
-pub mod egress;
-pub mod guard;
-pub mod processor;
+pub mod capabilities;
+mod exports;
+
+pub use capabilities::*;
+pub use exports::*;

@@ -1,5 +1,8 @@
 //! The host's bindings to `wit/`, in a crate of their own: they are slow to compile and rarely
 //! touched. Nothing here is written by hand but the options.
+//!
+//! The newest line of the contract is at the crate's root; each older one that is still loaded has a
+//! module, made from its frozen copy.
 #![allow(missing_docs, clippy::all, unreachable_pub)]
 
 wasmtime::component::bindgen!({

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     config::PluginConfig,
     domain::{approval::Said, ids::SpaceId, stages::Marks},
-    plugins::{Compiler, types::Caller},
+    plugins::{Compiler, Services, types::Caller},
     store::{NewInbound, NewRun},
 };
 
@@ -16,7 +16,10 @@ async fn approvals() -> (tempfile::TempDir, Approvals) {
     let store = Store::open(&folder.path().join("state.db")).unwrap();
     let settings = [("ask-before".to_owned(), "rm".to_owned())].into();
     let configured = [("permission-guard".to_owned(), PluginConfig { enabled: None, settings })].into();
-    let plugins = Plugins::load(folder.path(), &configured, Compiler::InProcess, &store).await.unwrap();
+    let plugins =
+        Plugins::load(folder.path(), &configured, Compiler::InProcess, Arc::new(Services::new(store.clone())))
+            .await
+            .unwrap();
     let delivery = Delivery::new(store.clone());
     (folder, Approvals::new(store, Arc::new(plugins), delivery))
 }

@@ -24,7 +24,7 @@ use crate::{
     config::PluginConfig,
     domain::egress::Pattern,
     http::{SocketServer, serve_on_socket},
-    plugins::Compiler,
+    plugins::{Compiler, Services},
     sandbox::AgentUser,
     store::Store,
 };
@@ -89,7 +89,10 @@ impl Bench {
         let store = Store::open(&folder.path().join("state.db")).unwrap();
         let off = PluginConfig { enabled: Some(false), ..PluginConfig::default() };
         let configured = [("permission-guard".to_owned(), off.clone()), ("redact".to_owned(), off)].into();
-        let plugins = Plugins::load(folder.path(), &configured, Compiler::InProcess, &store).await.unwrap();
+        let plugins =
+            Plugins::load(folder.path(), &configured, Compiler::InProcess, Arc::new(Services::new(store.clone())))
+                .await
+                .unwrap();
         let mut bench =
             Self { folder, names: Arc::default(), server: serve().await, plugins: Arc::new(plugins), socket: None };
         bench.apply(setup);

@@ -23,7 +23,7 @@ impl Plugins {
         for plugin in self.providing(Interface::EgressGuard) {
             let (caller, request) = (caller.clone(), request.clone());
             let verdict = self
-                .call(plugin, "egress-guard", GUARD_PATIENCE, move |store, instance, exports| {
+                .call(plugin, Interface::EgressGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
                         let indices = exports.egress_guard.as_ref().ok_or_else(missing)?;
                         indices.load(&mut *store, instance)?.call_check(store, &caller, &request).await

@@ -69,9 +69,22 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     imports::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::credentials::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::signatures::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::kv::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::settings::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::permissions::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::media::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::timers::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::messenger::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::history::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::tasks::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::inbox::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::sockets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::verdicts::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::deliveries::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::trouble::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }

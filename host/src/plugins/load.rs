@@ -6,21 +6,19 @@ use std::{
     sync::Arc,
 };
 
-use mercury_bindings::exports::mercury::plugin::{egress_guard, prompt_guard, result_processor, tool_guard};
-use wasmtime::{
-    Engine,
-    component::{InstancePre, Linker},
-};
+use wasmtime::{Engine, component::Linker};
 
 use super::{
-    Interface, Plugins,
+    Plugins,
     compile::{Cache, CompileError, Compiler},
     engine,
+    exports::Exports,
     manifest::{Manifest, ManifestError},
-    plugin::{Breaker, Exports, Plugin},
+    plugin::{Breaker, Plugin},
+    services::Services,
     state::State,
 };
-use crate::{config::PluginConfig, store::Store};
+use crate::config::PluginConfig;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -54,7 +52,7 @@ impl Plugins {
         data_dir: &Path,
         configured: &BTreeMap<String, PluginConfig>,
         compiler: Compiler,
-        store: &Store,
+        services: Arc<Services>,
     ) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
         let engine = engine::engine().map_err(failed)?;
@@ -84,7 +82,7 @@ impl Plugins {
                     let essential = source.manifest.is_essential();
                     let path = source.path.clone();
                     let settings = resolve_settings(&source.manifest, config, data_dir);
-                    load_one(&engine, &linker, &cache, source, settings, store)
+                    load_one(&engine, &linker, &cache, source, settings, &services)
                         .await
                         .map_err(|reason| (path, reason, essential))
                 }
@@ -190,13 +188,13 @@ async fn load_one(
     cache: &Cache,
     source: Source,
     settings: BTreeMap<String, String>,
-    store: &Store,
+    services: &Arc<Services>,
 ) -> Result<Plugin, String> {
     let component = cache.load(engine, &source.wasm).await.map_err(|error| error.to_string())?;
     let pre = linker.instantiate_pre(&component).map_err(|error| {
-        format!("it does not fit this host's contract (mercury:plugin@0.1.0): {error:#}. Build it against the host's wit/ folder")
+        format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}. Build it against the host's wit/ folder")
     })?;
-    let exports = exports(&pre, &source.manifest)?;
+    let exports = Exports::find(&pre, &source.manifest.provides)?;
     tracing::info!(
         plugin = source.manifest.name,
         version = source.manifest.version,
@@ -211,36 +209,7 @@ async fn load_one(
         exports,
         settings: Arc::new(settings),
         pre,
-        store: store.clone(),
+        services: services.clone(),
         breaker: Breaker::new(),
     })
-}
-
-fn exports(pre: &InstancePre<State>, manifest: &Manifest) -> Result<Exports, String> {
-    let missing = |interface: Interface| {
-        move |error: wasmtime::Error| {
-            format!(
-                "its manifest provides {0}, but the component does not export mercury:plugin/{0}@0.1.0: {error:#}",
-                interface.name()
-            )
-        }
-    };
-    let mut exports = Exports::default();
-    for &interface in &manifest.provides {
-        match interface {
-            Interface::PromptGuard => {
-                exports.prompt_guard = Some(prompt_guard::GuestIndices::new(pre).map_err(missing(interface))?);
-            }
-            Interface::ToolGuard => {
-                exports.tool_guard = Some(tool_guard::GuestIndices::new(pre).map_err(missing(interface))?);
-            }
-            Interface::EgressGuard => {
-                exports.egress_guard = Some(egress_guard::GuestIndices::new(pre).map_err(missing(interface))?);
-            }
-            Interface::ResultProcessor => {
-                exports.result_processor = Some(result_processor::GuestIndices::new(pre).map_err(missing(interface))?);
-            }
-        }
-    }
-    Ok(exports)
 }

@@ -7,10 +7,12 @@ mod capabilities;
 mod compile;
 mod egress;
 mod engine;
+mod exports;
 mod load;
 mod manifest;
 mod plugin;
 mod requests;
+mod services;
 mod state;
 
 use std::{sync::Arc, time::Duration};
@@ -27,13 +29,15 @@ use crate::domain::approval;
 
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
+pub use exports::Interface;
 pub use load::LoadError;
-pub use manifest::{Interface, Manifest, ManifestError};
+pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
     mercury::plugin::{types, verdicts},
 };
 pub use plugin::{CallError, Plugin};
+pub use services::Services;
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
@@ -102,21 +106,22 @@ impl Plugins {
     async fn call<R: Send + 'static>(
         &self,
         plugin: &Arc<Plugin>,
-        export: &'static str,
+        interface: Interface,
         patience: Duration,
         call: impl for<'a> FnOnce(
             &'a mut wasmtime::Store<state::State>,
             &'a wasmtime::component::Instance,
-            &'a plugin::Exports,
+            &'a exports::Exports,
         ) -> futures_util::future::BoxFuture<'a, wasmtime::Result<R>>
         + Send
         + 'static,
     ) -> Result<R, CallError> {
-        let late = || CallError::Timeout { plugin: plugin.name().to_owned(), export, within: patience };
+        let late =
+            || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
         let _permit = tokio::time::timeout(patience, self.permits.acquire()).await.map_err(|_| late())?;
         let guests = self.guests.as_ref().ok_or_else(late)?.handle();
-        plugin.call(guests, export, patience.saturating_sub(began.elapsed()), call).await
+        plugin.call(guests, interface, patience.saturating_sub(began.elapsed()), call).await
     }
 
     /// Asks every prompt guard in order; the first objection ends it.
@@ -124,7 +129,7 @@ impl Plugins {
         for plugin in self.providing(Interface::PromptGuard) {
             let (caller, prompt, attachments) = (caller.clone(), prompt.to_owned(), attachments.clone());
             let verdict = self
-                .call(plugin, "prompt-guard", GUARD_PATIENCE, move |store, instance, exports| {
+                .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
                         let indices = exports.prompt_guard.as_ref().ok_or_else(missing)?;
                         indices.load(&mut *store, instance)?.call_check(store, &caller, &prompt, &attachments).await
@@ -154,7 +159,7 @@ impl Plugins {
             }
             let (caller, tool, arguments) = (caller.clone(), tool.to_owned(), arguments.to_owned());
             let verdict = self
-                .call(plugin, "tool-guard", GUARD_PATIENCE, move |store, instance, exports| {
+                .call(plugin, Interface::ToolGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
                         let indices = exports.tool_guard.as_ref().ok_or_else(missing)?;
                         indices.load(&mut *store, instance)?.call_check(store, &caller, &tool, &arguments).await
@@ -186,7 +191,7 @@ impl Plugins {
         for plugin in self.providing(Interface::ResultProcessor) {
             let input = result.clone();
             let outcome = self
-                .call(plugin, "result-processor", PROCESSOR_PATIENCE, move |store, instance, exports| {
+                .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
                         let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
                         indices.load(&mut *store, instance)?.call_process(store, &input).await

@@ -14,14 +14,17 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use mercury_bindings::exports::mercury::plugin::{egress_guard, prompt_guard, result_processor, tool_guard};
 use wasmtime::{
     Engine, Store as WasmStore, UpdateDeadline,
     component::{Instance, InstancePre},
 };
 
-use super::{manifest::Manifest, state::State};
-use crate::store::Store;
+use super::{
+    exports::{Exports, Interface},
+    manifest::Manifest,
+    services::Services,
+    state::State,
+};
 
 /// Bytes that a guest may hand over in one host call or return value: 16 MiB.
 const MOST_HANDED_OVER: usize = 16 << 20;
@@ -44,15 +47,6 @@ pub enum CallError {
     NotExported { plugin: String, export: &'static str },
 }
 
-/// The exports that the host calls, looked up once.
-#[derive(Default)]
-pub(super) struct Exports {
-    pub prompt_guard: Option<prompt_guard::GuestIndices>,
-    pub tool_guard: Option<tool_guard::GuestIndices>,
-    pub egress_guard: Option<egress_guard::GuestIndices>,
-    pub result_processor: Option<result_processor::GuestIndices>,
-}
-
 pub struct Plugin {
     pub(super) manifest: Arc<Manifest>,
     pub(super) built_in: bool,
@@ -61,7 +55,7 @@ pub struct Plugin {
     pub(super) exports: Exports,
     pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(super) pre: InstancePre<State>,
-    pub(super) store: Store,
+    pub(super) services: Arc<Services>,
     pub(super) breaker: Breaker,
 }
 
@@ -78,8 +72,8 @@ impl Plugin {
         self.built_in
     }
 
-    fn new_store(&self, engine: &Engine, budget: Duration) -> WasmStore<State> {
-        let state = State::new(self.manifest.clone(), self.settings.clone(), self.store.clone());
+    fn new_store(&self, engine: &Engine, interface: Interface, budget: Duration) -> WasmStore<State> {
+        let state = State::new(interface, self.manifest.clone(), self.settings.clone(), self.services.clone());
         let mut store = WasmStore::new(engine, state);
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MOST_HANDED_OVER);
@@ -99,19 +93,20 @@ impl Plugin {
     pub(super) async fn call<R: Send + 'static>(
         self: &Arc<Self>,
         guests: &tokio::runtime::Handle,
-        export: &'static str,
+        interface: Interface,
         patience: Duration,
         call: impl for<'a> FnOnce(&'a mut WasmStore<State>, &'a Instance, &'a Exports) -> BoxFuture<'a, wasmtime::Result<R>>
         + Send
         + 'static,
     ) -> Result<R, CallError> {
         let name = self.manifest.name.clone();
+        let export = interface.name();
         if !self.manifest.is_essential() && self.breaker.is_open() {
             return Err(CallError::Broken { plugin: name, export });
         }
         let began = Instant::now();
         let plugin = self.clone();
-        let mut store = self.new_store(self.pre.engine(), self.manifest.limits.deadline());
+        let mut store = self.new_store(self.pre.engine(), interface, self.manifest.limits.deadline());
         let stderr = store.data().stderr.clone();
         let task = guests.spawn(async move {
             let instance = plugin.pre.instantiate_async(&mut store).await?;

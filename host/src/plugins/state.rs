@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
-use super::manifest::Manifest;
-use crate::store::Store;
+use super::{exports::Interface, manifest::Manifest, services::Services};
 
 /// Bytes of standard error that are kept for the author.
 const STDERR_KEPT: usize = 64 << 10;
@@ -22,7 +21,9 @@ pub(super) struct State {
     table: ResourceTable,
     pub(super) manifest: Arc<Manifest>,
     pub(super) settings: Arc<BTreeMap<String, String>>,
-    pub(super) store: Store,
+    pub(super) services: Arc<Services>,
+    /// What is called: a processor may send nowhere, whatever was granted.
+    pub(super) interface: Interface,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
     host_calls: u32,
@@ -30,14 +31,19 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(manifest: Arc<Manifest>, settings: Arc<BTreeMap<String, String>>, store: Store) -> Self {
+    pub(super) fn new(
+        interface: Interface,
+        manifest: Arc<Manifest>,
+        settings: Arc<BTreeMap<String, String>>,
+        services: Arc<Services>,
+    ) -> Self {
         let stderr = MemoryOutputPipe::new(STDERR_KEPT);
         // No folder, no network, no variable, no argument: what a guest gets comes from its grants.
         let wasi = WasiCtx::builder().stderr(stderr.clone()).build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(1_000);
         let limits = MemoryLimits { most: manifest.limits.memory_bytes(), memory: 0, elements: 0, high_water: 0 };
-        Self { wasi, table, manifest, settings, store, limits, stderr, host_calls: 0, log_bytes: 0 }
+        Self { wasi, table, manifest, settings, services, interface, limits, stderr, host_calls: 0, log_bytes: 0 }
     }
 
     /// Counts a host call.

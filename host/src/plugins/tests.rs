@@ -10,7 +10,10 @@ async fn load(settings: &[(&str, &str, &str)]) -> (tempfile::TempDir, Plugins) {
     for (plugin, key, value) in settings {
         configured.entry((*plugin).to_owned()).or_default().settings.insert((*key).to_owned(), (*value).to_owned());
     }
-    let plugins = Plugins::load(folder.path(), &configured, Compiler::InProcess, &store).await.unwrap();
+    let plugins =
+        Plugins::load(folder.path(), &configured, Compiler::InProcess, Arc::new(Services::new(store.clone())))
+            .await
+            .unwrap();
     (folder, plugins)
 }
 
@@ -113,7 +116,10 @@ async fn a_switched_off_plugin_is_not_loaded() {
     let store = Store::open(&folder.path().join("state.db")).unwrap();
     let off = PluginConfig { enabled: Some(false), ..PluginConfig::default() };
     let configured = [("permission-guard".to_owned(), off.clone()), ("redact".to_owned(), off)].into();
-    let plugins = Plugins::load(folder.path(), &configured, Compiler::InProcess, &store).await.unwrap();
+    let plugins =
+        Plugins::load(folder.path(), &configured, Compiler::InProcess, Arc::new(Services::new(store.clone())))
+            .await
+            .unwrap();
     assert!(plugins.loaded().is_empty());
     assert_eq!(plugins.check_prompt(caller("member"), "anything", Vec::new()).await, Answer::Allow);
 }

@@ -138,6 +138,8 @@ fn result_for_processors(
         },
         platform: run.platform.clone(),
         prompt: run.prompt.clone(),
+        // Until there are scheduled tasks, every run answers somebody.
+        scheduled: false,
         reply: match outcome {
             // container.md #27: no reply at all is reported as done.
             Ok(result) => result.reply.clone().unwrap_or_else(|| "Done.".to_owned()),

@@ -1,6 +1,10 @@
 //! The component's exports: reads the settings, asks the rules, answers in the contract's words.
 
-use mercury_plugin::guard::{self, Caller, Media, PromptGuard, Question, ToolGuard, Verdict, log, settings};
+use mercury_plugin::{
+    log, prompt_guard, settings, tool_guard,
+    types::{Caller, Media},
+    verdicts::{Question, Verdict},
+};
 
 use crate::policy::Policy;
 use crate::refusal::Refusal;
@@ -22,13 +26,13 @@ fn verdict(what: &str, caller: &Caller, decision: Result<(), Refusal>) -> Verdic
     }
 }
 
-impl PromptGuard for PermissionGuard {
+impl prompt_guard::Guest for PermissionGuard {
     fn check(caller: Caller, prompt: String, _attachments: Vec<Media>) -> Verdict {
         verdict("prompt", &caller, prompt::check(&policy(&caller), &prompt))
     }
 }
 
-impl ToolGuard for PermissionGuard {
+impl tool_guard::Guest for PermissionGuard {
     fn check(caller: Caller, tool: String, arguments: String) -> Verdict {
         let policy = policy(&caller);
         let decision = tool::check(&policy, &caller.space, &tool, &arguments);
@@ -43,4 +47,5 @@ impl ToolGuard for PermissionGuard {
     }
 }
 
-guard::export!(PermissionGuard);
+prompt_guard::export!(PermissionGuard);
+tool_guard::export!(PermissionGuard);

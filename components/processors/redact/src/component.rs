@@ -1,10 +1,14 @@
 //! The component's export.
 
-use mercury_plugin::processor::{self, Delivery, Outcome, ResultProcessor, RunResult, log, settings};
+use mercury_plugin::{
+    log,
+    result_processor::{self, Delivery, Outcome, RunResult},
+    settings,
+};
 
 struct Redact;
 
-impl ResultProcessor for Redact {
+impl result_processor::Guest for Redact {
     fn process(result: RunResult) -> Result<Outcome, String> {
         let space = &result.caller.space;
         let host_paths: Vec<String> = settings::get("host-paths", Some(space))
@@ -20,4 +24,4 @@ impl ResultProcessor for Redact {
     }
 }
 
-processor::export!(Redact);
+result_processor::export!(Redact);

@@ -2,6 +2,10 @@
 //!
 //! Unknown fields are errors: a typo in a limit must not lose the limit.
 
+mod agent;
+mod run;
+mod setting;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -10,37 +14,18 @@ use std::{
 
 use serde::Deserialize;
 
+use super::capabilities::{credentials, folders, history, http, inbox, kv, media, messenger, sockets, tasks, timers};
+pub(crate) use super::exports::Interface;
+pub(crate) use agent::Agent;
+pub(crate) use run::{Broker, Job, RunHook, Widget};
+pub(crate) use setting::Setting;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     #[error("cannot read {}: {source}. A plugin is a folder with `plugin.toml` and its component", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{} is not a valid manifest:\n{message}", path.display())]
     Invalid { path: PathBuf, message: String },
-}
-
-/// An interface that the host calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Interface {
-    PromptGuard,
-    ToolGuard,
-    EgressGuard,
-    ResultProcessor,
-}
-
-impl Interface {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PromptGuard => "prompt-guard",
-            Self::ToolGuard => "tool-guard",
-            Self::EgressGuard => "egress-guard",
-            Self::ResultProcessor => "result-processor",
-        }
-    }
-
-    pub fn is_guard(self) -> bool {
-        matches!(self, Self::PromptGuard | Self::ToolGuard | Self::EgressGuard)
-    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -62,57 +47,39 @@ pub struct Manifest {
     #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
-    pub kv: Kv,
-    #[serde(default)]
     pub agent: Agent,
-}
+    #[serde(default)]
+    pub run_hook: RunHook,
+    #[serde(default)]
+    pub broker: Broker,
+    #[serde(default)]
+    pub jobs: Vec<Job>,
+    #[serde(default)]
+    pub widgets: Vec<Widget>,
 
-/// What the plugin wants in the agent's container.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Agent {
-    /// Only callers with the permission of the plugin's name get its variables.
-    pub permission: bool,
-    /// Programs in the agent's image.
-    pub clis: Vec<Cli>,
-    /// Variables of the host's environment.
-    pub env: Vec<Variable>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Cli {
-    /// Its name below `/usr/local/bin`.
-    pub name: String,
-    /// A shell line that installs it, as root, while the image is built.
+    // What it may use, each with its own words for the operator.
     #[serde(default)]
-    pub install: String,
-    /// A program in the plugin's folder, copied into the image.
+    pub http: Vec<http::Grant>,
     #[serde(default)]
-    pub bin: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Variable {
-    /// As the host has it: `MERCURY_…`.
-    pub name: String,
-    /// As the agent gets it; else without `MERCURY_`.
-    #[serde(default, rename = "as")]
-    pub given_as: Option<String>,
-    /// Kept from the agent.
+    pub secrets: Vec<credentials::Grant>,
     #[serde(default)]
-    pub host_only: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Setting {
-    /// `${data-dir}` stands for the host's data directory.
+    pub kv: kv::Grant,
     #[serde(default)]
-    pub default: Option<String>,
+    pub media: media::Grant,
     #[serde(default)]
-    pub description: String,
+    pub sockets: Vec<sockets::Grant>,
+    #[serde(default)]
+    pub timers: timers::Grant,
+    #[serde(default)]
+    pub messenger: messenger::Grant,
+    #[serde(default)]
+    pub inbox: Option<inbox::Grant>,
+    #[serde(default)]
+    pub history: history::Grant,
+    #[serde(default)]
+    pub tasks: tasks::Grant,
+    #[serde(default)]
+    pub folders: Vec<folders::Grant>,
 }
 
 /// Bounds of one call.
@@ -139,14 +106,6 @@ impl Limits {
     pub fn deadline(self) -> Duration {
         Duration::from_millis(self.deadline_ms.into())
     }
-}
-
-/// The grant of durable state.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Kv {
-    /// Keys and values together, in bytes. Zero means that the plugin has no such grant.
-    pub quota_bytes: u64,
 }
 
 impl Manifest {
@@ -190,9 +149,10 @@ impl Manifest {
             return Err(format!("agent.env `{}`: the host's variables begin with MERCURY_", variable.name));
         }
         if self.provides.is_empty() {
-            return Err(
-                "provides: name at least one of prompt-guard, tool-guard, egress-guard, result-processor".into()
-            );
+            return Err(format!(
+                "provides: name at least one of {}",
+                Interface::ALL.iter().map(|interface| interface.name()).collect::<Vec<_>>().join(", ")
+            ));
         }
         if !(1..=256).contains(&self.limits.memory_mib) {
             return Err(format!("limits.memory-mib {} is not between 1 and 256", self.limits.memory_mib));

@@ -1,17 +1,10 @@
-//! For a result processor: it changes the agent's reply before it is delivered, or withholds it.
-//!
-//! Failures come through here as well: `failure` is then set and `reply` holds the text that
-//! the person would read.
+//! What a component may ask of the host. The manifest names what it needs; a call that was not
+//! granted returns an error that names the missing line.
 
-pub use self::bindings::exports::mercury::plugin::result_processor::{
-    Delivery, Failure, Guest as ResultProcessor, Outcome, RunResult,
+pub use self::bindings::mercury::plugin::{
+    credentials, deliveries, history, http, inbox, kv, media, messenger, permissions, settings, signatures, sockets,
+    tasks, timers, trouble, types, verdicts,
 };
-pub use self::bindings::mercury::plugin::types::{Caller, ConversationKind, Media, MediaKind, Usage};
-pub use self::bindings::mercury::plugin::{kv, settings};
-
-/// Exports a type that implements [`ResultProcessor`] as the component.
-#[doc(inline)]
-pub use self::bindings::export;
 
 /// Lines for the host's log, under the plugin's name.
 pub mod log {
@@ -45,8 +38,8 @@ pub mod log {
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
-        world: "processor",
-        pub_export_macro: true,
-        default_bindings_module: "mercury_plugin::processor::bindings",
+        world: "capabilities",
+        generate_all,
+        additional_derives: [PartialEq],
     });
 }

@@ -1,6 +1,9 @@
 use mercury_bindings::mercury::plugin::kv::{Error, Host};
 
-use crate::{plugins::state::State, store::KvError};
+use crate::{
+    plugins::{capabilities::not_granted, state::State},
+    store::KvError,
+};
 
 /// The largest value: 1 MiB, as `wit/capabilities.wit` says.
 const MOST_VALUE: usize = 1 << 20;
@@ -10,7 +13,7 @@ impl State {
     fn quota(&mut self) -> wasmtime::Result<Result<u64, Error>> {
         self.count_call()?;
         Ok(match self.manifest.kv.quota_bytes {
-            0 => Err(Error::Other("kv is not granted; add `quota-bytes = …` under [kv] of plugin.toml".into())),
+            0 => Err(Error::Denied(not_granted("kv", "[kv] quota-bytes = …"))),
             quota => Ok(quota),
         })
     }
@@ -28,9 +31,11 @@ impl State {
         if value.len() > MOST_VALUE {
             return Ok(Err(Error::TooLarge));
         }
-        Ok(self.store.kv_set(&self.manifest.name, &key, value, expected, quota).await.map_err(|error| match error {
-            KvError::Quota { .. } => Error::QuotaExceeded,
-            KvError::Store(error) => storage(error),
+        Ok(self.services.store.kv_set(&self.manifest.name, &key, value, expected, quota).await.map_err(|error| {
+            match error {
+                KvError::Quota { .. } => Error::QuotaExceeded,
+                KvError::Store(error) => storage(error),
+            }
         }))
     }
 }
@@ -40,7 +45,7 @@ impl Host for State {
         if let Err(error) = self.quota()? {
             return Ok(Err(error));
         }
-        Ok(self.store.kv_get(&self.manifest.name, &key).await.map_err(storage))
+        Ok(self.services.store.kv_get(&self.manifest.name, &key).await.map_err(storage))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
@@ -60,14 +65,14 @@ impl Host for State {
         if let Err(error) = self.quota()? {
             return Ok(Err(error));
         }
-        Ok(self.store.kv_remove(&self.manifest.name, &key).await.map_err(storage))
+        Ok(self.services.store.kv_remove(&self.manifest.name, &key).await.map_err(storage))
     }
 
     async fn keys(&mut self, prefix: String, after: Option<String>) -> wasmtime::Result<Result<Vec<String>, Error>> {
         if let Err(error) = self.quota()? {
             return Ok(Err(error));
         }
-        Ok(self.store.kv_keys(&self.manifest.name, &prefix, after.as_deref()).await.map_err(storage))
+        Ok(self.services.store.kv_keys(&self.manifest.name, &prefix, after.as_deref()).await.map_err(storage))
     }
 }
 

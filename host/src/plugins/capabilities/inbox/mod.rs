@@ -1,0 +1,20 @@
+//! What happened on a platform, from its adapter.
+
+mod host;
+
+use serde::Deserialize;
+
+/// `[inbox]`: makes the plugin an adapter.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grant {
+    /// The prefix of every identifier that it brings, and the last part of its webhook's path.
+    pub platform: String,
+}
+
+impl Grant {
+    /// What an operator agrees to.
+    pub fn in_words(&self) -> String {
+        format!("bring messages from people on {}, and carry the answers", self.platform)
+    }
+}

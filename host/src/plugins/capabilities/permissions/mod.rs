@@ -1,0 +1,3 @@
+//! What people may do, read only.
+
+mod host;

@@ -1,0 +1,3 @@
+//! The component's own settings.
+
+mod host;

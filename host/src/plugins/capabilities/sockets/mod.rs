@@ -1,0 +1,23 @@
+//! Outbound websockets, which the host keeps alive.
+
+mod host;
+
+use serde::Deserialize;
+
+/// One `[[sockets]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grant {
+    /// As under `[[http]]`.
+    pub hosts: Vec<String>,
+    /// Also `ws://`.
+    #[serde(default)]
+    pub plain: bool,
+}
+
+impl Grant {
+    /// What an operator agrees to.
+    pub fn in_words(&self) -> String {
+        format!("keep connections open to {}", self.hosts.join(", "))
+    }
+}

@@ -1,0 +1,20 @@
+//! Wake-ups, kept across restarts.
+
+mod host;
+
+use serde::Deserialize;
+
+/// `[timers]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Grant {
+    /// That may be set at once: 0 to 10,000. Zero means that the plugin has no such grant.
+    pub most: u32,
+}
+
+impl Grant {
+    /// What an operator agrees to.
+    pub fn in_words(&self) -> Option<String> {
+        (self.most > 0).then(|| "wake up by itself".into())
+    }
+}
