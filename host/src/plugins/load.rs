@@ -3,20 +3,24 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use wasmtime::{Engine, component::Linker};
 
 use super::{
-    Plugins,
+    MOST_CALLS, Plugins,
+    breaker::Breaker,
     compile::{Cache, CompileError, Compiler},
+    contract::{ContractError, Declaration},
     engine,
     exports::Exports,
+    lanes::Threads,
     manifest::{Manifest, ManifestError},
-    plugin::{Breaker, Plugin},
+    plugin::Plugin,
     services::Services,
     state::State,
+    stats::Stats,
 };
 use crate::config::PluginConfig;
 
@@ -60,16 +64,11 @@ impl Plugins {
         let linker = engine::linker(&engine).map_err(failed)?;
         let cache = Cache::open(&data_dir.join("cache/components"), compiler).map_err(LoadError::Cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let guests = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(cores)
-            .thread_name("guest")
-            .enable_time()
-            .build()
-            .map_err(|error| LoadError::Engine(error.to_string()))?;
+        let guests = Threads::start(cores).map_err(|error| LoadError::Engine(error.to_string()))?;
         let mut plugins = Self {
             plugins: Vec::new(),
             guests: Some(guests),
-            permits: tokio::sync::Semaphore::new(cores * 2),
+            permits: tokio::sync::Semaphore::new(MOST_CALLS),
             disabled: Vec::new(),
         };
 
@@ -223,20 +222,33 @@ async fn load_one(
     settings: BTreeMap<String, String>,
     services: &Arc<Services>,
 ) -> Result<Plugin, String> {
+    let declaration = Declaration::read(&source.wasm).map_err(|error| error.to_string())?;
     let component = cache.load(engine, &source.wasm).await.map_err(|error| error.to_string())?;
     let pre = linker.instantiate_pre(&component).map_err(|error| {
-        format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}. Build it against the host's wit/ folder")
+        let (version, spoken) = (declaration.version.clone(), declaration.contract.version());
+        ContractError::Misfit { version, spoken, detail: format!("{error:#}") }.to_string()
     })?;
-    let exports = Exports::find(&pre, &source.manifest.provides)?;
+    let exports = Exports::find(declaration.contract, &pre, &source.manifest.provides)?;
+    let ungranted = source.manifest.ungranted(&declaration.imports);
+    if !ungranted.is_empty() {
+        tracing::warn!(
+            plugin = source.manifest.name,
+            "the component imports what plugin.toml does not grant, and will be refused it: {}",
+            ungranted.join("; ")
+        );
+    }
     tracing::info!(
         plugin = source.manifest.name,
         version = source.manifest.version,
         built_in = source.built_in,
+        contract = %declaration.version,
         provides = ?source.manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
         "plugin loaded"
     );
     Ok(Plugin {
+        permits: tokio::sync::Semaphore::new(source.manifest.limits.concurrency as usize),
         manifest: Arc::new(source.manifest),
+        declaration,
         built_in: source.built_in,
         folder: (!source.built_in).then_some(source.path),
         exports,
@@ -244,5 +256,7 @@ async fn load_one(
         pre,
         services: services.clone(),
         breaker: Breaker::new(),
+        stats: Arc::new(Stats::new()),
+        heavy: AtomicBool::new(false),
     })
 }
