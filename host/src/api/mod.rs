@@ -4,6 +4,7 @@ mod approvals;
 mod chat;
 mod files;
 mod health;
+mod plugins;
 mod prebuild;
 mod stop;
 
@@ -50,6 +51,8 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
+            .route("/api/plugins", get(plugins::list))
+            .route("/api/plugins/{name}/log", get(plugins::log))
             .route("/api/stop", post(stop::stop))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })

@@ -3,20 +3,24 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use wasmtime::{Engine, component::Linker};
 
 use super::{
-    Plugins,
+    MOST_CALLS, Plugins,
+    breaker::Breaker,
     compile::{Cache, CompileError, Compiler},
+    contract::{ContractError, Declaration},
     engine,
     exports::Exports,
+    lanes::Threads,
     manifest::{Manifest, ManifestError},
-    plugin::{Breaker, Plugin},
+    plugin::Plugin,
     services::Services,
     state::State,
+    stats::Stats,
 };
 use crate::config::PluginConfig;
 
@@ -60,16 +64,11 @@ impl Plugins {
         let linker = engine::linker(&engine).map_err(failed)?;
         let cache = Cache::open(&data_dir.join("cache/components"), compiler).map_err(LoadError::Cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let guests = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(cores)
-            .thread_name("guest")
-            .enable_time()
-            .build()
-            .map_err(|error| LoadError::Engine(error.to_string()))?;
+        let guests = Threads::start(cores).map_err(|error| LoadError::Engine(error.to_string()))?;
         let mut plugins = Self {
             plugins: Vec::new(),
             guests: Some(guests),
-            permits: tokio::sync::Semaphore::new(cores * 2),
+            permits: tokio::sync::Semaphore::new(MOST_CALLS),
             disabled: Vec::new(),
         };
 
@@ -100,6 +99,39 @@ impl Plugins {
         }
         Ok(plugins)
     }
+}
+
+/// A plugin that is there, whether or not it can be used. Nothing of it has run.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub name: String,
+    /// Empty where the manifest cannot be read.
+    pub version: String,
+    /// `built-in` or `folder`.
+    pub origin: &'static str,
+    pub state: String,
+    pub provides: Vec<&'static str>,
+}
+
+/// All that is there and not switched off, sorted by name.
+///
+/// # Errors
+/// Where the folder of plugins cannot be read.
+pub fn candidates(data_dir: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result<Vec<Candidate>, LoadError> {
+    let sources = collect(&data_dir.join("plugins"), configured)?;
+    let candidates = sources.into_iter().map(|(name, source)| match source {
+        Ok(source) => Candidate {
+            name,
+            version: source.manifest.version,
+            origin: if source.built_in { "built-in" } else { "folder" },
+            state: "ready".to_owned(),
+            provides: source.manifest.provides.iter().map(|interface| interface.name()).collect(),
+        },
+        Err((_, reason)) => {
+            Candidate { name, version: String::new(), origin: "folder", state: reason, provides: Vec::new() }
+        }
+    });
+    Ok(candidates.collect())
 }
 
 type Collected = BTreeMap<String, Result<Source, (PathBuf, String)>>;
@@ -190,20 +222,33 @@ async fn load_one(
     settings: BTreeMap<String, String>,
     services: &Arc<Services>,
 ) -> Result<Plugin, String> {
+    let declaration = Declaration::read(&source.wasm).map_err(|error| error.to_string())?;
     let component = cache.load(engine, &source.wasm).await.map_err(|error| error.to_string())?;
     let pre = linker.instantiate_pre(&component).map_err(|error| {
-        format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}. Build it against the host's wit/ folder")
+        let (version, spoken) = (declaration.version.clone(), declaration.contract.version());
+        ContractError::Misfit { version, spoken, detail: format!("{error:#}") }.to_string()
     })?;
-    let exports = Exports::find(&pre, &source.manifest.provides)?;
+    let exports = Exports::find(declaration.contract, &pre, &source.manifest.provides)?;
+    let ungranted = source.manifest.ungranted(&declaration.imports);
+    if !ungranted.is_empty() {
+        tracing::warn!(
+            plugin = source.manifest.name,
+            "the component imports what plugin.toml does not grant, and will be refused it: {}",
+            ungranted.join("; ")
+        );
+    }
     tracing::info!(
         plugin = source.manifest.name,
         version = source.manifest.version,
         built_in = source.built_in,
+        contract = %declaration.version,
         provides = ?source.manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
         "plugin loaded"
     );
     Ok(Plugin {
+        permits: tokio::sync::Semaphore::new(source.manifest.limits.concurrency as usize),
         manifest: Arc::new(source.manifest),
+        declaration,
         built_in: source.built_in,
         folder: (!source.built_in).then_some(source.path),
         exports,
@@ -211,5 +256,7 @@ async fn load_one(
         pre,
         services: services.clone(),
         breaker: Breaker::new(),
+        stats: Arc::new(Stats::new()),
+        heavy: AtomicBool::new(false),
     })
 }

@@ -3,17 +3,23 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+mod breaker;
 mod capabilities;
 mod compile;
+mod contract;
 mod egress;
 mod engine;
 mod exports;
+mod fault;
+mod lanes;
 mod load;
 mod manifest;
+mod meter;
 mod plugin;
 mod requests;
 mod services;
 mod state;
+mod stats;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,9 +34,11 @@ use mercury_bindings::{
 use crate::domain::approval;
 
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
+pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
-pub use load::LoadError;
+pub use fault::Fault;
+pub use load::{Candidate, LoadError, candidates};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
@@ -38,11 +46,15 @@ pub use mercury_bindings::{
 };
 pub use plugin::{CallError, Plugin};
 pub use services::Services;
+pub use stats::{LastError, LogLine, Seen};
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 /// The same for a processor, whose failure only costs its own change.
 const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Calls of all plugins at once. With the memory that a manifest may ask for, and that few do.
+const MOST_CALLS: usize = 32;
 
 /// What all guards together say to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,9 +94,10 @@ pub enum Processed {
 /// The loaded plugins. Cheap to share.
 pub struct Plugins {
     plugins: Vec<Arc<Plugin>>,
-    /// Guests have a runtime of their own: a spinning one delays no timer of the host.
-    guests: Option<tokio::runtime::Runtime>,
-    /// Calls at once: more would only wait for the cores.
+    /// Guests have threads of their own: a spinning one delays no timer of the host.
+    guests: Option<lanes::Threads>,
+    /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
+    /// those that live longer than a call.
     permits: tokio::sync::Semaphore,
     /// Plugins that could not be loaded and are not essential, for status and health.
     disabled: Vec<(String, String)>,
@@ -119,9 +132,11 @@ impl Plugins {
         let late =
             || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
-        let _permit = tokio::time::timeout(patience, self.permits.acquire()).await.map_err(|_| late())?;
-        let guests = self.guests.as_ref().ok_or_else(late)?.handle();
-        plugin.call(guests, interface, patience.saturating_sub(began.elapsed()), call).await
+        // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
+        let permits = async { (plugin.permits.acquire().await, self.permits.acquire().await) };
+        let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
+        let lanes = self.guests.as_ref().ok_or_else(late)?.lanes();
+        plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await
     }
 
     /// Asks every prompt guard in order; the first objection ends it.
@@ -131,8 +146,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.prompt_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &prompt, &attachments).await
+                        let guard = exports.prompt_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &prompt, &attachments).await
                     })
                 })
                 .await;
@@ -161,8 +176,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::ToolGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.tool_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &tool, &arguments).await
+                        let guard = exports.tool_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &tool, &arguments).await
                     })
                 })
                 .await
@@ -193,8 +208,8 @@ impl Plugins {
             let outcome = self
                 .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_process(store, &input).await
+                        let processor = exports.result_processor.as_ref().ok_or_else(missing)?;
+                        processor.process(store, instance, &input).await
                     })
                 })
                 .await;
@@ -221,9 +236,8 @@ impl Plugins {
 
 impl Drop for Plugins {
     fn drop(&mut self) {
-        // A runtime may not be dropped from within another; its guests are of no use any more.
         if let Some(guests) = self.guests.take() {
-            guests.shutdown_background();
+            guests.shut_down();
         }
     }
 }

@@ -3,13 +3,13 @@
 //! Unknown fields are errors: a typo in a limit must not lose the limit.
 
 mod agent;
+mod limits;
 mod run;
 mod setting;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::capabilities::{credentials, folders, history, http, inbox, kv, media, messenger, sockets, tasks, timers};
 pub(crate) use super::exports::Interface;
 pub(crate) use agent::Agent;
+pub(crate) use limits::Limits;
 pub(crate) use run::{Broker, Job, RunHook, Widget};
 pub(crate) use setting::Setting;
 
@@ -82,32 +83,6 @@ pub struct Manifest {
     pub folders: Vec<folders::Grant>,
 }
 
-/// Bounds of one call.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Limits {
-    /// Over all memories and tables, in MiB: 1 to 256.
-    pub memory_mib: u32,
-    /// Computing time, in milliseconds: 1 to 10,000.
-    pub deadline_ms: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { memory_mib: 64, deadline_ms: 200 }
-    }
-}
-
-impl Limits {
-    pub fn memory_bytes(self) -> usize {
-        (self.memory_mib as usize) << 20
-    }
-
-    pub fn deadline(self) -> Duration {
-        Duration::from_millis(self.deadline_ms.into())
-    }
-}
-
 impl Manifest {
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let path = folder.join("plugin.toml");
@@ -154,17 +129,30 @@ impl Manifest {
                 Interface::ALL.iter().map(|interface| interface.name()).collect::<Vec<_>>().join(", ")
             ));
         }
-        if !(1..=256).contains(&self.limits.memory_mib) {
-            return Err(format!("limits.memory-mib {} is not between 1 and 256", self.limits.memory_mib));
-        }
-        if !(1..=10_000).contains(&self.limits.deadline_ms) {
-            return Err(format!("limits.deadline-ms {} is not between 1 and 10000", self.limits.deadline_ms));
-        }
+        self.limits.check()?;
         Ok(())
     }
 
     pub fn provides(&self, interface: Interface) -> bool {
         self.provides.contains(&interface)
+    }
+
+    /// Which of the imported interfaces nothing was granted of, each with the line that is missing.
+    pub fn ungranted(&self, imports: &BTreeSet<String>) -> Vec<String> {
+        let grants = [
+            ("credentials", self.secrets.is_empty(), "[[secrets]]"),
+            ("http", self.http.is_empty(), "[[http]]"),
+            ("kv", self.kv.in_words().is_none(), "[kv] quota-bytes"),
+            ("media", self.media.in_words().is_none(), "[media]"),
+            ("timers", self.timers.in_words().is_none(), "[timers] most"),
+            ("messenger", self.messenger.in_words().is_none(), "[messenger] spaces"),
+            ("history", self.history.in_words().is_none(), "[history] read"),
+            ("tasks", self.tasks.in_words().is_none(), "[tasks] per-day"),
+            ("inbox", self.inbox.is_none(), "[inbox]"),
+            ("sockets", self.sockets.is_empty(), "[[sockets]]"),
+        ];
+        let missing = grants.into_iter().filter(|(interface, missing, _)| *missing && imports.contains(*interface));
+        missing.map(|(interface, _, line)| format!("{interface} needs {line}")).collect()
     }
 
     /// Whether the host must not run without it: it closes something.
@@ -199,7 +187,7 @@ mod tests {
           |
         6 | memory-mb = 1
           | ^^^^^^^^^
-        unknown field `memory-mb`, expected `memory-mib` or `deadline-ms`
+        unknown field `memory-mb`, expected one of `memory-mib`, `deadline-ms`, `concurrency`, `host-calls`, `result-kib`
         ");
     }
 
@@ -215,6 +203,17 @@ mod tests {
         assert!(refusal(&format!("{GOOD}[[agent.clis]]\nname = \"../x\"\ninstall = \"true\"\n")).contains("letters"));
         assert!(refusal(&format!("{GOOD}[[agent.clis]]\nname = \"x\"\n")).contains("install"));
         assert!(refusal(&format!("{GOOD}[[agent.env]]\nname = \"PATH\"\n")).contains("MERCURY_"));
+    }
+
+    #[test]
+    fn what_is_imported_without_a_grant_is_told() {
+        let imports = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let manifest = Manifest::parse(Path::new("plugin.toml"), &format!("{GOOD}[kv]\nquota-bytes = 1\n")).unwrap();
+        assert_eq!(manifest.ungranted(&imports(&["types", "log", "kv", "settings"])), Vec::<String>::new());
+        assert_eq!(
+            manifest.ungranted(&imports(&["http", "kv", "inbox"])),
+            ["http needs [[http]]", "inbox needs [inbox]"]
+        );
     }
 
     #[test]
