@@ -4,6 +4,11 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    check::range,
+    problems::{At, Problems},
+};
+
 const MEMORY_MIB: RangeInclusive<u32> = 1..=256;
 const DEADLINE_MS: RangeInclusive<u32> = 1..=10_000;
 const CONCURRENCY: RangeInclusive<u32> = 1..=16;
@@ -45,39 +50,15 @@ impl Limits {
         (self.result_kib as usize) << 10
     }
 
-    /// # Errors
-    /// The first bound that is out of its range.
-    pub(super) fn check(self) -> Result<(), String> {
-        for (name, value, range) in [
+    pub(super) fn check(self, at: &At, problems: &mut Problems) {
+        for (name, value, bounds) in [
             ("memory-mib", self.memory_mib, MEMORY_MIB),
             ("deadline-ms", self.deadline_ms, DEADLINE_MS),
             ("concurrency", self.concurrency, CONCURRENCY),
             ("host-calls", self.host_calls, HOST_CALLS),
             ("result-kib", self.result_kib, RESULT_KIB),
         ] {
-            if !range.contains(&value) {
-                return Err(format!("limits.{name} {value} is not between {} and {}", range.start(), range.end()));
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bound_out_of_its_range_is_refused() {
-        assert_eq!(Limits::default().check(), Ok(()));
-        for (limits, text) in [
-            (Limits { memory_mib: 257, ..Limits::default() }, "limits.memory-mib 257 is not between 1 and 256"),
-            (Limits { deadline_ms: 0, ..Limits::default() }, "limits.deadline-ms 0 is not between 1 and 10000"),
-            (Limits { concurrency: 17, ..Limits::default() }, "limits.concurrency 17 is not between 1 and 16"),
-            (Limits { host_calls: 0, ..Limits::default() }, "limits.host-calls 0 is not between 1 and 1000000"),
-            (Limits { result_kib: 63, ..Limits::default() }, "limits.result-kib 63 is not between 64 and 65536"),
-        ] {
-            assert_eq!(limits.check(), Err(text.to_owned()));
+            range(value, *bounds.start(), *bounds.end(), &at.field(name), problems);
         }
     }
 }
