@@ -160,7 +160,7 @@ impl Manifest {
         if !(1..=10_000).contains(&self.limits.deadline_ms) {
             return Err(format!("limits.deadline-ms {} is not between 1 and 10000", self.limits.deadline_ms));
         }
-        Ok(())
+        self.media.check()
     }
 
     pub fn provides(&self, interface: Interface) -> bool {
