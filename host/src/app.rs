@@ -16,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::Api,
     approvals::Approvals,
+    clock,
     config::{Config, Runtime},
     credentials::Credentials,
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
     http::Bounded,
     intake::Intake,
+    media::{self, MediaStore},
     plugins::{Compiler, LoadError, Plugins, Services},
     runs::Runs,
     sandbox::Sandbox,
@@ -244,7 +246,10 @@ async fn build(
     let sandbox =
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
-    let services = Arc::new(Services::new(store.clone()));
+    let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
+        .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
+    tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
+    let services = Arc::new(Services::new(store.clone()).with_media(media));
     let plugins = async {
         let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services).await;
         loaded.map_err(AppError::from)
@@ -278,6 +283,17 @@ async fn build(
         config: config.clone(),
     };
     Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs })
+}
+
+/// Removes files of plugins that nobody took.
+async fn sweep(media: MediaStore) {
+    loop {
+        tokio::time::sleep(media::SWEEP_EVERY).await;
+        let removed = media.sweep(clock::millis()).await;
+        if removed > 0 {
+            tracing::info!(removed, "files of plugins that nobody took were removed");
+        }
+    }
 }
 
 /// What needs Docker and nobody waits for: it may be down, and a pull or a build take minutes.

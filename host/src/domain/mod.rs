@@ -13,6 +13,7 @@ pub mod install;
 #[cfg(test)]
 mod interleavings;
 pub mod json;
+pub mod media;
 pub mod outcome;
 pub mod price;
 pub mod roles;

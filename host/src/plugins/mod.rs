@@ -16,6 +16,7 @@ mod load;
 mod manifest;
 mod meter;
 mod plugin;
+mod processors;
 mod requests;
 mod services;
 mod state;
@@ -23,12 +24,9 @@ mod stats;
 
 use std::{sync::Arc, time::Duration};
 
-use mercury_bindings::{
-    exports::mercury::plugin::result_processor::{Delivery, Outcome, RunResult},
-    mercury::plugin::{
-        types::{Caller, Media},
-        verdicts::Verdict,
-    },
+use mercury_bindings::mercury::plugin::{
+    types::{Caller, Media},
+    verdicts::Verdict,
 };
 
 use crate::domain::approval;
@@ -45,13 +43,12 @@ pub use mercury_bindings::{
     mercury::plugin::{types, verdicts},
 };
 pub use plugin::{CallError, Plugin};
+pub use processors::{Attachment, Processed};
 pub use services::Services;
 pub use stats::{LastError, LogLine, Seen};
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
-/// The same for a processor, whose failure only costs its own change.
-const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Calls of all plugins at once. With the memory that a manifest may ask for, and that few do.
 const MOST_CALLS: usize = 32;
@@ -77,18 +74,6 @@ pub struct Consultation {
     pub after: Option<String>,
     /// Somebody of this role has allowed this very call when this plugin asked.
     pub approved: Option<(String, String)>,
-}
-
-/// What all processors together made of a result.
-#[derive(Debug, PartialEq)]
-pub enum Processed {
-    Deliver(Delivery),
-    /// Nothing is sent; the text is for the log.
-    Suppress(String),
-    /// A required processor failed.
-    Withhold {
-        plugin: String,
-    },
 }
 
 /// The loaded plugins. Cheap to share.
@@ -198,39 +183,6 @@ impl Plugins {
             }
         }
         opinions
-    }
-
-    /// Hands the result through every processor in order, each on what the one before returned.
-    /// A processor may leave attachments out, but cannot add any that the run did not make.
-    pub async fn process(&self, mut result: RunResult) -> Processed {
-        for plugin in self.providing(Interface::ResultProcessor) {
-            let input = result.clone();
-            let outcome = self
-                .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        let processor = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        processor.process(store, instance, &input).await
-                    })
-                })
-                .await;
-            let problem = match outcome {
-                Ok(Ok(Outcome::Deliver(delivery))) => {
-                    result
-                        .attachments
-                        .retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.handle));
-                    result.reply = delivery.reply;
-                    continue;
-                }
-                Ok(Ok(Outcome::Suppress(why))) => return Processed::Suppress(format!("{}: {why}", plugin.name())),
-                Ok(Err(said)) => said,
-                Err(error) => error.to_string(),
-            };
-            tracing::error!(plugin = plugin.name(), required = plugin.manifest.required, %problem, "a processor failed");
-            if plugin.manifest.required {
-                return Processed::Withhold { plugin: plugin.name().to_owned() };
-            }
-        }
-        Processed::Deliver(Delivery { reply: result.reply, attachments: result.attachments })
     }
 }
 
