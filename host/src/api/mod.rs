@@ -5,6 +5,7 @@ mod chat;
 mod files;
 mod health;
 mod prebuild;
+mod reload;
 mod stop;
 
 use std::{
@@ -50,6 +51,7 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
+            .route("/api/plugins/reload", post(reload::reload))
             .route("/api/stop", post(stop::stop))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
