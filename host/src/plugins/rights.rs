@@ -302,7 +302,18 @@ install = "npm install -g x"
 
     #[test]
     fn what_is_agreed_to_is_said_in_words() {
-        insta::assert_snapshot!(in_words(&manifest(BASE)).join("\n"), @"");
+        insta::assert_snapshot!(in_words(&manifest(BASE)).join("\n"), @r#"
+        read and change every reply
+        work when the agent calls it
+        exchange data with api.example.com (GET, only /v1/*)
+        use the secret MERCURY_X_TOKEN without seeing it, only for api.example.com
+        read the folder `notes` of every space
+        keep up to 64 KiB of its own state
+        offer the agent: look-up
+        run as root while the agent's image is built, for `x`: npm install -g x
+        show the value of MERCURY_X_KEY to agents of callers with its permission
+        use 64 MiB of memory and 200 ms of computing time in a call
+        "#);
     }
 
     /// extensions.md #28: whatever is widened is seen; what is narrowed needs no consent.

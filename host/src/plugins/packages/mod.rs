@@ -256,3 +256,6 @@ fn contract(wasm: &[u8]) -> Result<String, String> {
     }
     Err("it has nothing of mercury:plugin".into())
 }
+
+#[cfg(test)]
+mod tests;
