@@ -6,6 +6,7 @@ mod files;
 mod health;
 mod plugins;
 mod prebuild;
+mod reload;
 mod stop;
 
 use std::{
@@ -53,6 +54,7 @@ impl Api {
             .route("/approvals/{question}", post(approvals::answer))
             .route("/api/plugins", get(plugins::list))
             .route("/api/plugins/{name}/log", get(plugins::log))
+            .route("/api/plugins/reload", post(reload::reload))
             .route("/api/stop", post(stop::stop))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })

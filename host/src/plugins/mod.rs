@@ -15,9 +15,13 @@ mod lanes;
 mod load;
 mod manifest;
 mod meter;
+pub mod packages;
 mod plugin;
+mod probe;
 mod processors;
+mod reload;
 mod requests;
+mod rights;
 mod services;
 mod state;
 mod stats;
@@ -36,7 +40,7 @@ pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
 pub use fault::Fault;
-pub use load::{Candidate, LoadError, candidates};
+pub use load::{LoadError, Reloaded};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
@@ -44,6 +48,7 @@ pub use mercury_bindings::{
 };
 pub use plugin::{CallError, Plugin};
 pub use processors::{Attachment, Processed};
+pub use rights::{Rights, in_words};
 pub use services::Services;
 pub use stats::{LastError, LogLine, Seen};
 
@@ -78,29 +83,20 @@ pub struct Consultation {
 
 /// The loaded plugins. Cheap to share.
 pub struct Plugins {
-    plugins: Vec<Arc<Plugin>>,
+    /// Of this moment. Never held while something is awaited: who needs it takes a copy.
+    set: std::sync::RwLock<Arc<load::Set>>,
+    /// Held by who exchanges the set.
+    loader: tokio::sync::Mutex<load::Loader>,
+    /// Exchanges so far.
+    generation: tokio::sync::watch::Sender<u64>,
     /// Guests have threads of their own: a spinning one delays no timer of the host.
     guests: Option<lanes::Threads>,
     /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
     /// those that live longer than a call.
     permits: tokio::sync::Semaphore,
-    /// Plugins that could not be loaded and are not essential, for status and health.
-    disabled: Vec<(String, String)>,
 }
 
 impl Plugins {
-    pub fn loaded(&self) -> &[Arc<Plugin>] {
-        &self.plugins
-    }
-
-    pub fn disabled(&self) -> &[(String, String)] {
-        &self.disabled
-    }
-
-    fn providing(&self, interface: Interface) -> impl Iterator<Item = &Arc<Plugin>> {
-        self.plugins.iter().filter(move |plugin| plugin.manifest.provides(interface))
-    }
-
     async fn call<R: Send + 'static>(
         &self,
         plugin: &Arc<Plugin>,
@@ -126,7 +122,7 @@ impl Plugins {
 
     /// Asks every prompt guard in order; the first objection ends it.
     pub async fn check_prompt(&self, caller: Caller, prompt: &str, attachments: Vec<Media>) -> Answer {
-        for plugin in self.providing(Interface::PromptGuard) {
+        for plugin in &self.providing(Interface::PromptGuard) {
             let (caller, prompt, attachments) = (caller.clone(), prompt.to_owned(), attachments.clone());
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
@@ -153,7 +149,7 @@ impl Plugins {
         consultation: &Consultation,
     ) -> Vec<Opinion> {
         let mut opinions = Vec::new();
-        for plugin in self.providing(Interface::ToolGuard) {
+        for plugin in &self.providing(Interface::ToolGuard) {
             if consultation.after.as_deref().is_some_and(|after| plugin.name() <= after) {
                 continue;
             }

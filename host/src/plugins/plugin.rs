@@ -28,6 +28,7 @@ use super::{
     lanes::{Lane, Lanes},
     manifest::Manifest,
     meter::Meter,
+    packages::Origin,
     services::Services,
     state::State,
     stats::{LogLine, Seen, Stats},
@@ -63,7 +64,9 @@ impl CallError {
 pub struct Plugin {
     pub(super) manifest: Arc<Manifest>,
     pub(super) declaration: Declaration,
-    pub(super) built_in: bool,
+    pub(super) origin: Origin,
+    /// The same for the same manifest and the same component.
+    pub(super) identity: String,
     /// Where it was loaded from, unless it is built in.
     pub(super) folder: Option<PathBuf>,
     pub(super) exports: Exports,
@@ -87,8 +90,8 @@ impl Plugin {
         &self.manifest
     }
 
-    pub fn built_in(&self) -> bool {
-        self.built_in
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// What its component says of itself.

@@ -76,7 +76,7 @@ impl Plugins {
     /// in its call; it can name no other.
     pub async fn process(&self, mut result: RunResult, files: Vec<Lent>) -> Processed {
         let mut files: Vec<_> = files.into_iter().map(|file| Attachment { file, made: None }).collect();
-        for plugin in self.providing(Interface::ResultProcessor) {
+        for plugin in &self.providing(Interface::ResultProcessor) {
             result.attachments = files.iter().map(|attachment| attachment.description().into()).collect();
             let (input, lent) = (result.clone(), files.iter().map(|a| a.file.clone()).collect::<Vec<_>>());
             let outcome = self
