@@ -3,6 +3,7 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+pub mod adapter;
 mod capabilities;
 mod compile;
 mod egress;
@@ -13,6 +14,7 @@ mod manifest;
 mod plugin;
 mod processors;
 mod requests;
+mod resident;
 mod services;
 mod state;
 
@@ -37,6 +39,16 @@ pub use mercury_bindings::{
 pub use plugin::{CallError, Plugin};
 pub use processors::{Attachment, Processed};
 pub use services::Services;
+
+/// What adapters bring, and who takes it.
+pub mod chat {
+    pub use super::capabilities::inbox::{Error, Event, Happening, Inbox, Message, Offer, Outcome, Quoted, Refusal};
+}
+
+/// What plugins say by themselves, and who takes it.
+pub mod messages {
+    pub use super::capabilities::messenger::{Error, Grant, Messenger, Recipient};
+}
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);

@@ -73,6 +73,14 @@ impl State {
         self.made.clear();
     }
 
+    /// A further call in an instance that stays: it has all its allowances again.
+    pub(super) fn begin(&mut self, interface: Interface) {
+        self.interface = interface;
+        self.lend([]);
+        self.host_calls = 0;
+        self.log_bytes = 0;
+    }
+
     /// Counts a host call.
     ///
     /// # Errors

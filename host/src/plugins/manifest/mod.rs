@@ -163,6 +163,24 @@ impl Manifest {
         self.media.check()
     }
 
+    /// What a component is that may do nothing.
+    pub(super) fn without_grants(self) -> Self {
+        Self {
+            http: Vec::new(),
+            secrets: Vec::new(),
+            kv: kv::Grant::default(),
+            media: media::Grant::default(),
+            sockets: Vec::new(),
+            timers: timers::Grant::default(),
+            messenger: messenger::Grant::default(),
+            inbox: None,
+            history: history::Grant::default(),
+            tasks: tasks::Grant::default(),
+            folders: Vec::new(),
+            ..self
+        }
+    }
+
     pub fn provides(&self, interface: Interface) -> bool {
         self.provides.contains(&interface)
     }
