@@ -4,6 +4,7 @@
 //! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins` → `media` → `sandbox`, `credentials` → `store` →
 //! `domain`, `config`.
 
+pub mod adapters;
 pub mod agent;
 pub mod api;
 pub mod app;

@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod budget;
 pub mod capabilities;
+pub mod chat;
 pub mod decision;
 pub mod egress;
 pub mod environment;
@@ -19,4 +20,5 @@ pub mod price;
 pub mod roles;
 pub mod run;
 pub mod stages;
+pub mod trigger;
 pub mod words;

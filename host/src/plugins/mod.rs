@@ -3,6 +3,7 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+pub mod adapter;
 mod breaker;
 mod capabilities;
 mod compile;
@@ -21,6 +22,7 @@ mod probe;
 mod processors;
 mod reload;
 mod requests;
+mod resident;
 mod rights;
 mod services;
 mod state;
@@ -51,6 +53,16 @@ pub use processors::{Attachment, Processed};
 pub use rights::{Rights, in_words};
 pub use services::Services;
 pub use stats::{LastError, LogLine, Seen};
+
+/// What adapters bring, and who takes it.
+pub mod chat {
+    pub use super::capabilities::inbox::{Error, Event, Happening, Inbox, Message, Offer, Outcome, Quoted, Refusal};
+}
+
+/// What plugins say by themselves, and who takes it.
+pub mod messages {
+    pub use super::capabilities::messenger::{Error, Grant, Messenger, Recipient};
+}
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);

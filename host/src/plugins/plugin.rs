@@ -16,7 +16,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use wasmtime::{
-    Engine, Store as WasmStore, UpdateDeadline,
+    Store as WasmStore, UpdateDeadline,
     component::{Instance, InstancePre},
 };
 
@@ -119,16 +119,11 @@ impl Plugin {
         !interface.is_guard() && !self.manifest.required
     }
 
-    fn new_store(&self, engine: &Engine, interface: Interface) -> WasmStore<State> {
-        let state = State::new(
-            interface,
-            self.manifest.clone(),
-            self.settings.clone(),
-            self.services.clone(),
-            self.stats.clone(),
-        );
+    /// A store for one call, or for an instance that stays, with the grants of `manifest`.
+    pub(super) fn new_store(&self, interface: Interface, manifest: Arc<Manifest>) -> WasmStore<State> {
+        let state = State::new(interface, manifest, self.settings.clone(), self.services.clone(), self.stats.clone());
         let meter = state.meter.clone();
-        let mut store = WasmStore::new(engine, state);
+        let mut store = WasmStore::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(self.manifest.limits.result_bytes());
         store.set_max_component_handles(MOST_HANDLES);
@@ -161,10 +156,9 @@ impl Plugin {
         }
         let began = Instant::now();
         let plugin = self.clone();
-        let mut store = self.new_store(self.pre.engine(), interface);
+        let mut store = self.new_store(interface, self.manifest.clone());
         let (stderr, meter) = (store.data().stderr.clone(), store.data().meter.clone());
-        let lane = if self.heavy.load(Ordering::Relaxed) { Lane::Long } else { Lane::Quick };
-        let task = lanes.run(lane, meter.clone(), async move {
+        let task = lanes.run(self.lane(), meter.clone(), async move {
             let instance = plugin.pre.instantiate_async(&mut store).await?;
             call(&mut store, &instance, &plugin.exports).await
         });
@@ -183,12 +177,17 @@ impl Plugin {
             }
             Ok(Ok(Ok(answer))) => Ok(answer),
         };
-        self.heavy.store(meter.spent() > QUICK, Ordering::Relaxed);
         self.record(interface, began.elapsed(), &meter, outcome.as_ref().err());
         outcome
     }
 
-    fn record(&self, interface: Interface, took: Duration, meter: &Meter, failed: Option<&CallError>) {
+    /// Where its next call begins.
+    pub(super) fn lane(&self) -> Lane {
+        if self.heavy.load(Ordering::Relaxed) { Lane::Long } else { Lane::Quick }
+    }
+
+    pub(super) fn record(&self, interface: Interface, took: Duration, meter: &Meter, failed: Option<&CallError>) {
+        self.heavy.store(meter.spent() > QUICK, Ordering::Relaxed);
         let (plugin, export) = (self.manifest.name.clone(), interface.name());
         let word = match failed {
             None => "ok",

@@ -1,6 +1,13 @@
 //! What capabilities use of the rest of the host. One for all plugins.
 
-use super::packages::Trust;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::watch;
+
+use super::{
+    capabilities::{inbox::Inbox, messenger::Messenger},
+    packages::Trust,
+};
 use crate::{media::MediaStore, store::Store};
 
 pub struct Services {
@@ -9,12 +16,25 @@ pub struct Services {
     pub media: Option<MediaStore>,
     /// What may be loaded.
     pub(super) trust: Trust,
+    /// Takes what adapters bring. Built above the plugins; until then adapters are told to wait.
+    pub inbox: OnceLock<Arc<dyn Inbox>>,
+    /// Takes what plugins say by themselves.
+    pub messenger: OnceLock<Arc<dyn Messenger>>,
+    /// Changes when a timer is set.
+    pub timers: watch::Sender<()>,
 }
 
 impl Services {
     /// With [`Trust::everything`], as tests and measurements need it; a host says whom it trusts.
     pub fn new(store: Store) -> Self {
-        Self { store, media: None, trust: Trust::everything() }
+        Self {
+            store,
+            media: None,
+            trust: Trust::everything(),
+            inbox: OnceLock::new(),
+            messenger: OnceLock::new(),
+            timers: watch::Sender::new(()),
+        }
     }
 
     #[must_use]

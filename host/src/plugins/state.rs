@@ -79,6 +79,14 @@ impl State {
         self.made.clear();
     }
 
+    /// A further call in an instance that stays: it has all its allowances again.
+    pub(super) fn begin(&mut self, interface: Interface) {
+        self.interface = interface;
+        self.lend([]);
+        self.meter.reset();
+        self.log_bytes = 0;
+    }
+
     /// Counts a host call.
     ///
     /// # Errors

@@ -110,7 +110,10 @@ pub(in crate::plugins) fn collect(
         found.insert(name.clone(), package(&plugins, name, entry, trust));
     }
     for (name, here) in &mut found {
-        let enabled = configured.get(name).and_then(|plugin| plugin.enabled).unwrap_or(true);
+        let enabled = configured.get(name).and_then(|plugin| plugin.enabled);
+        // Nobody talks to a platform that the operator has not named.
+        let named = !matches!(here, Found::Usable(source) if source.origin == Origin::BuiltIn && source.manifest.inbox.is_some());
+        let enabled = enabled.unwrap_or(named);
         let before =
             std::mem::replace(here, Found::Refused { path: PathBuf::new(), reason: String::new(), essential: false });
         *here = settle(before, enabled, trust);
