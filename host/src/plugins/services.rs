@@ -1,21 +1,62 @@
 //! What capabilities use of the rest of the host. One for all plugins.
 
-use crate::{media::MediaStore, store::Store};
+use std::{collections::BTreeMap, sync::Arc};
+
+use secrecy::SecretString;
+
+use super::capabilities::folders::Spaces;
+use crate::{
+    media::MediaStore,
+    resolve::{Resolve, SystemResolver},
+    store::Store,
+};
 
 pub struct Services {
     pub store: Store,
     /// Without it plugins have no files.
     pub media: Option<MediaStore>,
+    /// Variables that manifests may bind as secrets.
+    pub secrets: BTreeMap<String, SecretString>,
+    pub resolver: Arc<dyn Resolve>,
+    /// Without it plugins have no folders.
+    pub spaces: Option<Spaces>,
+    /// Where sockets are served: that of whoever makes this.
+    pub(super) runtime: Option<tokio::runtime::Handle>,
 }
 
 impl Services {
     pub fn new(store: Store) -> Self {
-        Self { store, media: None }
+        Self {
+            store,
+            media: None,
+            secrets: BTreeMap::new(),
+            resolver: Arc::new(SystemResolver),
+            spaces: None,
+            runtime: tokio::runtime::Handle::try_current().ok(),
+        }
     }
 
     #[must_use]
     pub fn with_media(mut self, media: MediaStore) -> Self {
         self.media = Some(media);
+        self
+    }
+
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: BTreeMap<String, SecretString>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    #[must_use]
+    pub fn with_spaces(mut self, spaces: Spaces) -> Self {
+        self.spaces = Some(spaces);
+        self
+    }
+
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
         self
     }
 }
