@@ -26,7 +26,7 @@ use crate::{
     intake::Intake,
     media::{self, MediaStore},
     plugins::{
-        Compiler, LoadError, Plugins, Services,
+        Compiler, LoadError, Plugins, Services, Spaces,
         packages::{SignatureError, Trust},
     },
     runs::Runs,
@@ -265,7 +265,11 @@ async fn build(
     let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
         .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
-    let services = Services::new(store.clone()).with_media(media).with_trust(Trust::new(config)?);
+    let services = Services::new(store.clone())
+        .with_media(media)
+        .with_trust(Trust::new(config)?)
+        .with_secrets(config.plugin_secrets.clone())
+        .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
     let services = Arc::new(services);
     let plugins = async {
         let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;

@@ -13,6 +13,7 @@ use wasmtime::{Engine, component::Linker};
 
 use super::{
     MOST_CALLS, Plugins,
+    access::Access,
     breaker::Breaker,
     compile::{Cache, CompileError, Compiler},
     contract::{ContractError, Declaration},
@@ -218,6 +219,8 @@ impl Loader {
     }
 
     async fn load(&self, source: Loadable) -> Result<Plugin, String> {
+        let config = self.configured.get(&source.manifest.name);
+        let access = Access::new(&source.manifest, config, &self.services)?;
         let declaration = Declaration::read(&source.wasm).map_err(|error| error.to_string())?;
         let component = self.cache.load(&self.engine, &source.wasm).await.map_err(|error| error.to_string())?;
         let pre = self.linker.instantiate_pre(&component).map_err(|error| {
@@ -233,7 +236,7 @@ impl Loader {
                 ungranted.join("; ")
             );
         }
-        let settings = resolve_settings(&source.manifest, self.configured.get(&source.manifest.name), &self.data_dir);
+        let settings = resolve_settings(&source.manifest, config, &self.data_dir);
         let built_in = source.origin == Origin::BuiltIn;
         tracing::info!(
             plugin = source.manifest.name,
@@ -260,6 +263,7 @@ impl Loader {
             settings: Arc::new(settings),
             pre,
             services: self.services.clone(),
+            access: Arc::new(access),
             breaker: Breaker::new(),
             stats: Arc::new(Stats::new()),
             heavy: AtomicBool::new(false),

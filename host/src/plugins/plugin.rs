@@ -21,7 +21,9 @@ use wasmtime::{
 };
 
 use super::{
+    access::Access,
     breaker::{BREAK, Breaker, FAULTS_TO_BREAK},
+    capabilities::folders,
     contract::Declaration,
     exports::{Exports, Interface},
     fault::{Fault, explain},
@@ -73,6 +75,7 @@ pub struct Plugin {
     pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(super) pre: InstancePre<State>,
     pub(super) services: Arc<Services>,
+    pub(super) access: Arc<Access>,
     pub(super) breaker: Breaker,
     /// Calls of this plugin at once, so that one plugin cannot take all that the host allows.
     pub(super) permits: Semaphore,
@@ -119,9 +122,16 @@ impl Plugin {
         !interface.is_guard() && !self.manifest.required
     }
 
-    /// A store for one call, or for an instance that stays, with the grants of `manifest`.
+    /// A store for one call, or for an instance that stays, with the grants of `manifest`. Whoever is
+    /// called with another's grants than the plugin's own reaches nobody.
     pub(super) fn new_store(&self, interface: Interface, manifest: Arc<Manifest>) -> WasmStore<State> {
-        let state = State::new(interface, manifest, self.settings.clone(), self.services.clone(), self.stats.clone());
+        let access = if Arc::ptr_eq(&manifest, &self.manifest) {
+            self.access.clone()
+        } else {
+            Arc::new(Access::nothing(self.name(), &self.services))
+        };
+        let state =
+            State::new(interface, manifest, self.settings.clone(), self.services.clone(), access, self.stats.clone());
         let meter = state.meter.clone();
         let mut store = WasmStore::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
@@ -159,6 +169,7 @@ impl Plugin {
         let mut store = self.new_store(interface, self.manifest.clone());
         let (stderr, meter) = (store.data().stderr.clone(), store.data().meter.clone());
         let task = lanes.run(self.lane(), meter.clone(), async move {
+            store.data_mut().open_folders().await?;
             let instance = plugin.pre.instantiate_async(&mut store).await?;
             call(&mut store, &instance, &plugin.exports).await
         });
@@ -178,7 +189,17 @@ impl Plugin {
             Ok(Ok(Ok(answer))) => Ok(answer),
         };
         self.record(interface, began.elapsed(), &meter, outcome.as_ref().err());
+        self.hand_over_folders().await;
         outcome
+    }
+
+    /// Gives agents what the component made in their folders, however its call ended.
+    pub(super) async fn hand_over_folders(&self) {
+        let Some(spaces) = self.services.spaces.clone() else { return };
+        if self.manifest.folders.iter().any(|grant| grant.write) {
+            let manifest = self.manifest.clone();
+            let _ = tokio::task::spawn_blocking(move || folders::hand_over(&manifest.folders, &spaces)).await;
+        }
     }
 
     /// Where its next call begins.

@@ -86,7 +86,10 @@ impl Resident {
         let task = self.lanes.run(self.plugin.lane(), meter.clone(), async move {
             let instance = match living.instance {
                 Some(instance) => instance,
-                None => plugin.pre.instantiate_async(&mut living.store).await?,
+                None => {
+                    living.store.data_mut().open_folders().await?;
+                    plugin.pre.instantiate_async(&mut living.store).await?
+                }
             };
             let answer = call(&mut living.store, &instance, &plugin.exports).await?;
             living.instance = Some(instance);
@@ -113,6 +116,7 @@ impl Resident {
             }
         };
         self.plugin.record(interface, began.elapsed(), &meter, outcome.as_ref().err());
+        self.plugin.hand_over_folders().await;
         outcome
     }
 }

@@ -181,10 +181,13 @@ impl Rights {
     }
 
     fn add_secret(&mut self, grant: &credentials::Grant) {
-        let credentials::Grant { name: _, variable, hosts, description: _, optional: _ } = grant;
+        let credentials::Grant { name: _, variable, hosts, description: _, optional: _, compare: _ } = grant;
         self.hold(format!("secret {variable}"));
         for host in hosts {
             self.hold(format!("secret {variable} to {host}"));
+        }
+        if grant.compares() {
+            self.hold(format!("secret {variable} compared"));
         }
     }
 }
