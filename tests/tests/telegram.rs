@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mercury_tests::{
     host::{Host, Setup},
+    plugins::{fixture, install},
     telegram::{BOT_ID, TOKEN, Telegram, direct, group},
 };
 use serde_json::{Value, json};
@@ -286,6 +287,31 @@ async fn files_of_the_agent_are_sent() {
     let document = fake.sent("sendDocument", 1).await.remove(0);
     assert_eq!((document.files[0].name.as_str(), document.fields.get("caption")), ("b.txt", None));
     assert!(fake.calls_of("sendMessage").is_empty(), "the text came with the picture");
+}
+
+/// A question comes with buttons; who may answer presses one, and the run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered_by_a_button() {
+    let fake = Telegram::start().await;
+    let settings = "  asking:\n    settings: { word: rm, never: forbidden, approver: admin }\n";
+    let mut host = with_settings(&fake, settings).set("MERCURY_ADMINS", "telegram:42").prepare();
+    install(&host, "asking", "\"tool-guard\"", &["word", "never", "approver", "timeout-ms"], &fixture("asking"));
+    host.start().await;
+    fake.push(direct(1, json!({ "text": "!tool bash rm x" })));
+    let question = fake.sent("sendMessage", 1).await.remove(0);
+    let rows = question.fields["reply_markup"]["inline_keyboard"].as_array().unwrap();
+    let buttons: Vec<&Value> = rows.iter().flat_map(|row| row.as_array().unwrap()).collect();
+    assert_eq!(buttons.len(), 2, "{}", question.fields);
+    fake.push(json!({ "callback_query": {
+        "id": "q1", "from": { "id": 42, "is_bot": false, "first_name": "Dana" }, "data": buttons[0]["callback_data"],
+        "message": {
+            "message_id": 1001, "date": 1, "chat": { "id": 42, "type": "private" }, "from": { "id": BOT_ID, "is_bot": true },
+            "text": question.fields["text"], "reply_markup": question.fields["reply_markup"],
+        } } }));
+    let acknowledged = fake.sent("answerCallbackQuery", 1).await;
+    assert_eq!(acknowledged[0].fields["callback_query_id"], "q1");
+    let until = fake.sent("sendMessage", 2).await;
+    assert!(until.iter().any(|call| text(call).contains("allow")), "{until:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
