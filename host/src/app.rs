@@ -14,14 +14,17 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    adapters::Adapters,
     api::Api,
     approvals::Approvals,
+    clock,
     config::{Config, Runtime},
     credentials::Credentials,
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
     http::Bounded,
     intake::Intake,
+    media::{self, MediaStore},
     plugins::{Compiler, LoadError, Plugins, Services},
     runs::Runs,
     sandbox::Sandbox,
@@ -52,6 +55,11 @@ pub enum AppError {
     Plugins(#[from] LoadError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    #[error(
+        "{platform} is switched on (ingress.{platform} / MERCURY_ENABLE_{}, or plugins.{platform}.enabled), but its secret {variable} is not set. Set {variable} in .env, or switch {platform} off",
+        platform.to_uppercase()
+    )]
+    MissingSecret { platform: String, variable: String },
 }
 
 /// What the listeners use, once it is there.
@@ -64,6 +72,7 @@ pub struct Rooms {
     pub delivery: Delivery,
     pub intake: Intake,
     pub runs: Arc<Runs>,
+    pub adapters: Arc<Adapters>,
 }
 
 /// What is not configuration but depends on who starts the host.
@@ -117,6 +126,7 @@ impl App {
         if undecided > 0 {
             tracing::info!(undecided, "messages of a predecessor were decided");
         }
+        rooms.adapters.start();
         let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
@@ -140,6 +150,7 @@ impl App {
             self.stop_agents().await;
         }
         self.stop.cancel();
+        self.rooms.adapters.stop().await;
         if tokio::time::timeout(DRAIN, self.server).await.is_err() {
             tracing::warn!("open requests did not end within {} s", DRAIN.as_secs());
         }
@@ -244,9 +255,12 @@ async fn build(
     let sandbox =
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
-    let services = Arc::new(Services::new(store.clone()));
+    let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
+        .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
+    tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
+    let services = Arc::new(Services::new(store.clone()).with_media(media));
     let plugins = async {
-        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services).await;
+        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;
         loaded.map_err(AppError::from)
     };
     let gateway = async {
@@ -255,6 +269,9 @@ async fn build(
         started.map_err(AppError::from)
     };
     let (plugins, gateway) = tokio::try_join!(plugins, gateway)?;
+    if let Some((platform, variable)) = plugins.missing_secrets(|variable| config.variables.contains_key(variable)) {
+        return Err(AppError::MissingSecret { platform, variable });
+    }
     let (plugins, gateway) = (Arc::new(plugins), Arc::new(gateway));
     let delivery = Delivery::new(store.clone());
     let approvals = Arc::new(Approvals::new(store.clone(), plugins.clone(), delivery.clone()));
@@ -277,7 +294,19 @@ async fn build(
         delivery: delivery.clone(),
         config: config.clone(),
     };
-    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs })
+    let adapters = Adapters::new(services, intake.clone(), sandbox.clone());
+    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs, adapters })
+}
+
+/// Removes files of plugins that nobody took.
+async fn sweep(media: MediaStore) {
+    loop {
+        tokio::time::sleep(media::SWEEP_EVERY).await;
+        let removed = media.sweep(clock::millis()).await;
+        if removed > 0 {
+            tracing::info!(removed, "files of plugins that nobody took were removed");
+        }
+    }
 }
 
 /// What needs Docker and nobody waits for: it may be down, and a pull or a build take minutes.

@@ -36,6 +36,7 @@ async fn asker(approvals: &Approvals, run: &str) -> Asker {
         text: "x".into(),
         attachments: Vec::new(),
         received_at: 1,
+        chat: None,
     };
     let inbound = approvals.store.accept(message).await.unwrap().id();
     let id = RunId::from_stored(run.into());

@@ -31,6 +31,7 @@ use crate::domain::{
     capabilities::Known,
     egress::Rules,
     price::Price,
+    trigger,
     words::{Keys, Locale, Voice},
 };
 use keys::{KEYS, Key, Status};
@@ -99,6 +100,17 @@ pub struct Leg {
     pub model: String,
 }
 
+/// Files of chat platforms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Media {
+    pub enabled: bool,
+    /// Of one file.
+    pub max_bytes: u64,
+}
+
+/// Chat platforms that `ingress.<platform>` switches on; the plugin has the platform's name.
+const PLATFORMS: [&str; 5] = ["discord", "slack", "teams", "telegram", "whatsapp"];
+
 /// A plugin's entry under `plugins:` of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PluginConfig {
@@ -160,6 +172,11 @@ pub struct Config {
     pub bind: IpAddr,
     pub port: u16,
     pub bot_username: String,
+    /// What calls the bot in a group.
+    pub trigger: trigger::Rules,
+    pub media: Media,
+    /// Direct conversations get spaces by themselves; those of the people named here are linked to `main`.
+    pub auto_space: Option<Vec<String>>,
     /// How people are spoken to where there is no answer.
     pub voice: Voice,
     pub admins: Vec<String>,
@@ -375,7 +392,13 @@ impl Settings {
                 .parse()
                 .map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
             port: self.int("port") as u16,
+            trigger: self.trigger(),
             bot_username: self.text("bot_username").unwrap_or_default(),
+            media: Media {
+                enabled: self.flag("media_enabled"),
+                max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
+            },
+            auto_space: self.flag("dm_auto_space_enabled").then(|| self.list("dm_auto_space_admin_ids")),
             voice: Voice {
                 locale: match self.text("messages_locale").as_deref() {
                     Some("he") => Locale::Hebrew,
@@ -393,11 +416,32 @@ impl Settings {
             docker_host: self
                 .text("docker_host")
                 .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
-            plugins: plugins(file, self.json("extension_defaults")).map_err(invalid)?,
+            plugins: self.plugins(file).map_err(invalid)?,
             warnings: std::mem::take(&mut self.warnings),
         };
         config.check_exposure()?;
         Ok(config)
+    }
+
+    fn trigger(&self) -> trigger::Rules {
+        let mode = match self.text("trigger_match").as_deref() {
+            Some("prefix") => trigger::Mode::Prefix,
+            Some("always") => trigger::Mode::Always,
+            _ => trigger::Mode::Mention,
+        };
+        let bot_name = self.text("bot_username").unwrap_or_default();
+        trigger::Rules::new(mode, self.list("trigger_patterns"), &bot_name)
+    }
+
+    /// `ingress.<platform>` is another spelling of `plugins.<platform>.enabled: true`.
+    fn plugins(&self, file: &source::File) -> Result<BTreeMap<String, PluginConfig>, String> {
+        let mut plugins = plugins(file, self.json("extension_defaults"))?;
+        for platform in PLATFORMS {
+            if self.flag(&format!("enable_{platform}")) {
+                plugins.entry(platform.to_owned()).or_default().enabled.get_or_insert(true);
+            }
+        }
+        Ok(plugins)
     }
 
     fn bubblewrap(&mut self, runtime: Runtime) -> bool {

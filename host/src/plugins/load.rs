@@ -127,7 +127,13 @@ fn collect(folder: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result
     for component in mercury_carried::COMPONENTS {
         if enabled(component.name) {
             let path = PathBuf::from(format!("built-in {}", component.name));
-            let source = Manifest::parse(&path, component.manifest)
+            let manifest = Manifest::parse(&path, component.manifest);
+            // Nobody talks to a platform that the operator has not named.
+            let named = configured.get(component.name).is_some_and(|plugin| plugin.enabled == Some(true));
+            if manifest.as_ref().is_ok_and(|manifest| manifest.inbox.is_some()) && !named {
+                continue;
+            }
+            let source = manifest
                 .map(|manifest| Source { manifest, wasm: component.wasm.to_vec(), path: path.clone(), built_in: true })
                 .map_err(|error| (path, error.to_string()));
             found.insert(component.name.to_owned(), source);

@@ -3,6 +3,7 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+pub mod adapter;
 mod capabilities;
 mod compile;
 mod egress;
@@ -11,18 +12,17 @@ mod exports;
 mod load;
 mod manifest;
 mod plugin;
+mod processors;
 mod requests;
+mod resident;
 mod services;
 mod state;
 
 use std::{sync::Arc, time::Duration};
 
-use mercury_bindings::{
-    exports::mercury::plugin::result_processor::{Delivery, Outcome, RunResult},
-    mercury::plugin::{
-        types::{Caller, Media},
-        verdicts::Verdict,
-    },
+use mercury_bindings::mercury::plugin::{
+    types::{Caller, Media},
+    verdicts::Verdict,
 };
 
 use crate::domain::approval;
@@ -37,12 +37,21 @@ pub use mercury_bindings::{
     mercury::plugin::{types, verdicts},
 };
 pub use plugin::{CallError, Plugin};
+pub use processors::{Attachment, Processed};
 pub use services::Services;
+
+/// What adapters bring, and who takes it.
+pub mod chat {
+    pub use super::capabilities::inbox::{Error, Event, Happening, Inbox, Message, Offer, Outcome, Quoted, Refusal};
+}
+
+/// What plugins say by themselves, and who takes it.
+pub mod messages {
+    pub use super::capabilities::messenger::{Error, Grant, Messenger, Recipient};
+}
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
-/// The same for a processor, whose failure only costs its own change.
-const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What all guards together say to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,18 +74,6 @@ pub struct Consultation {
     pub after: Option<String>,
     /// Somebody of this role has allowed this very call when this plugin asked.
     pub approved: Option<(String, String)>,
-}
-
-/// What all processors together made of a result.
-#[derive(Debug, PartialEq)]
-pub enum Processed {
-    Deliver(Delivery),
-    /// Nothing is sent; the text is for the log.
-    Suppress(String),
-    /// A required processor failed.
-    Withhold {
-        plugin: String,
-    },
 }
 
 /// The loaded plugins. Cheap to share.
@@ -183,39 +180,6 @@ impl Plugins {
             }
         }
         opinions
-    }
-
-    /// Hands the result through every processor in order, each on what the one before returned.
-    /// A processor may leave attachments out, but cannot add any that the run did not make.
-    pub async fn process(&self, mut result: RunResult) -> Processed {
-        for plugin in self.providing(Interface::ResultProcessor) {
-            let input = result.clone();
-            let outcome = self
-                .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_process(store, &input).await
-                    })
-                })
-                .await;
-            let problem = match outcome {
-                Ok(Ok(Outcome::Deliver(delivery))) => {
-                    result
-                        .attachments
-                        .retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.handle));
-                    result.reply = delivery.reply;
-                    continue;
-                }
-                Ok(Ok(Outcome::Suppress(why))) => return Processed::Suppress(format!("{}: {why}", plugin.name())),
-                Ok(Err(said)) => said,
-                Err(error) => error.to_string(),
-            };
-            tracing::error!(plugin = plugin.name(), required = plugin.manifest.required, %problem, "a processor failed");
-            if plugin.manifest.required {
-                return Processed::Withhold { plugin: plugin.name().to_owned() };
-            }
-        }
-        Processed::Deliver(Delivery { reply: result.reply, attachments: result.attachments })
     }
 }
 

@@ -135,7 +135,7 @@ impl Plugin {
         outcome.map(|(answer, _)| answer)
     }
 
-    fn record<R>(&self, export: &'static str, took: Duration, outcome: &Result<(R, usize), CallError>) {
+    pub(super) fn record<R>(&self, export: &'static str, took: Duration, outcome: &Result<(R, usize), CallError>) {
         let plugin = self.manifest.name.clone();
         let word = match outcome {
             Ok(_) => "ok",
@@ -165,7 +165,7 @@ impl Plugin {
 }
 
 /// What the author needs: the trap, and what the guest itself said last.
-fn explain(trap: &wasmtime::Error, stderr: &[u8]) -> String {
+pub(super) fn explain(trap: &wasmtime::Error, stderr: &[u8]) -> String {
     let mut text = trap.root_cause().to_string();
     let said = String::from_utf8_lossy(stderr);
     let said = said.trim();

@@ -160,7 +160,25 @@ impl Manifest {
         if !(1..=10_000).contains(&self.limits.deadline_ms) {
             return Err(format!("limits.deadline-ms {} is not between 1 and 10000", self.limits.deadline_ms));
         }
-        Ok(())
+        self.media.check()
+    }
+
+    /// What a component is that may do nothing.
+    pub(super) fn without_grants(self) -> Self {
+        Self {
+            http: Vec::new(),
+            secrets: Vec::new(),
+            kv: kv::Grant::default(),
+            media: media::Grant::default(),
+            sockets: Vec::new(),
+            timers: timers::Grant::default(),
+            messenger: messenger::Grant::default(),
+            inbox: None,
+            history: history::Grant::default(),
+            tasks: tasks::Grant::default(),
+            folders: Vec::new(),
+            ..self
+        }
     }
 
     pub fn provides(&self, interface: Interface) -> bool {
