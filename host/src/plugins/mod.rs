@@ -4,6 +4,7 @@
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
 pub mod adapter;
+mod access;
 mod capabilities;
 mod compile;
 mod egress;
@@ -27,6 +28,7 @@ use mercury_bindings::mercury::plugin::{
 
 use crate::domain::approval;
 
+pub use capabilities::folders::Spaces;
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
 pub use exports::Interface;
