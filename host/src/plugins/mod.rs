@@ -3,8 +3,8 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
-pub mod adapter;
 mod access;
+pub mod adapter;
 mod capabilities;
 mod compile;
 mod egress;
