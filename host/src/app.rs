@@ -25,7 +25,7 @@ use crate::{
     http::Bounded,
     intake::Intake,
     media::{self, MediaStore},
-    plugins::{Compiler, LoadError, Plugins, Services},
+    plugins::{Compiler, LoadError, Plugins, Services, Spaces},
     runs::Runs,
     sandbox::Sandbox,
     store::{Store, StoreError},
@@ -258,7 +258,11 @@ async fn build(
     let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
         .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
-    let services = Arc::new(Services::new(store.clone()).with_media(media));
+    let services = Services::new(store.clone())
+        .with_media(media)
+        .with_secrets(config.plugin_secrets.clone())
+        .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
+    let services = Arc::new(services);
     let plugins = async {
         let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;
         loaded.map_err(AppError::from)

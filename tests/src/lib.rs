@@ -16,9 +16,11 @@ pub mod model;
 pub mod oauth;
 pub mod openai;
 pub mod parley;
+pub mod peer;
 pub mod plugins;
 pub mod proxy;
 pub mod site;
+pub mod telegram;
 
 /// The variable's value, which `./dev` sets.
 ///

@@ -10,6 +10,7 @@ use wasmtime::{Engine, component::Linker};
 
 use super::{
     Plugins,
+    access::Access,
     compile::{Cache, CompileError, Compiler},
     engine,
     exports::Exports,
@@ -82,7 +83,7 @@ impl Plugins {
                     let essential = source.manifest.is_essential();
                     let path = source.path.clone();
                     let settings = resolve_settings(&source.manifest, config, data_dir);
-                    load_one(&engine, &linker, &cache, source, settings, &services)
+                    load_one(&engine, &linker, &cache, source, settings, config, &services)
                         .await
                         .map_err(|reason| (path, reason, essential))
                 }
@@ -194,8 +195,10 @@ async fn load_one(
     cache: &Cache,
     source: Source,
     settings: BTreeMap<String, String>,
+    config: Option<&PluginConfig>,
     services: &Arc<Services>,
 ) -> Result<Plugin, String> {
+    let access = Access::new(&source.manifest, config, services)?;
     let component = cache.load(engine, &source.wasm).await.map_err(|error| error.to_string())?;
     let pre = linker.instantiate_pre(&component).map_err(|error| {
         format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}. Build it against the host's wit/ folder")
@@ -216,6 +219,7 @@ async fn load_one(
         settings: Arc::new(settings),
         pre,
         services: services.clone(),
+        access: Arc::new(access),
         breaker: Breaker::new(),
     })
 }

@@ -3,6 +3,7 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+mod access;
 pub mod adapter;
 mod capabilities;
 mod compile;
@@ -27,6 +28,7 @@ use mercury_bindings::mercury::plugin::{
 
 use crate::domain::approval;
 
+pub use capabilities::folders::Spaces;
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
 pub use exports::Interface;

@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use wasmtime::{Store as WasmStore, UpdateDeadline, component::Instance};
 
 use super::{
+    access::Access,
     exports::{Exports, Interface},
     manifest::Manifest,
     plugin::{CallError, Plugin, explain},
@@ -127,7 +128,14 @@ impl Resident {
 impl Living {
     async fn new(plugin: &Plugin, manifest: Arc<Manifest>, meter: Arc<Meter>) -> wasmtime::Result<Self> {
         let budget = manifest.limits.deadline();
-        let state = State::new(Interface::ChatAdapter, manifest, plugin.settings.clone(), plugin.services.clone());
+        // Whoever is called without grants reaches nobody.
+        let access = if Arc::ptr_eq(&manifest, &plugin.manifest) {
+            plugin.access.clone()
+        } else {
+            Arc::new(Access::new(&manifest, None, &plugin.services).map_err(wasmtime::Error::msg)?)
+        };
+        let state =
+            State::new(Interface::ChatAdapter, manifest, plugin.settings.clone(), plugin.services.clone(), access);
         let mut store = WasmStore::new(plugin.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MOST_HANDED_OVER);

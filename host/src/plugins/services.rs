@@ -1,11 +1,19 @@
 //! What capabilities use of the rest of the host. One for all plugins.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
+use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::capabilities::{inbox::Inbox, messenger::Messenger};
-use crate::{media::MediaStore, store::Store};
+use super::capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger};
+use crate::{
+    media::MediaStore,
+    resolve::{Resolve, SystemResolver},
+    store::Store,
+};
 
 pub struct Services {
     pub store: Store,
@@ -17,16 +25,51 @@ pub struct Services {
     pub messenger: OnceLock<Arc<dyn Messenger>>,
     /// Changes when a timer is set.
     pub timers: watch::Sender<()>,
+    /// Variables that manifests may bind as secrets.
+    pub secrets: BTreeMap<String, SecretString>,
+    pub resolver: Arc<dyn Resolve>,
+    /// Without it plugins have no folders.
+    pub spaces: Option<Spaces>,
+    /// Where sockets are served: that of whoever makes this.
+    pub(super) runtime: Option<tokio::runtime::Handle>,
 }
 
 impl Services {
     pub fn new(store: Store) -> Self {
-        Self { store, media: None, inbox: OnceLock::new(), messenger: OnceLock::new(), timers: watch::Sender::new(()) }
+        Self {
+            store,
+            media: None,
+            inbox: OnceLock::new(),
+            messenger: OnceLock::new(),
+            timers: watch::Sender::new(()),
+            secrets: BTreeMap::new(),
+            resolver: Arc::new(SystemResolver),
+            spaces: None,
+            runtime: tokio::runtime::Handle::try_current().ok(),
+        }
     }
 
     #[must_use]
     pub fn with_media(mut self, media: MediaStore) -> Self {
         self.media = Some(media);
+        self
+    }
+
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: BTreeMap<String, SecretString>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    #[must_use]
+    pub fn with_spaces(mut self, spaces: Spaces) -> Self {
+        self.spaces = Some(spaces);
+        self
+    }
+
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
         self
     }
 }
