@@ -15,10 +15,12 @@ pub mod host;
 pub mod model;
 pub mod oauth;
 pub mod openai;
+pub mod parley;
 pub mod peer;
 pub mod plugins;
 pub mod proxy;
 pub mod site;
+pub mod telegram;
 
 /// The variable's value, which `./dev` sets.
 ///

@@ -125,6 +125,8 @@ impl AdapterInbox {
             let workspace = self.intake.config.spaces_dir().join(space.as_str());
             let folder = Folder { workspace, name: "inbox", user: self.sandbox.user() };
             let Some(media) = &self.media else { break };
+            let kind = Kind::from(file.kind);
+            media.describe(plugin, &file.handle, kind, file.mime_type.clone(), file.file_name.clone());
             match media.place(plugin, &file.handle, folder, clock::millis()).await {
                 Ok(Placed { name: stored, description }) => placed.push(Attachment {
                     path: format!("/spaces/{space}/inbox/{stored}"),

@@ -160,6 +160,16 @@ impl MediaStore {
         blocking(move || Ok(Lent::opened(description, std::fs::File::open(path).map_err(gone)?))).await
     }
 
+    /// What a platform says of its own file counts, where its file server knows less: Telegram's calls
+    /// everything `application/octet-stream`. Nothing happens for what `owner` does not have.
+    pub fn describe(&self, owner: &str, handle: &str, kind: Kind, mime_type: String, file_name: Option<String>) {
+        if let Some(entry) = self.index().entries.get_mut(handle).filter(|entry| entry.owner == owner) {
+            let Description { handle, size_bytes, .. } = &entry.description;
+            let (handle, size_bytes) = (handle.clone(), *size_bytes);
+            entry.description = Description { handle, kind, mime_type, file_name, size_bytes };
+        }
+    }
+
     /// Moves the file to `to`, a path of the host's own on the same disk. The handle is gone then.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ fn tag(out: &mut String, opening: &str, closing: &'static str) -> &'static str {
 }
 
 /// Closes what ends at or before `until`, the inner ones first.
-fn close<'a>(out: &mut String, open: &mut Vec<(usize, &'a str)>, rich: &Rich, at: &mut usize, until: usize) {
+fn close(out: &mut String, open: &mut Vec<(usize, &str)>, rich: &Rich, at: &mut usize, until: usize) {
     while let Some((end, end_tag)) = open.pop_if(|(end, _)| *end <= until) {
         escape(out, &rich.text[*at..end]);
         *at = end;
