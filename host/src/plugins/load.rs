@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use tokio::sync::Semaphore;
 use wasmtime::{Engine, component::Linker};
 
 use super::{
@@ -65,10 +66,12 @@ impl Plugins {
         let cache = Cache::open(&data_dir.join("cache/components"), compiler).map_err(LoadError::Cache)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let guests = Threads::start(cores).map_err(|error| LoadError::Engine(error.to_string()))?;
+        let lanes = guests.lanes();
         let mut plugins = Self {
             plugins: Vec::new(),
             guests: Some(guests),
-            permits: tokio::sync::Semaphore::new(MOST_CALLS),
+            permits: Semaphore::new(MOST_CALLS),
+            guard_permits: Semaphore::new(MOST_CALLS),
             disabled: Vec::new(),
         };
 
@@ -81,15 +84,18 @@ impl Plugins {
                     let essential = source.manifest.is_essential();
                     let path = source.path.clone();
                     let settings = resolve_settings(&source.manifest, config, data_dir);
-                    load_one(&engine, &linker, &cache, source, settings, &services)
-                        .await
-                        .map_err(|reason| (path, reason, essential))
+                    let plugin = load_one(&engine, &linker, &cache, source, settings, &services).await;
+                    let probed = match plugin.map(Arc::new) {
+                        Ok(plugin) => plugin.probe(&lanes).await.map(|()| plugin),
+                        Err(reason) => Err(reason),
+                    };
+                    probed.map_err(|reason| (path, reason, essential))
                 }
                 // Whoever cannot read the manifest cannot know whether it closes something.
                 Err((path, reason)) => Err((path, reason, true)),
             };
             match loaded {
-                Ok(plugin) => plugins.plugins.push(Arc::new(plugin)),
+                Ok(plugin) => plugins.plugins.push(plugin),
                 Err((path, reason, true)) => return Err(LoadError::Plugin { name, path, reason }),
                 Err((path, reason, false)) => {
                     tracing::error!(plugin = name, path = %path.display(), reason, "a plugin cannot be used and is left out");
@@ -134,16 +140,21 @@ pub fn candidates(data_dir: &Path, configured: &BTreeMap<String, PluginConfig>) 
     Ok(candidates.collect())
 }
 
+/// The names of the components that come with the host.
+pub fn built_in() -> impl Iterator<Item = &'static str> {
+    mercury_carried::COMPONENTS.iter().map(|component| component.name)
+}
+
 type Collected = BTreeMap<String, Result<Source, (PathBuf, String)>>;
 
 /// A misspelt name must not leave a guard with other settings than the operator believes.
 fn warn_of_strangers(configured: &BTreeMap<String, PluginConfig>, sources: &Collected) {
-    let built_in = || mercury_carried::COMPONENTS.iter().map(|component| component.name);
+    let carried: Vec<&str> = built_in().collect();
     for (name, _) in configured.iter().filter(|(_, plugin)| plugin.enabled != Some(false)) {
-        if sources.contains_key(name) || built_in().any(|known| known == name) {
+        if sources.contains_key(name) || carried.contains(&name.as_str()) {
             continue;
         }
-        let nearest = sources.keys().map(String::as_str).chain(built_in());
+        let nearest = sources.keys().map(String::as_str).chain(carried.iter().copied());
         let nearest = nearest.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
         tracing::warn!(
             "plugins.{name} of the configuration belongs to no plugin that is here; the nearest is `{}`",
@@ -246,7 +257,7 @@ async fn load_one(
         "plugin loaded"
     );
     Ok(Plugin {
-        permits: tokio::sync::Semaphore::new(source.manifest.limits.concurrency as usize),
+        permits: Semaphore::new(source.manifest.limits.concurrency as usize),
         manifest: Arc::new(source.manifest),
         declaration,
         built_in: source.built_in,

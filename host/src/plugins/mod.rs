@@ -31,6 +31,8 @@ use mercury_bindings::{
     },
 };
 
+use tokio::sync::Semaphore;
+
 use crate::domain::approval;
 
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
@@ -38,7 +40,7 @@ pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
 pub use fault::Fault;
-pub use load::{Candidate, LoadError, candidates};
+pub use load::{Candidate, LoadError, built_in, candidates};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
@@ -53,7 +55,7 @@ const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 /// The same for a processor, whose failure only costs its own change.
 const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Calls of all plugins at once. With the memory that a manifest may ask for, and that few do.
+/// Calls of all guards at once, and of all else.
 const MOST_CALLS: usize = 32;
 
 /// What all guards together say to a prompt.
@@ -98,7 +100,9 @@ pub struct Plugins {
     guests: Option<lanes::Threads>,
     /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
     /// those that live longer than a call.
-    permits: tokio::sync::Semaphore,
+    permits: Semaphore,
+    /// The same for guards, which must not wait for others that wait for the network.
+    guard_permits: Semaphore,
     /// Plugins that could not be loaded and are not essential, for status and health.
     disabled: Vec<(String, String)>,
 }
@@ -133,7 +137,8 @@ impl Plugins {
             || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
         // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
-        let permits = async { (plugin.permits.acquire().await, self.permits.acquire().await) };
+        let shared = if interface.is_guard() { &self.guard_permits } else { &self.permits };
+        let permits = async { (plugin.permits.acquire().await, shared.acquire().await) };
         let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
         let lanes = self.guests.as_ref().ok_or_else(late)?.lanes();
         plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await
