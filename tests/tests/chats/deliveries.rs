@@ -14,12 +14,10 @@ async fn a_delivery_is_repeated_in_order() {
     let all = called(&host, "deliver");
     let texts: Vec<_> = all.iter().map(|call| call["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["one", "one", "one", "one", "two"]);
-    assert_eq!(all.iter().map(|call| &call["resume"]).collect::<Vec<_>>()[..4], [
-        &json!(null),
-        &json!(null),
-        &json!(null),
-        &json!("one part")
-    ]);
+    assert_eq!(
+        all.iter().map(|call| &call["resume"]).collect::<Vec<_>>()[..4],
+        [&json!(null), &json!(null), &json!(null), &json!("one part")]
+    );
     assert!(all[..4].iter().all(|call| call["id"] == all[0]["id"]), "the same message");
 }
 
