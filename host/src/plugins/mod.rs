@@ -3,40 +3,58 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+mod api_guard;
+mod background;
+mod broker;
 mod capabilities;
 mod compile;
 mod egress;
 mod engine;
 mod exports;
+mod hooks;
 mod load;
 mod manifest;
 mod plugin;
 mod processors;
+mod registry;
 mod requests;
 mod services;
+mod settings;
+mod skills;
 mod state;
+mod widgets;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use mercury_bindings::mercury::plugin::{
     types::{Caller, Media},
     verdicts::Verdict,
 };
 
-use crate::domain::approval;
+use crate::domain::{allowance::Allowance, approval};
 
+pub use background::Told;
+pub use broker::{BrokerError, Brokered, Offer};
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
 pub use exports::Interface;
+pub use hooks::{Prepared, run};
 pub use load::{Candidate, LoadError, candidates};
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{Job, Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
     mercury::plugin::{types, verdicts},
 };
 pub use plugin::{CallError, Plugin};
 pub use processors::{Attachment, Processed};
-pub use services::Services;
+pub use registry::Registry;
+pub use services::{Services, TaskQueue};
+pub use settings::{EVERYWHERE, SettingError, View as SettingView};
+pub use skills::Skill;
+pub use widgets::Panel;
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
@@ -73,6 +91,11 @@ pub struct Plugins {
     permits: tokio::sync::Semaphore,
     /// Plugins that could not be loaded and are not essential, for status and health.
     disabled: Vec<(String, String)>,
+    services: Arc<Services>,
+    /// Names that come first, in this order, where plugins add or change one after the other.
+    order: Vec<String>,
+    /// Calls of brokers.
+    allowance: Mutex<Allowance>,
 }
 
 impl Plugins {
@@ -82,6 +105,30 @@ impl Plugins {
 
     pub fn disabled(&self) -> &[(String, String)] {
         &self.disabled
+    }
+
+    /// Run hooks, processors and lifecycle calls of the plugins named here come first, in this order; the
+    /// others follow by name. Guards keep the order of their names: whose word comes first changes nothing
+    /// about what is allowed.
+    #[must_use]
+    pub fn ordered(mut self, order: Vec<String>) -> Self {
+        for name in order.iter().filter(|name| !self.plugins.iter().any(|plugin| plugin.name() == **name)) {
+            tracing::warn!("plugins.order of the configuration names `{name}`, which is not loaded");
+        }
+        self.order = order;
+        self
+    }
+
+    /// What the loaded plugins bring that decides about callers.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.services.registry()
+    }
+
+    fn in_order(&self, interface: Interface) -> Vec<Arc<Plugin>> {
+        let mut plugins: Vec<_> = self.providing(interface).cloned().collect();
+        let place = |plugin: &Arc<Plugin>| self.order.iter().position(|name| name == plugin.name());
+        plugins.sort_by_key(|plugin| place(plugin).unwrap_or(self.order.len()));
+        plugins
     }
 
     fn providing(&self, interface: Interface) -> impl Iterator<Item = &Arc<Plugin>> {
