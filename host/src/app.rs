@@ -24,7 +24,10 @@ use crate::{
     http::Bounded,
     intake::Intake,
     media::{self, MediaStore},
-    plugins::{Compiler, LoadError, Plugins, Services, TaskQueue},
+    plugins::{
+        Compiler, LoadError, Plugins, Services, TaskQueue,
+        packages::{SignatureError, Trust},
+    },
     runs::Runs,
     sandbox::Sandbox,
     schedule::{self, Schedule},
@@ -53,6 +56,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Plugins(#[from] LoadError),
+    #[error("plugins.trusted_keys of mercury.yaml: {0}")]
+    TrustedKeys(#[from] SignatureError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
 }
@@ -128,14 +133,15 @@ impl App {
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
-        let jobs = rooms.schedule.start(&hand_over).await?;
+        tokio::spawn(rooms.schedule.clone().run(hand_over.clone()));
         let endings = schedule::tell_endings(rooms.plugins.clone(), rooms.store.clone(), rooms.runs.task_ended.clone());
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(endings));
-        tracing::debug!(jobs, "jobs of plugins are scheduled");
         rooms.runs.log_variables();
-        let plugins = rooms.plugins.clone();
-        let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
-        rooms.sandbox.want_programs(programs);
+        want_programs(&rooms).await;
+        let (plugins, data_dir, until) = (rooms.plugins.clone(), config.data_dir.clone(), hand_over.clone());
+        tokio::spawn(async move { plugins.follow(&data_dir, until).await });
+        let (changing, until) = (rooms.clone(), hand_over.clone());
+        tokio::spawn(async move { until.run_until_cancelled(follow_plugins(&changing)).await });
         let (settling, until) = (rooms.clone(), hand_over.clone());
         tokio::spawn(async move { until.run_until_cancelled(settle_docker(&settling)).await });
         let _ = rooms_slot.set(rooms.clone());
@@ -259,7 +265,8 @@ async fn build(
     let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
         .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
-    let services = Arc::new(Services::new(store.clone()).with_media(media).with_admins(config.admins.clone()));
+    let services = Services::new(store.clone()).with_media(media).with_admins(config.admins.clone());
+    let services = Arc::new(services.with_trust(Trust::new(config)?));
     let plugins = async {
         let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;
         Ok::<_, AppError>(loaded?.ordered(config.plugin_order.clone()))
@@ -323,6 +330,22 @@ async fn install_skills(config: &Arc<Config>, plugins: &Arc<Plugins>, sandbox: &
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "the plugins' skills cannot be installed; agents go without them"),
         Err(error) => tracing::error!(%error, "the plugins' skills are not installed"),
+    }
+}
+
+async fn want_programs(rooms: &Rooms) {
+    let plugins = rooms.plugins.clone();
+    let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
+    rooms.sandbox.want_programs(programs);
+}
+
+/// The agent has the skills and the programs of the plugins that are there now.
+async fn follow_plugins(rooms: &Rooms) {
+    let mut changes = rooms.plugins.changes();
+    while changes.changed().await.is_ok() {
+        install_skills(&rooms.runs.config, &rooms.plugins, &rooms.sandbox).await;
+        want_programs(rooms).await;
+        rooms.sandbox.rebuild().await;
     }
 }
 

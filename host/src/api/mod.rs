@@ -7,6 +7,7 @@ mod files;
 mod health;
 mod plugins;
 mod prebuild;
+mod reload;
 mod stop;
 
 use std::{
@@ -52,6 +53,7 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
+            .route("/api/plugins/reload", post(reload::reload))
             .route("/api/stop", post(stop::stop))
             .route("/api/config", get(config::list).put(config::set).delete(config::unset))
             .route("/api/plugins/jobs", get(plugins::jobs))

@@ -30,12 +30,12 @@ impl Timing {
     /// What is wrong, in words.
     pub fn parse(every_s: Option<u64>, cron: Option<&str>, zone: Option<&str>) -> Result<Self, String> {
         match (every_s, cron) {
-            (Some(0), None) => Err("every-s: at least 1".into()),
-            (Some(_), None) if zone.is_some() => Err("time-zone belongs to a cron line".into()),
+            (Some(0), None) => Err("0 is not a time: 1 is the least".into()),
+            (Some(_), None) if zone.is_some() => Err("a time zone belongs to a cron line".into()),
             (Some(seconds), None) => Ok(Self::Every(Duration::from_secs(seconds))),
             (None, Some(line)) => {
                 let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-                let parsed = parser.parse(line).map_err(|error| format!("cron `{line}`: {error}"))?;
+                let parsed = parser.parse(line).map_err(|error| format!("`{line}` is not understood: {error}"))?;
                 let zone = match zone {
                     Some(name) => TimeZone::get(name)
                         .map_err(|_| format!("time-zone `{name}` is not known; write it as in Europe/Berlin"))?,
@@ -43,7 +43,7 @@ impl Timing {
                 };
                 Ok(Self::Cron { line: Box::new(parsed), zone })
             }
-            _ => Err("name either every-s or cron".into()),
+            _ => Err("name one of `every-s` and `cron`".into()),
         }
     }
 
@@ -150,10 +150,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let refusal = |every, cron, zone| Timing::parse(every, cron, zone).unwrap_err();
-        assert_eq!(refusal(None, None, None), "name either every-s or cron");
-        assert_eq!(refusal(Some(1), Some("* * * * *"), None), "name either every-s or cron");
-        assert!(refusal(Some(0), None, None).contains("at least 1"));
-        assert!(refusal(None, Some("* * * * * *"), None).contains("cron"), "five fields");
+        assert_eq!(refusal(None, None, None), "name one of `every-s` and `cron`");
+        assert_eq!(refusal(Some(1), Some("* * * * *"), None), "name one of `every-s` and `cron`");
+        assert!(refusal(Some(0), None, None).contains("1 is the least"));
+        assert!(refusal(None, Some("* * * * * *"), None).contains("5 fields"), "five fields");
         assert!(refusal(None, Some("61 * * * *"), None).contains("61"));
         assert!(refusal(None, Some("* * * * *"), Some("Berlin")).contains("Europe/Berlin"));
     }

@@ -8,7 +8,7 @@ impl Plugins {
     /// Asks every API guard in order. A guard that does not answer objects, and so does one that wants
     /// to ask somebody: no program inside waits for a person.
     pub async fn check_api(&self, caller: &Caller, permission: &str, method: &str, path: &str) -> Answer {
-        for plugin in self.providing(Interface::ApiGuard) {
+        for plugin in &self.providing(Interface::ApiGuard) {
             let (caller, permission) = (caller.clone(), permission.to_owned());
             let (method, path) = (method.to_owned(), path.to_owned());
             let verdict = self

@@ -22,6 +22,7 @@ impl Plugins {
     pub fn jobs(&self) -> Vec<(String, Job)> {
         let plugins = self.providing(Interface::Job);
         plugins
+            .iter()
             .flat_map(|plugin| plugin.manifest.jobs.iter().map(|job| (plugin.name().to_owned(), job.clone())))
             .collect()
     }
@@ -41,9 +42,7 @@ impl Plugins {
 
     /// Tells a plugin of the end of a task that it asked for. One that does not listen needs no telling.
     pub async fn task_ended(&self, end: TaskEnd) -> Told {
-        let Some(plugin) = self.plugins.iter().find(|plugin| plugin.name() == end.plugin) else {
-            return Err("the plugin is not loaded".into());
-        };
+        let Some(plugin) = self.named(&end.plugin) else { return Err("the plugin is not loaded".into()) };
         if !plugin.manifest.provides(Interface::TaskListener) {
             return Ok(());
         }
@@ -51,7 +50,7 @@ impl Plugins {
             Ok(reply) => Ending::Finished(reply),
             Err(why) => Ending::Failed(why),
         };
-        let called = self.call(plugin, Interface::TaskListener, LISTENER_PATIENCE, move |store, instance, exports| {
+        let called = self.call(&plugin, Interface::TaskListener, LISTENER_PATIENCE, move |store, instance, exports| {
             Box::pin(async move {
                 let indices = exports.task_listener.as_ref().ok_or_else(missing)?;
                 indices.load(&mut *store, instance)?.call_ended(store, &end.id, &end.space, &ending).await
@@ -119,8 +118,8 @@ impl Plugins {
     }
 
     fn provider(&self, name: &str, interface: Interface) -> Result<Arc<Plugin>, String> {
-        let found = self.providing(interface).find(|plugin| plugin.name() == name);
-        found.cloned().ok_or_else(|| format!("no plugin `{name}` provides {} any more", interface.name()))
+        let found = self.named(name).filter(|plugin| plugin.manifest.provides(interface));
+        found.ok_or_else(|| format!("no plugin `{name}` provides {} any more", interface.name()))
     }
 }
 

@@ -102,8 +102,10 @@ impl Plugins {
     /// What a caller of this role may use.
     pub fn offers(&self, role: &str) -> Vec<Offer> {
         let registry = self.services.registry();
-        let serving = self.providing(Interface::Broker).filter(|plugin| plugin.manifest.serves(&registry.roles, role));
-        serving
+        let brokers = self.providing(Interface::Broker);
+        brokers
+            .iter()
+            .filter(|plugin| plugin.manifest.serves(&registry.roles, role))
             .flat_map(|plugin| {
                 plugin.manifest.broker.actions.iter().map(|action| Offer {
                     capability: plugin.name().to_owned(),
@@ -149,8 +151,8 @@ impl Plugins {
         outbox: Folder,
     ) -> Result<Brokered, BrokerError> {
         let owned = || name.to_owned();
-        let found = self.providing(Interface::Broker).find(|plugin| plugin.name() == name);
-        let plugin = found.ok_or_else(|| BrokerError::UnknownPlugin { plugin: owned() })?;
+        let found = self.providing(Interface::Broker).into_iter().find(|plugin| plugin.name() == name);
+        let plugin = &found.ok_or_else(|| BrokerError::UnknownPlugin { plugin: owned() })?;
         if !plugin.manifest.serves(&self.services.registry().roles, &caller.role) {
             return Err(BrokerError::NotPermitted { plugin: owned() });
         }

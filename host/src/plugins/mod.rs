@@ -14,10 +14,14 @@ mod exports;
 mod hooks;
 mod load;
 mod manifest;
+pub mod packages;
 mod plugin;
+mod probe;
 mod processors;
 mod registry;
+mod reload;
 mod requests;
+mod rights;
 mod services;
 mod settings;
 mod skills;
@@ -42,7 +46,7 @@ pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child}
 pub use egress::EgressRequest;
 pub use exports::Interface;
 pub use hooks::{Prepared, run};
-pub use load::{Candidate, LoadError, candidates};
+pub use load::{LoadError, Reloaded};
 pub use manifest::{Job, Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
@@ -51,6 +55,7 @@ pub use mercury_bindings::{
 pub use plugin::{CallError, Plugin};
 pub use processors::{Attachment, Processed};
 pub use registry::Registry;
+pub use rights::{Rights, in_words};
 pub use services::{Services, TaskQueue};
 pub use settings::{EVERYWHERE, SettingError, View as SettingView};
 pub use skills::Skill;
@@ -84,13 +89,16 @@ pub struct Consultation {
 
 /// The loaded plugins. Cheap to share.
 pub struct Plugins {
-    plugins: Vec<Arc<Plugin>>,
+    /// Of this moment. Never held while something is awaited: who needs it takes a copy.
+    set: std::sync::RwLock<Arc<load::Set>>,
+    /// Held by who exchanges the set.
+    loader: tokio::sync::Mutex<load::Loader>,
+    /// Exchanges so far.
+    generation: tokio::sync::watch::Sender<u64>,
     /// Guests have a runtime of their own: a spinning one delays no timer of the host.
     guests: Option<tokio::runtime::Runtime>,
     /// Calls at once: more would only wait for the cores.
     permits: tokio::sync::Semaphore,
-    /// Plugins that could not be loaded and are not essential, for status and health.
-    disabled: Vec<(String, String)>,
     services: Arc<Services>,
     /// Names that come first, in this order, where plugins add or change one after the other.
     order: Vec<String>,
@@ -99,20 +107,12 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    pub fn loaded(&self) -> &[Arc<Plugin>] {
-        &self.plugins
-    }
-
-    pub fn disabled(&self) -> &[(String, String)] {
-        &self.disabled
-    }
-
     /// Run hooks, processors and lifecycle calls of the plugins named here come first, in this order; the
     /// others follow by name. Guards keep the order of their names: whose word comes first changes nothing
     /// about what is allowed.
     #[must_use]
     pub fn ordered(mut self, order: Vec<String>) -> Self {
-        for name in order.iter().filter(|name| !self.plugins.iter().any(|plugin| plugin.name() == **name)) {
+        for name in order.iter().filter(|name| self.named(name).is_none()) {
             tracing::warn!("plugins.order of the configuration names `{name}`, which is not loaded");
         }
         self.order = order;
@@ -125,14 +125,14 @@ impl Plugins {
     }
 
     fn in_order(&self, interface: Interface) -> Vec<Arc<Plugin>> {
-        let mut plugins: Vec<_> = self.providing(interface).cloned().collect();
+        let mut plugins = self.providing(interface);
         let place = |plugin: &Arc<Plugin>| self.order.iter().position(|name| name == plugin.name());
         plugins.sort_by_key(|plugin| place(plugin).unwrap_or(self.order.len()));
         plugins
     }
 
-    fn providing(&self, interface: Interface) -> impl Iterator<Item = &Arc<Plugin>> {
-        self.plugins.iter().filter(move |plugin| plugin.manifest.provides(interface))
+    fn named(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.now().plugins.iter().find(|plugin| plugin.name() == name).cloned()
     }
 
     async fn call<R: Send + 'static>(
@@ -158,7 +158,7 @@ impl Plugins {
 
     /// Asks every prompt guard in order; the first objection ends it.
     pub async fn check_prompt(&self, caller: Caller, prompt: &str, attachments: Vec<Media>) -> Answer {
-        for plugin in self.providing(Interface::PromptGuard) {
+        for plugin in &self.providing(Interface::PromptGuard) {
             let (caller, prompt, attachments) = (caller.clone(), prompt.to_owned(), attachments.clone());
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
@@ -185,7 +185,7 @@ impl Plugins {
         consultation: &Consultation,
     ) -> Vec<Opinion> {
         let mut opinions = Vec::new();
-        for plugin in self.providing(Interface::ToolGuard) {
+        for plugin in &self.providing(Interface::ToolGuard) {
             if consultation.after.as_deref().is_some_and(|after| plugin.name() <= after) {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
-use super::{registry::Registry, settings::Values};
+use super::{packages::Trust, registry::Registry, settings::Values};
 use crate::{
     media::MediaStore,
     store::{NewTask, Store, StoreError, TaskStart},
@@ -10,6 +10,8 @@ use crate::{
 
 pub struct Services {
     pub store: Store,
+    /// What may be loaded.
+    pub(super) trust: Trust,
     /// Without it plugins have no files.
     pub media: Option<MediaStore>,
     /// Whoever is an admin everywhere.
@@ -28,15 +30,23 @@ pub trait TaskQueue: Send + Sync {
 }
 
 impl Services {
+    /// With [`Trust::everything`], as tests and measurements need it; a host says whom it trusts.
     pub fn new(store: Store) -> Self {
         Self {
             store,
+            trust: Trust::everything(),
             media: None,
             admins: Vec::new(),
             values: Values::default(),
             tasks: OnceLock::new(),
             registry: RwLock::default(),
         }
+    }
+
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
     }
 
     #[must_use]

@@ -131,7 +131,8 @@ pub(super) fn set_value(services: &Services, manifest: &Manifest, key: &str, spa
 impl Plugins {
     /// The settings of all plugins, or of one, with the values in force for the space.
     pub fn settings(&self, plugin: Option<&str>, space: Option<&str>) -> Vec<View> {
-        let wanted = self.plugins.iter().filter(|candidate| plugin.is_none_or(|name| candidate.name() == name));
+        let now = self.now();
+        let wanted = now.plugins.iter().filter(|candidate| plugin.is_none_or(|name| candidate.name() == name));
         wanted
             .flat_map(|plugin| {
                 plugin.manifest.settings.iter().map(move |(key, setting)| {
@@ -178,7 +179,7 @@ impl Plugins {
             SettingError::Unknown { key: key.to_owned(), nearest }
         };
         let (name, short) = key.split_once('.').ok_or_else(unknown)?;
-        let plugin = self.plugins.iter().find(|plugin| plugin.name() == name).ok_or_else(unknown)?;
+        let plugin = self.named(name).ok_or_else(unknown)?;
         let setting = plugin.manifest.settings.get(short).ok_or_else(unknown)?;
         if let Some(value) = value {
             setting.check(value).map_err(|reason| SettingError::Invalid { key: key.to_owned(), reason })?;

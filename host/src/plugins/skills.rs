@@ -7,22 +7,6 @@ use mercury_protocol::io::Capabilities;
 use super::Plugins;
 use crate::domain::capabilities::satisfied;
 
-/// Names of skills that the host brings itself, or will: a plugin's skill never takes their place
-/// (extensions.md section 8, W13).
-const RESERVED: &[&str] = &[
-    "config",
-    "context",
-    "conversation-recap",
-    "media",
-    "mutes",
-    "permissions",
-    "preferences",
-    "recall",
-    "roles",
-    "spaces",
-    "tasks",
-];
-
 /// A folder with a `SKILL.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skill {
@@ -36,14 +20,10 @@ impl Plugins {
     /// files: not for the async runtime.
     pub fn skills(&self, chain: &[Capabilities]) -> Vec<Skill> {
         let mut skills = Vec::new();
-        for plugin in &self.plugins {
+        for plugin in &self.now().plugins {
             let agent = &plugin.manifest.agent;
             let Some(skill) = &agent.skill else { continue };
             let name = plugin.name().to_owned();
-            if RESERVED.contains(&name.as_str()) {
-                tracing::warn!(plugin = name, "the skill is left out: the host has one of that name");
-                continue;
-            }
             if !satisfied(&agent.requires, chain) {
                 let needs: Vec<_> = agent.requires.iter().map(|requirement| requirement.name()).collect();
                 tracing::warn!(
@@ -65,7 +45,7 @@ impl Plugins {
     pub fn skills_for(&self, role: &str, installed: &[String]) -> Vec<String> {
         let registry = self.services.registry();
         let serves = |name: &&String| {
-            let plugin = self.plugins.iter().find(|plugin| plugin.name() == name.as_str());
+            let plugin = self.named(name);
             plugin.is_some_and(|plugin| plugin.manifest.serves(&registry.roles, role))
         };
         installed.iter().filter(serves).cloned().collect()
@@ -74,7 +54,8 @@ impl Plugins {
     /// The programs that a caller of this role would have, were they in the image.
     pub fn programs_for(&self, role: &str) -> Vec<String> {
         let registry = self.services.registry();
-        let serving = self.plugins.iter().filter(|plugin| plugin.manifest.serves(&registry.roles, role));
+        let now = self.now();
+        let serving = now.plugins.iter().filter(|plugin| plugin.manifest.serves(&registry.roles, role));
         serving.flat_map(|plugin| plugin.manifest.agent.clis.iter().map(|cli| cli.name.clone())).collect()
     }
 }

@@ -27,9 +27,9 @@ pub struct Panel {
 impl Plugins {
     /// All panels, for one space or for none, in the order of the plugins' names.
     pub async fn panels(&self, space: Option<&str>) -> Vec<Panel> {
-        let wanted = self
-            .providing(Interface::Widget)
-            .flat_map(|plugin| plugin.manifest.widgets.iter().map(move |widget| (plugin, widget)));
+        let plugins = self.providing(Interface::Widget);
+        let wanted =
+            plugins.iter().flat_map(|plugin| plugin.manifest.widgets.iter().map(move |widget| (plugin, widget)));
         let panels = wanted.map(|(plugin, widget)| async move {
             let (name, space) = (widget.name.clone(), space.map(str::to_owned));
             let rendered = self

@@ -105,7 +105,7 @@ impl Runs {
             seal: directories.seal.clone(),
             bot_username: self.config.bot_username.clone(),
             system_prompt: self.system_prompt(run, additions).await?,
-            skills: self.plugins.skills_for(&run.role, self.sandbox.skills()),
+            skills: self.plugins.skills_for(&run.role, &self.sandbox.skills()),
             model,
             environment: BTreeMap::new(),
             egress_proxy: self.config.network == Network::Filtered,

@@ -20,7 +20,7 @@ use std::{
     io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -67,8 +67,8 @@ pub struct Sandbox {
     /// The base image in use: the configured one, or the local one that stands in for it.
     image: watch::Sender<String>,
     derived: derived::Derived,
-    /// Set once the plugins are loaded.
-    skills: OnceLock<skills::Installed>,
+    /// Of the plugins that are loaded at present.
+    skills: RwLock<skills::Installed>,
     /// The base image is being looked for.
     looking: AtomicBool,
 }
@@ -94,7 +94,7 @@ impl Sandbox {
             signals: Arc::new(signals::Signals::new()),
             image: watch::Sender::new(config.agent_image.clone()),
             derived: derived::Derived::default(),
-            skills: OnceLock::new(),
+            skills: RwLock::default(),
             looking: AtomicBool::new(false),
             config,
             instance,
@@ -112,16 +112,20 @@ impl Sandbox {
     }
 
     /// Puts skills, pairs of a name and a folder, where every container mounts them: which of them a run is
-    /// given comes with its request. Only the first call counts. Copies files: not for the async runtime.
+    /// given comes with its request. Copies files: not for the async runtime.
     pub fn install_skills(&self, skills: &[(String, PathBuf)]) -> io::Result<()> {
         let installed = skills::install(&self.config.data_dir, skills)?;
-        let _ = self.skills.set(installed);
+        *self.skills.write().unwrap_or_else(PoisonError::into_inner) = installed;
         Ok(())
     }
 
     /// The names of the skills that a run can be given.
-    pub fn skills(&self) -> &[String] {
-        self.skills.get().map(|installed| installed.names.as_slice()).unwrap_or_default()
+    pub fn skills(&self) -> Vec<String> {
+        self.installed_skills().names
+    }
+
+    fn installed_skills(&self) -> skills::Installed {
+        self.skills.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The image that agents' programs are added to.
@@ -197,6 +201,7 @@ impl Sandbox {
     ) -> Result<(), Failure> {
         let global = self.config.global_dir();
         let limits = self.limits().await;
+        let skills = self.installed_skills();
         let body = create::request(&create::Spec {
             run,
             space,
@@ -212,11 +217,7 @@ impl Sandbox {
             io_dir: self.config.for_daemon(&directories.io),
             run_dir: self.config.for_daemon(&directories.run),
             tools_dir: self.config.for_daemon(&self.tools),
-            skills_dir: self
-                .skills
-                .get()
-                .filter(|installed| !installed.names.is_empty())
-                .map(|installed| self.config.for_daemon(&installed.folder)),
+            skills_dir: (!skills.names.is_empty()).then(|| self.config.for_daemon(&skills.folder)),
             hidden,
             hiding: self.config.for_daemon(&self.config.data_dir.join(HIDING)),
             global_dir: self.config.for_daemon(&global),

@@ -15,7 +15,7 @@ const MOST_ENTRIES: usize = 1_000;
 const DEEPEST: usize = 8;
 
 /// The skills that are installed, and the folder that has them all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Installed {
     pub(super) folder: PathBuf,
     pub(super) names: Vec<String>,

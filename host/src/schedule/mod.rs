@@ -24,6 +24,8 @@ pub use endings::tell_endings;
 
 /// The longest sleep until the clock is looked at again: it may have been moved.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+/// Between two attempts to read what was run last.
+const RETRY: Duration = Duration::from_secs(1);
 /// Characters of a failure that are kept.
 const MOST_DETAIL: usize = 2_000;
 
@@ -44,10 +46,15 @@ pub struct JobView {
     pub last_detail: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Present {
+/// A job that is kept at present.
+struct Kept {
+    job: Job,
     running: bool,
     next_at: Option<i64>,
+    /// Ends the waiting for the next run, not the run.
+    retired: CancellationToken,
+    /// Held by the run: one that replaces this job waits for it.
+    busy: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Runs the jobs. Cheap to clone.
@@ -55,29 +62,70 @@ struct Present {
 pub struct Schedule {
     plugins: Arc<Plugins>,
     store: Store,
-    present: Arc<Mutex<BTreeMap<(String, String), Present>>>,
+    kept: Arc<Mutex<BTreeMap<Key, Kept>>>,
 }
+
+/// Plugin and job.
+type Key = (String, String);
 
 impl Schedule {
     pub fn new(plugins: Arc<Plugins>, store: Store) -> Self {
-        Self { plugins, store, present: Arc::default() }
+        Self { plugins, store, kept: Arc::default() }
     }
 
-    /// Begins to run the jobs of all plugins, until `stop`.
-    ///
-    /// # Errors
-    /// Where the last runs cannot be read: without them everything would be run at once.
-    pub async fn start(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
+    /// Runs the jobs of all plugins, also of those that are installed meanwhile, until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut changes = self.plugins.changes();
+        loop {
+            while let Err(error) = self.take_up(&stop).await {
+                tracing::error!(%error, "the last runs of jobs cannot be read; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Keeps the jobs that there are now. One that stays the same goes on undisturbed.
+    async fn take_up(&self, stop: &CancellationToken) -> Result<(), StoreError> {
         let last: BTreeMap<_, _> =
             self.store.last_job_runs().await?.into_iter().map(|run| ((run.plugin, run.job), run.started_at)).collect();
-        let jobs = self.plugins.jobs();
-        let count = jobs.len();
-        for (plugin, job) in jobs {
-            let last = last.get(&(plugin.clone(), job.name.clone())).copied();
-            let (schedule, stop) = (self.clone(), stop.clone());
-            tokio::spawn(async move { stop.run_until_cancelled(schedule.keep(plugin, job, last)).await });
+        let jobs: BTreeMap<Key, Job> =
+            self.plugins.jobs().into_iter().map(|(plugin, job)| ((plugin, job.name.clone()), job)).collect();
+        let mut kept = self.kept();
+        kept.retain(|key, known| {
+            let stays = jobs.contains_key(key);
+            if !stays {
+                known.retired.cancel();
+            }
+            stays
+        });
+        for (key, job) in jobs {
+            let former = kept.remove(&key);
+            if let Some(former) = former.as_ref().filter(|former| former.job != job) {
+                former.retired.cancel();
+            }
+            let entry = match former {
+                Some(former) if former.job == job => former,
+                former => {
+                    let busy = former.map(|former| former.busy).unwrap_or_default();
+                    let retired = stop.child_token();
+                    let begun = self.clone().keep(
+                        key.clone(),
+                        job.clone(),
+                        last.get(&key).copied(),
+                        retired.clone(),
+                        busy.clone(),
+                    );
+                    tokio::spawn(stop.clone().run_until_cancelled_owned(begun));
+                    Kept { job, running: false, next_at: None, retired, busy }
+                }
+            };
+            kept.insert(key, entry);
         }
-        Ok(count)
+        Ok(())
     }
 
     /// All jobs, with what became of their last run.
@@ -89,20 +137,21 @@ impl Schedule {
             .into_iter()
             .map(|run| ((run.plugin.clone(), run.job.clone()), run))
             .collect();
-        let present = self.present();
+        let kept = self.kept();
         let views = self.plugins.jobs().into_iter().map(|(plugin, job)| {
             let key = (plugin, job.name.clone());
-            let (last, now) = (last.get(&key), present.get(&key).copied().unwrap_or_default());
+            let (last, known) = (last.get(&key), kept.get(&key));
+            let running = known.is_some_and(|known| known.running);
             JobView {
                 timing: describe(&job),
-                running: now.running,
-                next_at: now.next_at,
+                running,
+                next_at: known.and_then(|known| known.next_at),
                 last_started_at: last.map(|run| run.started_at),
                 last_finished_at: last.and_then(|run| run.finished_at),
                 last_outcome: last.and_then(|run| match run.ok {
                     Some(true) => Some("ok"),
                     Some(false) => Some("failed"),
-                    None if now.running => None,
+                    None if running => None,
                     None => Some("interrupted"),
                 }),
                 last_detail: last.and_then(|run| run.detail.clone()),
@@ -113,33 +162,53 @@ impl Schedule {
         Ok(views.collect())
     }
 
-    /// One job, for as long as the host runs.
-    async fn keep(self, plugin: String, job: Job, mut last: Option<i64>) {
+    /// One job, until it is retired.
+    async fn keep(
+        self,
+        key: Key,
+        job: Job,
+        last: Option<i64>,
+        retired: CancellationToken,
+        busy: Arc<tokio::sync::Mutex<()>>,
+    ) {
         let timing = match job.timing() {
             Ok(timing) => timing,
             Err(error) => {
-                tracing::error!(plugin, job = job.name, error, "the job is not run");
+                tracing::error!(plugin = key.0, job = key.1, error, "the job is not run");
                 return;
             }
         };
-        let key = (plugin, job.name.clone());
         let mut due = timing.first(clock::millis(), last, rand::random());
         loop {
-            self.present().insert(key.clone(), Present { running: false, next_at: due });
             let Some(at) = due else {
                 tracing::warn!(plugin = key.0, job = key.1, "the job is never due again");
                 return;
             };
-            sleep_until(at).await;
+            self.note(&key, false, due);
+            if retired.run_until_cancelled(sleep_until(at)).await.is_none() {
+                return;
+            }
+            let _busy = busy.lock().await;
+            if retired.is_cancelled() {
+                return;
+            }
             let started = clock::millis();
-            self.present().insert(key.clone(), Present { running: true, next_at: None });
-            self.run(&key.0, &job, started).await;
-            last = Some(started);
-            due = timing.after(last.unwrap_or(started), clock::millis());
+            self.note(&key, true, None);
+            self.run_once(&key.0, &job, started).await;
+            if retired.is_cancelled() {
+                return;
+            }
+            due = timing.after(started, clock::millis());
         }
     }
 
-    async fn run(&self, plugin: &str, job: &Job, started: i64) {
+    fn note(&self, key: &Key, running: bool, next_at: Option<i64>) {
+        if let Some(kept) = self.kept().get_mut(key) {
+            (kept.running, kept.next_at) = (running, next_at);
+        }
+    }
+
+    async fn run_once(&self, plugin: &str, job: &Job, started: i64) {
         let name = job.name.as_str();
         if let Err(error) = self.store.job_started(plugin, name, started).await {
             tracing::error!(plugin, job = name, %error, "the job's start cannot be written");
@@ -163,8 +232,8 @@ impl Schedule {
         }
     }
 
-    fn present(&self) -> MutexGuard<'_, BTreeMap<(String, String), Present>> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<Key, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::domain::{environment, schedule::Timing};
+use crate::domain::schedule::Timing;
 
 /// Calls of a broker in a minute of one caller, where the manifest says nothing.
 const USUAL_PER_MINUTE: u32 = 60;
@@ -20,15 +20,6 @@ pub struct RunHook {
     pub optional: bool,
     /// Variables that it may set in the container. Never one of the host's own.
     pub environment: Vec<String>,
-}
-
-impl RunHook {
-    pub(super) fn check(&self) -> Result<(), String> {
-        match self.environment.iter().find(|name| environment::is_the_hosts(name) || name.contains(['=', '\0'])) {
-            Some(name) => Err(format!("run-hook.environment `{name}`: the host keeps this name to itself")),
-            None => Ok(()),
-        }
-    }
 }
 
 /// `[broker]`
@@ -47,23 +38,6 @@ impl Broker {
 
     pub fn action(&self, name: &str) -> Option<&Action> {
         self.actions.iter().find(|action| action.name == name)
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        if !(1..=600).contains(&self.per_minute()) {
-            return Err(format!("broker.per-minute {} is not between 1 and 600", self.per_minute()));
-        }
-        for (index, action) in self.actions.iter().enumerate() {
-            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-            if action.name.is_empty() || !action.name.bytes().all(plain) {
-                return Err(format!("broker.actions `{}`: use lower-case letters, digits and dashes", action.name));
-            }
-            if self.actions[..index].iter().any(|other| other.name == action.name) {
-                return Err(format!("broker.actions `{}`: there are two of that name", action.name));
-            }
-            action.validator().map_err(|reason| format!("broker.actions `{}`: schema: {reason}", action.name))?;
-        }
-        Ok(())
     }
 }
 
@@ -95,7 +69,7 @@ pub struct Action {
 }
 
 /// One `[[jobs]]`: exactly one of `every-s` and `cron`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Job {
     pub name: String,
@@ -120,13 +94,6 @@ impl Job {
 
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_s.unwrap_or(USUAL_DEADLINE_S).into())
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        if !(1..=3_600).contains(&self.deadline().as_secs()) {
-            return Err(format!("deadline-s {} is not between 1 and 3600", self.deadline().as_secs()));
-        }
-        self.timing().map(drop)
     }
 }
 
