@@ -26,11 +26,12 @@ use crate::{
     intake::Intake,
     media::{self, MediaStore},
     plugins::{
-        Compiler, LoadError, Plugins, Services, Spaces,
+        Compiler, LoadError, Plugins, Services, Spaces, TaskQueue,
         packages::{SignatureError, Trust},
     },
     runs::Runs,
     sandbox::Sandbox,
+    schedule::{self, Schedule},
     store::{Store, StoreError},
     telemetry,
 };
@@ -78,6 +79,7 @@ pub struct Rooms {
     pub intake: Intake,
     pub runs: Arc<Runs>,
     pub adapters: Arc<Adapters>,
+    pub schedule: Schedule,
 }
 
 /// What is not configuration but depends on who starts the host.
@@ -123,6 +125,9 @@ impl App {
         let (address, server) = listen(api, &config, stop.clone()).await?;
 
         let rooms = build(&config, credentials, options, &hand_over).await?;
+        // Before the first run, and before anything else happens of which plugins hear.
+        rooms.plugins.started().await;
+        rooms.runs.announce_spaces().await;
         rooms.approvals.recover().await?;
         rooms.runs.recover().await?;
         let executor = rooms.runs.clone();
@@ -136,6 +141,9 @@ impl App {
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
+        tokio::spawn(rooms.schedule.clone().run(hand_over.clone()));
+        let endings = schedule::tell_endings(rooms.plugins.clone(), rooms.store.clone(), rooms.runs.task_ended.clone());
+        tokio::spawn(hand_over.clone().run_until_cancelled_owned(endings));
         rooms.runs.log_variables();
         want_programs(&rooms).await;
         let (plugins, data_dir, until) = (rooms.plugins.clone(), config.data_dir.clone(), hand_over.clone());
@@ -163,6 +171,7 @@ impl App {
         }
         self.hand_over.cancel();
         self.rooms.runs.drained().await;
+        self.rooms.plugins.stopping().await;
         self.rooms.runs.gateway.drained().await;
         self.rooms.runs.credentials.settle().await;
         match agents {
@@ -268,12 +277,13 @@ async fn build(
     let services = Services::new(store.clone())
         .with_media(media)
         .with_trust(Trust::new(config)?)
+        .with_admins(config.admins.clone())
         .with_secrets(config.plugin_secrets.clone())
         .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
     let services = Arc::new(services);
     let plugins = async {
         let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;
-        loaded.map_err(AppError::from)
+        Ok::<_, AppError>(loaded?.ordered(config.plugin_order.clone()))
     };
     let gateway = async {
         let (credentials, store) = (credentials.clone(), store.clone());
@@ -285,6 +295,7 @@ async fn build(
         return Err(AppError::MissingSecret { platform, variable });
     }
     let (plugins, gateway) = (Arc::new(plugins), Arc::new(gateway));
+    install_skills(config, &plugins, &sandbox).await;
     let delivery = Delivery::new(store.clone());
     let approvals = Arc::new(Approvals::new(store.clone(), plugins.clone(), delivery.clone()));
     let runs = Arc::new(Runs::new(
@@ -298,6 +309,9 @@ async fn build(
         gateway,
         hand_over.clone(),
     ));
+    let queue: Arc<dyn TaskQueue> = runs.clone();
+    services.take_tasks_to(Arc::downgrade(&queue));
+    let schedule = Schedule::new(plugins.clone(), store.clone());
     let intake = Intake {
         store: store.clone(),
         plugins: plugins.clone(),
@@ -307,7 +321,7 @@ async fn build(
         config: config.clone(),
     };
     let adapters = Adapters::new(services, intake.clone(), sandbox.clone());
-    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs, adapters })
+    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs, adapters, schedule })
 }
 
 /// Removes files of plugins that nobody took.
@@ -321,16 +335,33 @@ async fn sweep(media: MediaStore) {
     }
 }
 
+/// A skill that cannot be installed costs itself alone.
+async fn install_skills(config: &Arc<Config>, plugins: &Arc<Plugins>, sandbox: &Arc<Sandbox>) {
+    let chain: Vec<_> =
+        config.model_chain.iter().map(|leg| config.capabilities.of(&leg.provider, &leg.model)).collect();
+    let (plugins, sandbox) = (plugins.clone(), sandbox.clone());
+    let install = move || {
+        let skills: Vec<_> = plugins.skills(&chain).into_iter().map(|skill| (skill.name, skill.folder)).collect();
+        sandbox.install_skills(&skills)
+    };
+    match tokio::task::spawn_blocking(install).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the plugins' skills cannot be installed; agents go without them"),
+        Err(error) => tracing::error!(%error, "the plugins' skills are not installed"),
+    }
+}
+
 async fn want_programs(rooms: &Rooms) {
     let plugins = rooms.plugins.clone();
     let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
     rooms.sandbox.want_programs(programs);
 }
 
-/// The agent's image has the programs of the plugins that are there now.
+/// The agent has the skills and the programs of the plugins that are there now.
 async fn follow_plugins(rooms: &Rooms) {
     let mut changes = rooms.plugins.changes();
     while changes.changed().await.is_ok() {
+        install_skills(&rooms.runs.config, &rooms.plugins, &rooms.sandbox).await;
         want_programs(rooms).await;
         rooms.sandbox.rebuild().await;
     }

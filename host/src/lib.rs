@@ -1,6 +1,6 @@
 //! Mercury's host: a message comes in, a sandboxed agent's answer goes out.
 //!
-//! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake` → `runs` →
+//! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake`, `schedule` → `runs` →
 //! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins` → `media` → `sandbox`, `credentials` → `store` →
 //! `domain`, `config`.
 
@@ -25,6 +25,7 @@ pub mod plugins;
 pub mod resolve;
 pub mod runs;
 pub mod sandbox;
+pub mod schedule;
 pub mod store;
 pub mod telemetry;
 

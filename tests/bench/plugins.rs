@@ -115,7 +115,7 @@ async fn load(data_dir: &Path) -> Plugins {
 async fn call(plugins: &Plugins, interface: Interface) {
     match interface {
         Interface::PromptGuard => drop(plugins.check_prompt(caller(), "hello", Vec::new()).await),
-        Interface::ResultProcessor => drop(plugins.process(result()).await),
+        Interface::ResultProcessor => drop(plugins.process(result(), Vec::new()).await),
         _ => drop(plugins.consult(&caller(), "bash", r#"{"command":"ls"}"#, &Consultation::default()).await),
     }
 }

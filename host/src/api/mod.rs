@@ -3,6 +3,7 @@
 mod adapters;
 mod approvals;
 mod chat;
+mod config;
 mod conversations;
 mod deliveries;
 mod files;
@@ -68,6 +69,9 @@ impl Api {
             .route("/api/deliveries/{id}/retry", post(deliveries::retry))
             .route("/webhooks/{platform}", any(webhooks::take))
             .route("/webhooks/{platform}/{*path}", any(webhooks::take))
+            .route("/api/config", get(config::list).put(config::set).delete(config::unset))
+            .route("/api/plugins/jobs", get(plugins::jobs))
+            .route("/api/plugins/widgets", get(plugins::widgets))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
             .method_not_allowed_fallback(|| async { ApiError::not_found() })

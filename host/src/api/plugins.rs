@@ -1,5 +1,5 @@
-//! `/api/plugins`: what each plugin did since the host started, for the operator. What a plugin logged
-//! is its own text: whoever shows it escapes it.
+//! `/api/plugins`: what each plugin did since the host started, its work in the background and its
+//! panels, for the operator. What a plugin logged is its own text: whoever shows it escapes it.
 
 use axum::{
     Json,
@@ -63,4 +63,26 @@ fn view(plugin: &Plugin) -> Value {
         "resting": plugin.is_resting(),
         "seen": plugin.seen(),
     })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    space: Option<String>,
+}
+
+/// `GET /api/plugins/jobs`
+pub(super) async fn jobs(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
+    api.require_operator(&headers)?;
+    Ok(Json(json!({ "jobs": api.rooms()?.schedule.list().await? })))
+}
+
+/// `GET /api/plugins/widgets?space=main`
+pub(super) async fn widgets(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Value>, ApiError> {
+    api.require_operator(&headers)?;
+    let panels = api.rooms()?.plugins.panels(wanted.space.as_deref()).await;
+    Ok(Json(json!({ "widgets": panels })))
 }

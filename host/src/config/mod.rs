@@ -193,6 +193,8 @@ pub struct Config {
     pub chat_api_key: Option<SecretString>,
     pub docker_host: Option<String>,
     pub plugins: BTreeMap<String, PluginConfig>,
+    /// Plugins that come first, in this order, where they change a run or its result one after the other.
+    pub plugin_order: Vec<String>,
     /// Name → public key of those whose signatures on plugins count.
     pub trusted_keys: BTreeMap<String, String>,
     /// Folders of plugins that are loaded though nobody agreed to them; `*` for all.
@@ -431,6 +433,7 @@ impl Settings {
                 .text("docker_host")
                 .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
             plugins: self.plugins(file).map_err(invalid)?,
+            plugin_order: plugin_order(file).map_err(invalid)?,
             trusted_keys: trusted_keys(self.json("plugin_trusted_keys")).map_err(invalid)?,
             unlocked_folders: self.list("plugin_unlocked_folders"),
             warnings: std::mem::take(&mut self.warnings),
@@ -589,7 +592,8 @@ fn read_plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap
         }
     }
     let entries = file.get("plugins").and_then(Json::as_object).into_iter().flatten();
-    for (name, entry) in entries.filter(|(name, _)| !OF_ALL_PLUGINS.contains(&name.as_str())) {
+    let of_all = |name: &str, entry: &Json| OF_ALL_PLUGINS.contains(&name) || (name == ORDER && entry.is_array());
+    for (name, entry) in entries.filter(|(name, entry)| !of_all(name, entry)) {
         let plugin = plugins.entry(name.clone()).or_default();
         for (key, value) in entry.as_object().ok_or_else(|| format!("plugins.{name} must be a mapping"))? {
             match (key.as_str(), value) {
@@ -614,6 +618,15 @@ fn read_plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap
         }
     }
     Ok(plugins)
+}
+
+/// Under `plugins:`, where it is a list; a mapping is a plugin of that name.
+const ORDER: &str = "order";
+
+fn plugin_order(file: &source::File) -> Result<Vec<String>, String> {
+    let names = file.get("plugins").and_then(|plugins| plugins.get(ORDER)).and_then(Json::as_array);
+    let text = |name: &Json| name.as_str().map(str::to_owned).ok_or("plugins.order must be a list of names".to_owned());
+    names.into_iter().flatten().map(text).collect()
 }
 
 fn scalar(value: &Json) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Types and decisions. Pure: nothing in here reads a clock, a file or a socket.
 
+pub mod additions;
+pub mod allowance;
 pub mod approval;
 pub mod budget;
 pub mod capabilities;
@@ -20,6 +22,7 @@ pub mod outcome;
 pub mod price;
 pub mod roles;
 pub mod run;
+pub mod schedule;
 pub mod stages;
 pub mod trigger;
 pub mod words;

@@ -20,14 +20,17 @@ use super::{
     engine,
     exports::Exports,
     lanes::{Lanes, Threads},
+    manifest::Manifest,
     packages::{self, Collected, Found, Loadable, Origin, SourceError},
     plugin::Plugin,
     probe,
+    registry::Registry,
     services::Services,
+    settings,
     state::State,
     stats::Stats,
 };
-use crate::config::PluginConfig;
+use crate::{config::PluginConfig, store::StoreError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -37,6 +40,11 @@ pub enum LoadError {
     Cache(CompileError),
     #[error(transparent)]
     Sources(#[from] SourceError),
+    /// A value of the configuration that the plugin does not allow.
+    #[error("{0}. Mend the value in mercury.yaml (or MERCURY_EXTENSION_DEFAULTS)")]
+    Setting(String),
+    #[error("what was set of plugins' settings cannot be read: {0}")]
+    Store(#[from] StoreError),
     #[error("the plugin `{name}` ({}) cannot be used: {reason}. Mend it, or switch it off with plugins.{name}.enabled: false", path.display())]
     Plugin { name: String, path: PathBuf, reason: String },
 }
@@ -72,6 +80,13 @@ pub struct Reloaded {
 impl Reloaded {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl Set {
+    /// What the plugins of this set bring.
+    pub(super) fn registry(&self) -> Registry {
+        Registry::of(self.plugins.iter().map(|plugin| plugin.manifest()))
     }
 }
 
@@ -114,6 +129,7 @@ impl Loader {
         for (name, found) in collected {
             let (path, reason, essential) = match found {
                 Found::Usable(source) => {
+                    self.settings(&source.manifest).map_err(LoadError::Setting)?;
                     let (path, essential) = (source.path.clone(), source.manifest.is_essential());
                     match self.load_or_previous(source, lanes).await {
                         Ok(plugin) => {
@@ -216,6 +232,11 @@ impl Loader {
         Ok((set, changes))
     }
 
+    /// The plugin's settings as the configuration and its manifest have them.
+    fn settings(&self, manifest: &Manifest) -> Result<BTreeMap<String, String>, String> {
+        settings::resolve(manifest, self.configured.get(&manifest.name), &self.data_dir.display().to_string())
+    }
+
     /// Loads it beside whatever runs, once it has shown that it works.
     pub(super) async fn load_checked(&self, source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
         let mut bare = source.clone();
@@ -243,7 +264,8 @@ impl Loader {
                 ungranted.join("; ")
             );
         }
-        let settings = resolve_settings(&source.manifest, config, &self.data_dir);
+        let settings = self.settings(&source.manifest)?;
+        let configured = config.into_iter().flat_map(|config| config.settings.keys().cloned()).collect();
         let built_in = source.origin == Origin::BuiltIn;
         tracing::info!(
             plugin = source.manifest.name,
@@ -268,6 +290,7 @@ impl Loader {
             folder: (!built_in).then_some(source.path),
             exports,
             settings: Arc::new(settings),
+            configured,
             pre,
             services: self.services.clone(),
             access: Arc::new(access),
@@ -291,10 +314,12 @@ impl Plugins {
         compiler: Compiler,
         services: Arc<Services>,
     ) -> Result<Self, LoadError> {
-        let loader = Loader::new(data_dir, configured, compiler, services)?;
+        let loader = Loader::new(data_dir, configured, compiler, services.clone())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let guests = threads(cores)?;
+        services.values.load(&services.store).await?;
         let set = loader.first(&guests.lanes()).await?;
+        services.set_registry(set.registry());
         Ok(Self {
             set: std::sync::RwLock::new(Arc::new(set)),
             loader: tokio::sync::Mutex::new(loader),
@@ -302,6 +327,9 @@ impl Plugins {
             guests: Some(guests),
             permits: tokio::sync::Semaphore::new(MOST_CALLS),
             guard_permits: tokio::sync::Semaphore::new(MOST_CALLS),
+            services,
+            order: Vec::new(),
+            allowance: std::sync::Mutex::default(),
         })
     }
 }
@@ -329,24 +357,4 @@ fn warn_of_strangers(configured: &BTreeMap<String, PluginConfig>, collected: &Co
             nearest.unwrap_or("none")
         );
     }
-}
-
-fn resolve_settings(
-    manifest: &super::Manifest,
-    config: Option<&PluginConfig>,
-    data_dir: &Path,
-) -> BTreeMap<String, String> {
-    let data_dir = data_dir.display().to_string();
-    let mut settings: BTreeMap<String, String> = manifest
-        .settings
-        .iter()
-        .filter_map(|(key, setting)| Some((key.clone(), setting.default.as_ref()?.replace("${data-dir}", &data_dir))))
-        .collect();
-    for (key, value) in config.into_iter().flat_map(|config| &config.settings) {
-        if !manifest.settings.contains_key(key) {
-            tracing::warn!(plugin = manifest.name, key, "the plugin declares no such setting; it will not read it");
-        }
-        settings.insert(key.clone(), value.clone());
-    }
-    settings
 }

@@ -5,7 +5,10 @@
 
 mod access;
 pub mod adapter;
+mod api_guard;
+mod background;
 mod breaker;
+mod broker;
 mod capabilities;
 mod compile;
 mod contract;
@@ -13,6 +16,7 @@ mod egress;
 mod engine;
 mod exports;
 mod fault;
+mod hooks;
 mod lanes;
 mod load;
 mod manifest;
@@ -21,15 +25,22 @@ pub mod packages;
 mod plugin;
 mod probe;
 mod processors;
+mod registry;
 mod reload;
 mod requests;
 mod resident;
 mod rights;
 mod services;
+mod settings;
+mod skills;
 mod state;
 mod stats;
+mod widgets;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use mercury_bindings::mercury::plugin::{
     types::{Caller, Media},
@@ -38,25 +49,32 @@ use mercury_bindings::mercury::plugin::{
 
 use tokio::sync::Semaphore;
 
-use crate::domain::approval;
+use crate::domain::{allowance::Allowance, approval};
 
+pub use background::Told;
+pub use broker::{BrokerError, Brokered, Offer};
 pub use capabilities::folders::Spaces;
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
 pub use fault::Fault;
+pub use hooks::{Prepared, run};
 pub use load::{LoadError, Reloaded, built_in};
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{Job, Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
     mercury::plugin::{types, verdicts},
 };
 pub use plugin::{CallError, Plugin};
 pub use processors::{Attachment, Processed};
+pub use registry::Registry;
 pub use rights::{Rights, in_words};
-pub use services::Services;
+pub use services::{Services, TaskQueue};
+pub use settings::{EVERYWHERE, SettingError, View as SettingView};
+pub use skills::Skill;
 pub use stats::{LastError, LogLine, Seen};
+pub use widgets::Panel;
 
 /// What adapters bring, and who takes it.
 pub mod chat {
@@ -112,9 +130,42 @@ pub struct Plugins {
     permits: Semaphore,
     /// The same for guards, which must not wait for others that wait for the network.
     guard_permits: Semaphore,
+    services: Arc<Services>,
+    /// Names that come first, in this order, where plugins add or change one after the other.
+    order: Vec<String>,
+    /// Calls of brokers.
+    allowance: Mutex<Allowance>,
 }
 
 impl Plugins {
+    /// Run hooks, processors and lifecycle calls of the plugins named here come first, in this order; the
+    /// others follow by name. Guards keep the order of their names: whose word comes first changes nothing
+    /// about what is allowed.
+    #[must_use]
+    pub fn ordered(mut self, order: Vec<String>) -> Self {
+        for name in order.iter().filter(|name| self.named(name).is_none()) {
+            tracing::warn!("plugins.order of the configuration names `{name}`, which is not loaded");
+        }
+        self.order = order;
+        self
+    }
+
+    /// What the loaded plugins bring that decides about callers.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.services.registry()
+    }
+
+    fn in_order(&self, interface: Interface) -> Vec<Arc<Plugin>> {
+        let mut plugins = self.providing(interface);
+        let place = |plugin: &Arc<Plugin>| self.order.iter().position(|name| name == plugin.name());
+        plugins.sort_by_key(|plugin| place(plugin).unwrap_or(self.order.len()));
+        plugins
+    }
+
+    fn named(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.now().plugins.iter().find(|plugin| plugin.name() == name).cloned()
+    }
+
     async fn call<R: Send + 'static>(
         &self,
         plugin: &Arc<Plugin>,

@@ -19,13 +19,13 @@ pub enum Processed {
     Deliver {
         reply: String,
         attachments: Vec<Attachment>,
+        /// The run failed, and a processor that may has put an answer in the failure's place.
+        overrides: bool,
     },
     /// Nothing is sent; the text is for the log.
     Suppress(String),
     /// A required processor failed.
-    Withhold {
-        plugin: String,
-    },
+    Withhold { plugin: String },
 }
 
 /// A file that goes out with a reply.
@@ -73,10 +73,13 @@ impl Attachment {
 impl Plugins {
     /// Hands the result through every processor in order, each on what the one before returned, with
     /// `files` as its attachments. A processor may leave files out and add those that it made itself
-    /// in its call; it can name no other.
+    /// in its call; it can name no other. Of a run that failed every processor learns, but only one with
+    /// `override-errors` changes what is said about it.
     pub async fn process(&self, mut result: RunResult, files: Vec<Lent>) -> Processed {
         let mut files: Vec<_> = files.into_iter().map(|file| Attachment { file, made: None }).collect();
-        for plugin in &self.providing(Interface::ResultProcessor) {
+        let failed = result.failure.is_some();
+        let mut overrides = false;
+        for plugin in &self.in_order(Interface::ResultProcessor) {
             result.attachments = files.iter().map(|attachment| attachment.description().into()).collect();
             let (input, lent) = (result.clone(), files.iter().map(|a| a.file.clone()).collect::<Vec<_>>());
             let outcome = self
@@ -89,13 +92,16 @@ impl Plugins {
                     })
                 })
                 .await;
+            let may_change = !failed || plugin.manifest.override_errors;
             let problem = match outcome {
+                Ok((Ok(_), _)) if !may_change => continue,
                 Ok((Ok(Outcome::Deliver(delivery)), made)) => {
                     files.retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.file.handle()));
                     let added = delivery.attachments.iter().filter(|media| made.contains(&media.handle));
                     for media in added {
                         files.extend(made_by(plugin, media, &files).await);
                     }
+                    overrides |= failed && delivery.reply != result.reply;
                     result.reply = delivery.reply;
                     continue;
                 }
@@ -110,7 +116,7 @@ impl Plugins {
                 return Processed::Withhold { plugin: plugin.name().to_owned() };
             }
         }
-        Processed::Deliver { reply: result.reply, attachments: files }
+        Processed::Deliver { reply: result.reply, attachments: files, overrides }
     }
 }
 

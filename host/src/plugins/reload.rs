@@ -46,7 +46,9 @@ impl Plugins {
         let loader = self.loader.lock().await;
         let Some(guests) = self.guests.as_ref() else { return Ok(Reloaded::default()) };
         let (set, changes) = loader.next(&self.now(), &guests.lanes()).await?;
+        let registry = set.registry();
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+        self.services.set_registry(registry);
         if !changes.is_empty() {
             self.generation.send_modify(|generation| *generation += 1);
         }

@@ -38,7 +38,8 @@ impl Rights {
     /// Whether the plugin closes something, so that the host must not run without it.
     pub(super) fn are_essential(&self) -> bool {
         let guards = Interface::ALL.iter().filter(|interface| interface.is_guard());
-        self.0.contains_key(REQUIRED) || guards.map(|guard| providing(*guard)).any(|right| self.0.contains_key(&right))
+        let required = [REQUIRED, REQUIRED_HOOK].into_iter().any(|right| self.0.contains_key(right));
+        required || guards.map(|guard| providing(*guard)).any(|right| self.0.contains_key(&right))
     }
 
     fn hold(&mut self, right: impl Into<String>) {
@@ -65,6 +66,7 @@ impl Rights {
             widgets: _,
             provides,
             required,
+            override_errors,
             limits,
             agent,
             run_hook,
@@ -87,6 +89,9 @@ impl Rights {
         if *required {
             self.hold(REQUIRED);
         }
+        if *override_errors {
+            self.hold("result-processor override-errors");
+        }
         let Limits { memory_mib, deadline_ms, concurrency, host_calls, result_kib } = *limits;
         self.up_to("limits memory-mib", memory_mib.into());
         self.up_to("limits deadline-ms", deadline_ms.into());
@@ -94,7 +99,10 @@ impl Rights {
         self.up_to("limits host-calls", host_calls.into());
         self.up_to("limits result-kib", result_kib.into());
         self.add_agent(agent);
-        let RunHook { optional: _, environment } = run_hook;
+        let RunHook { optional, environment } = run_hook;
+        if !optional && provides.contains(&Interface::RunHook) {
+            self.hold(REQUIRED_HOOK);
+        }
         for name in environment {
             self.hold(format!("run-hook environment {name}"));
         }
@@ -107,7 +115,9 @@ impl Rights {
         let kv::Grant { quota_bytes } = *kv;
         self.up_to("kv quota-bytes", quota_bytes);
         let media::Grant { read, create, quota_mib } = *media;
-        self.up_to("media quota-mib", quota_mib.into());
+        if read || create {
+            self.up_to("media quota-mib", quota_mib.into());
+        }
         for (held, right) in [(read, "media read"), (create, "media create")] {
             if held {
                 self.hold(right);
@@ -146,7 +156,16 @@ impl Rights {
     }
 
     fn add_agent(&mut self, agent: &Agent) {
-        let Agent { permission, clis, env } = agent;
+        let Agent { permission, default_roles, skill, requires: _, clis, env } = agent;
+        if skill.is_some() {
+            self.hold("agent skill");
+        }
+        for role in default_roles {
+            self.hold(format!("agent for role {role}"));
+        }
+        if !permission {
+            self.hold("agent for everybody");
+        }
         for cli in clis {
             self.hold(format!("agent cli {}", cli.name));
             if !cli.install.trim().is_empty() {
@@ -196,6 +215,7 @@ impl Rights {
 const HELD: u64 = 1;
 
 const REQUIRED: &str = "result-processor required";
+const REQUIRED_HOOK: &str = "run-hook required";
 
 fn providing(interface: Interface) -> String {
     format!("provides {}", interface.name())
@@ -207,6 +227,12 @@ pub fn in_words(manifest: &Manifest) -> Vec<String> {
         manifest.provides.iter().filter_map(|&it| of_interface(it)).map(str::to_owned).collect();
     if manifest.required {
         words.push("withhold every reply when it fails".into());
+    }
+    if manifest.override_errors {
+        words.push("put an answer of its own in the place of a failure".into());
+    }
+    if manifest.provides(Interface::RunHook) && !manifest.run_hook.optional {
+        words.push("keep everything from running when it fails".into());
     }
     words.extend(manifest.inbox.iter().map(inbox::Grant::in_words));
     words.extend(manifest.http.iter().map(http::Grant::in_words));
@@ -225,6 +251,12 @@ pub fn in_words(manifest: &Manifest) -> Vec<String> {
     }
     if !manifest.run_hook.environment.is_empty() {
         words.push(format!("set variables for the agent: {}", manifest.run_hook.environment.join(", ")));
+    }
+    if manifest.agent.skill.is_some() {
+        words.push("tell the agent how to work (a skill)".into());
+    }
+    if !manifest.agent.default_roles.is_empty() {
+        words.push(format!("serve, beside admins: {}", manifest.agent.default_roles.join(", ")));
     }
     for cli in &manifest.agent.clis {
         match cli.install.trim() {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock, Weak},
 };
 
 use secrecy::SecretString;
@@ -11,19 +11,25 @@ use tokio::sync::watch;
 use super::{
     capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger},
     packages::Trust,
+    registry::Registry,
+    settings::Values,
 };
 use crate::{
     media::MediaStore,
     resolve::{Resolve, SystemResolver},
-    store::Store,
+    store::{NewTask, Store, StoreError, TaskStart},
 };
 
 pub struct Services {
     pub store: Store,
-    /// Without it plugins have no files.
-    pub media: Option<MediaStore>,
     /// What may be loaded.
     pub(super) trust: Trust,
+    /// Without it plugins have no files.
+    pub media: Option<MediaStore>,
+    /// Whoever is an admin everywhere.
+    pub(super) admins: Vec<String>,
+    /// What was set of settings beside the configuration.
+    pub(super) values: Values,
     /// Takes what adapters bring. Built above the plugins; until then adapters are told to wait.
     pub inbox: OnceLock<Arc<dyn Inbox>>,
     /// Takes what plugins say by themselves.
@@ -37,6 +43,15 @@ pub struct Services {
     pub spaces: Option<Spaces>,
     /// Where sockets are served: that of whoever makes this.
     pub(super) runtime: Option<tokio::runtime::Handle>,
+    /// Takes agent runs that components ask for; set when there is a queue.
+    tasks: OnceLock<Weak<dyn TaskQueue>>,
+    registry: RwLock<Arc<Registry>>,
+}
+
+/// The room that runs agents, as far as components may use it.
+pub trait TaskQueue: Send + Sync {
+    /// Durable when it returns.
+    fn start(&self, task: NewTask) -> futures_util::future::BoxFuture<'_, Result<TaskStart, StoreError>>;
 }
 
 impl Services {
@@ -44,8 +59,10 @@ impl Services {
     pub fn new(store: Store) -> Self {
         Self {
             store,
-            media: None,
             trust: Trust::everything(),
+            media: None,
+            admins: Vec::new(),
+            values: Values::default(),
             inbox: OnceLock::new(),
             messenger: OnceLock::new(),
             timers: watch::Sender::new(()),
@@ -53,6 +70,8 @@ impl Services {
             resolver: Arc::new(SystemResolver),
             spaces: None,
             runtime: tokio::runtime::Handle::try_current().ok(),
+            tasks: OnceLock::new(),
+            registry: RwLock::default(),
         }
     }
 
@@ -67,20 +86,40 @@ impl Services {
     }
 
     #[must_use]
-    pub fn with_secrets(mut self, secrets: BTreeMap<String, SecretString>) -> Self {
-        self.secrets = secrets;
-        self
+    pub fn with_admins(self, admins: Vec<String>) -> Self {
+        Self { admins, ..self }
     }
 
     #[must_use]
-    pub fn with_spaces(mut self, spaces: Spaces) -> Self {
-        self.spaces = Some(spaces);
-        self
+    pub fn with_secrets(self, secrets: BTreeMap<String, SecretString>) -> Self {
+        Self { secrets, ..self }
     }
 
     #[must_use]
-    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
-        self.resolver = resolver;
-        self
+    pub fn with_spaces(self, spaces: Spaces) -> Self {
+        Self { spaces: Some(spaces), ..self }
+    }
+
+    #[must_use]
+    pub fn with_resolver(self, resolver: Arc<dyn Resolve>) -> Self {
+        Self { resolver, ..self }
+    }
+
+    /// Only the first one counts.
+    pub fn take_tasks_to(&self, queue: Weak<dyn TaskQueue>) {
+        let _ = self.tasks.set(queue);
+    }
+
+    pub(super) fn tasks(&self) -> Option<Arc<dyn TaskQueue>> {
+        self.tasks.get()?.upgrade()
+    }
+
+    /// What the plugins that are loaded at present bring.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_registry(&self, registry: Registry) {
+        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
     }
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Runs, perform::Outcome};
+use super::{Runs, hooks::caller, perform::Outcome};
 use crate::{
     clock,
     domain::{
@@ -17,10 +17,7 @@ use crate::{
         words::Voice,
     },
     media::Lent,
-    plugins::{
-        Attachment, Processed, processor,
-        types::{Caller, Usage},
-    },
+    plugins::{Attachment, Processed, processor, types::Usage},
     sandbox::Directories,
     store::{NewOutbound, OutboundFile, Problem},
 };
@@ -39,6 +36,9 @@ impl Runs {
             metrics::histogram!("mercury_stage_seconds", "stage" => stage.name).record(stage.micros as f64 / 1e6);
         }
         self.delivery.announce(run.inbound);
+        if run.is_scheduled() {
+            self.task_ended.notify_one();
+        }
     }
 
     fn delivery_folder(&self, run: &Run) -> PathBuf {
@@ -81,7 +81,10 @@ impl Runs {
             suppressed: false,
         };
         match self.plugins.process(result, lent).await {
-            Processed::Deliver { reply: text, attachments } => {
+            Processed::Deliver { reply: text, attachments, overrides } => {
+                if overrides {
+                    reply.problem = None;
+                }
                 reply.reply = text;
                 for attachment in attachments {
                     let path = match paths.get(&attachment.description().handle) {
@@ -135,6 +138,7 @@ impl Runs {
 
 fn problem(failure: &Failure) -> Problem {
     let status = match failure.status() {
+        Status::Forbidden => 403,
         Status::Conflict => 409,
         Status::TooManyRequests => 429,
         Status::BadGateway => 502,
@@ -170,16 +174,10 @@ fn result_for_processors(run: &Run, outcome: &Outcome, marks: &Marks, voice: &Vo
     });
     processor::RunResult {
         run: run.id.to_string(),
-        caller: Caller {
-            person: run.caller.clone(),
-            role: run.role.clone(),
-            space: run.space.to_string(),
-            conversation: Some(run.conversation.clone()),
-        },
+        caller: caller(run),
         platform: run.platform.clone(),
-        prompt: run.prompt.clone(),
-        // Until there are scheduled tasks, every run answers somebody.
-        scheduled: false,
+        prompt: run.full_prompt(),
+        scheduled: run.is_scheduled(),
         reply: match outcome {
             // container.md #27: no reply at all is reported as done.
             Ok(result) => result.reply.clone().unwrap_or_else(|| "Done.".to_owned()),

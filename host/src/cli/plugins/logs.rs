@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use axum::http::Method;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -27,7 +28,14 @@ pub(in crate::cli) struct Logs {
 impl Logs {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let name: String = url::form_urlencoded::byte_serialize(self.name.as_bytes()).collect();
-        let answer = ask(project, self.port, &format!("/api/plugins/{name}/log?count={}", self.count)).await?;
+        let answer = ask(
+            &project.config()?,
+            self.port,
+            Method::GET,
+            &format!("/api/plugins/{name}/log?count={}", self.count),
+            None,
+        )
+        .await?;
         if self.json {
             terminal::line(serde_json::to_string_pretty(&answer)?);
             return Ok(ExitCode::SUCCESS);

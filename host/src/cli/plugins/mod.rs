@@ -3,10 +3,12 @@
 mod add;
 mod approve;
 mod consent;
+mod jobs;
 mod list;
 mod logs;
 mod reload;
 mod remove;
+mod settings;
 mod show;
 mod sign;
 mod stats;
@@ -37,6 +39,10 @@ pub(super) struct Plugins {
 enum Command {
     /// List the plugins, those that come with the host included, and whether each can be used.
     List(list::List),
+    /// Show, set and take back settings of a plugin, for one space or for all.
+    Settings(settings::Settings),
+    /// List the jobs of plugins: when each is due, and how its last run ended.
+    Jobs(jobs::Jobs),
     /// Show what a plugin is, what it may do and what it needs.
     Show(show::Show),
     /// Install a plugin: show what it asks for, ask, try it, and lock what was agreed to.
@@ -63,6 +69,8 @@ impl Plugins {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         match self.command.unwrap_or_else(|| Command::List(list::List::default())) {
             Command::List(list) => list.run(project),
+            Command::Settings(settings) => settings.run(project).await,
+            Command::Jobs(jobs) => jobs.run(project).await,
             Command::Show(show) => show.run(project),
             Command::Add(add) => add.run(project).await,
             Command::Update(update) => update.run(project).await,
@@ -77,11 +85,10 @@ impl Plugins {
     }
 }
 
-/// What the running host says to its operator.
-async fn ask(project: &Project, port: Option<u16>, path: &str) -> Result<Value> {
-    let config = project.config()?;
+/// Asks the running host, as the operator.
+async fn ask(config: &Config, port: Option<u16>, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
     let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
-    let answer = client::send(Method::GET, &client::base_url(&config, port), path, secret, None).await?.success()?;
+    let answer = client::send(method, &client::base_url(config, port), path, secret, body.as_ref()).await?.success()?;
     serde_json::from_slice(&answer).context("the host's answer is not understood")
 }
 

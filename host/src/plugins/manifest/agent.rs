@@ -2,12 +2,21 @@
 
 use serde::Deserialize;
 
+use crate::domain::capabilities::Requirement;
+
 /// `[agent]`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Agent {
-    /// Only callers with the permission of the plugin's name get its variables.
+    /// There is a permission of the plugin's name: only callers who hold it get its variables, programs,
+    /// skill and actions, and only their runs are shown to its hook.
     pub permission: bool,
+    /// Roles that hold the permission. `admin` always does.
+    pub default_roles: Vec<String>,
+    /// A folder of the plugin with a `SKILL.md`, for the agent to read.
+    pub skill: Option<String>,
+    /// What a model must be able to do for the skill to be of use.
+    pub requires: Vec<Requirement>,
     /// Programs in the agent's image.
     pub clis: Vec<Cli>,
     /// Variables of the host's environment.

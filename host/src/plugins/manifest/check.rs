@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Interface, Manifest, problems::At, problems::Problems};
-use crate::domain::{environment, roles};
+use crate::domain::{environment, roles, schedule::Timing};
 
 /// Names that a plugin cannot have: commands and permissions of the host, and skills that come with
 /// it (extensions.md 1, W10, W13).
@@ -118,8 +118,12 @@ impl Manifest {
             &root.field("component"),
             format!("`{}` must be a file name in the plugin's own folder", self.component),
         );
-        for key in self.settings.keys().filter(|key| !is_plain(key)) {
-            problems.say(&root.field("settings").field(key), PLAIN);
+        for (key, setting) in &self.settings {
+            let at = root.field("settings").field(key);
+            problems.unless(is_plain(key), &at, PLAIN);
+            if let Err(reason) = setting.check_itself() {
+                problems.say(&at, reason);
+            }
         }
         self.limits.check(&root.field("limits"), problems);
         self.check_provides(problems);
@@ -140,6 +144,11 @@ impl Manifest {
             !self.required || self.provides(Interface::ResultProcessor),
             &root.field("required"),
             "only a result-processor can be required",
+        );
+        problems.unless(
+            !self.override_errors || self.provides(Interface::ResultProcessor),
+            &root.field("override-errors"),
+            "only a result-processor sees failures",
         );
         for interface in [
             Interface::Webhook,
@@ -183,7 +192,7 @@ impl Manifest {
             let place = at.item(index);
             if !is_variable(name) {
                 problems.say(&place, format!("`{name}` is no name of a variable: use `A` to `Z`, digits and `_`"));
-            } else if environment::is_reserved(name) {
+            } else if environment::is_the_hosts(name) {
                 problems.say(&place, format!("`{name}` is set by the host itself and by nobody else"));
             }
         }
@@ -198,12 +207,7 @@ impl Manifest {
         for (index, action) in self.broker.actions.iter().enumerate() {
             let place = actions.item(index);
             problems.unless(is_plain(&action.name), &place.field("name"), format!("`{}`: {PLAIN}", action.name));
-            let schema = action.schema.as_ref().map(serde_json::to_value).transpose();
-            let schema = schema.map_err(|error| error.to_string()).and_then(|schema| {
-                let compiled = schema.as_ref().map(jsonschema::validator_for).transpose();
-                compiled.map(drop).map_err(|error| error.to_string())
-            });
-            if let Err(reason) = schema {
+            if let Err(reason) = action.validator() {
                 problems.say(&place.field("schema"), format!("is not a JSON Schema: {reason}"));
             }
         }
@@ -223,21 +227,18 @@ impl Manifest {
         for (index, job) in self.jobs.iter().enumerate() {
             let place = at.item(index);
             problems.unless(is_plain(&job.name), &place.field("name"), format!("`{}`: {PLAIN}", job.name));
-            match (job.every_s, &job.cron) {
-                (Some(0), None) => problems.say(&place.field("every-s"), "0 is not a time: 1 is the least"),
-                (Some(_), None) => {}
-                (None, Some(cron)) => {
-                    let parser = croner::parser::CronParser::builder().seconds(croner::parser::Seconds::Disallowed);
-                    if let Err(reason) = parser.build().parse(cron) {
-                        problems.say(&place.field("cron"), format!("`{cron}` is not understood: {reason}"));
-                    }
-                }
-                _ => problems.say(&place, "name one of `every-s` and `cron`"),
-            }
             if let Some(zone) = &job.time_zone
                 && jiff::tz::TimeZone::get(zone).is_err()
             {
                 problems.say(&place.field("time-zone"), format!("`{zone}` is no time zone such as `Europe/Berlin`"));
+            }
+            // What the scheduler itself will make of it; of a zone that is none there is no more to say.
+            let zone = job.time_zone.as_deref().filter(|zone| jiff::tz::TimeZone::get(zone).is_ok());
+            match (job.every_s, &job.cron, Timing::parse(job.every_s, job.cron.as_deref(), zone)) {
+                (_, _, Ok(_)) => {}
+                (Some(_), None, Err(reason)) => problems.say(&place.field("every-s"), reason),
+                (None, Some(_), Err(reason)) => problems.say(&place.field("cron"), reason),
+                (_, _, Err(reason)) => problems.say(&place, reason),
             }
             if let Some(deadline) = job.deadline_s {
                 range(deadline, 1, 3_600, &place.field("deadline-s"), problems);
@@ -247,6 +248,28 @@ impl Manifest {
 
     fn check_agent(&self, problems: &mut Problems) {
         let agent = At::root().field("agent");
+        problems.unless(
+            self.agent.permission || self.agent.default_roles.is_empty(),
+            &agent.field("default-roles"),
+            "there is no permission to give: add `permission = true`",
+        );
+        for (index, role) in self.agent.default_roles.iter().enumerate() {
+            let plain = role.starts_with(|first: char| first.is_ascii_lowercase())
+                && role.len() <= 32
+                && role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
+            let place = agent.field("default-roles").item(index);
+            problems.unless(plain, &place, format!("`{role}` is no role: use lower-case letters, digits, `_` and `-`"));
+        }
+        problems.unless(
+            self.agent.skill.as_deref().is_none_or(is_own_file),
+            &agent.field("skill"),
+            "must be a folder in the plugin's own folder",
+        );
+        problems.unless(
+            self.agent.skill.is_some() || self.agent.requires.is_empty(),
+            &agent.field("requires"),
+            "there is no skill that it could be for",
+        );
         let at = agent.field("clis");
         unique(self.agent.clis.iter().map(|cli| cli.name.as_str()), &at, problems);
         for (index, cli) in self.agent.clis.iter().enumerate() {

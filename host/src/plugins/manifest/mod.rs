@@ -18,10 +18,12 @@ use serde::Deserialize;
 
 use super::capabilities::{credentials, folders, history, http, inbox, kv, media, messenger, sockets, tasks, timers};
 pub(crate) use super::exports::Interface;
+use crate::domain::roles;
 pub(crate) use agent::Agent;
 pub(crate) use limits::Limits;
 use problems::Problems;
-pub(crate) use run::{Broker, Job, RunHook, Widget};
+pub use run::Job;
+pub(crate) use run::{Broker, RunHook, Widget};
 pub(crate) use setting::Setting;
 
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,9 @@ pub struct Manifest {
     /// For processors: the reply is withheld when this one fails.
     #[serde(default)]
     pub required: bool,
+    /// For processors: the text for a failure may be replaced by another, and then counts as an answer.
+    #[serde(default)]
+    pub override_errors: bool,
     #[serde(default)]
     pub settings: BTreeMap<String, Setting>,
     #[serde(default)]
@@ -140,7 +145,14 @@ impl Manifest {
 
     /// Whether the host must not run without it: it closes something.
     pub fn is_essential(&self) -> bool {
-        self.required || self.provides.iter().any(|interface| interface.is_guard())
+        self.required
+            || self.provides.iter().any(|interface| interface.is_guard())
+            || (self.provides(Interface::RunHook) && !self.run_hook.optional)
+    }
+
+    /// Whether a caller of this role may use what the plugin brings for agents.
+    pub fn serves(&self, roles: &roles::Registry, role: &str) -> bool {
+        !self.agent.permission || roles.may(role, &self.name)
     }
 }
 

@@ -1,12 +1,22 @@
 //! What a plugin does around runs: hooks, calls of the agent, jobs and panels.
 
+use std::time::Duration;
+
 use serde::Deserialize;
+
+use crate::domain::schedule::Timing;
+
+/// Calls of a broker in a minute of one caller, where the manifest says nothing.
+const USUAL_PER_MINUTE: u32 = 60;
+/// Time for one run of a job, in seconds, where the manifest says nothing.
+const USUAL_DEADLINE_S: u32 = 300;
 
 /// `[run-hook]`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RunHook {
-    /// The run goes on without this hook when it fails. Otherwise nothing runs.
+    /// The run goes on without this hook when it fails. Otherwise nothing runs, and the host does not
+    /// start without it.
     pub optional: bool,
     /// Variables that it may set in the container. Never one of the host's own.
     pub environment: Vec<String>,
@@ -17,8 +27,30 @@ pub struct RunHook {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Broker {
     pub actions: Vec<Action>,
-    /// Calls in a minute of one caller: 1 to 600.
+    /// Calls in a minute of one caller: 1 to 600; else 60.
     pub per_minute: Option<u32>,
+}
+
+impl Broker {
+    pub fn per_minute(&self) -> u32 {
+        self.per_minute.unwrap_or(USUAL_PER_MINUTE)
+    }
+
+    pub fn action(&self, name: &str) -> Option<&Action> {
+        self.actions.iter().find(|action| action.name == name)
+    }
+}
+
+impl Action {
+    /// Checks arguments. An action without a schema takes any JSON.
+    ///
+    /// # Errors
+    /// Where the schema is none.
+    pub fn validator(&self) -> Result<jsonschema::Validator, String> {
+        let schema = serde_json::to_value(&self.schema).map_err(|error| error.to_string())?;
+        let schema = if schema.is_null() { serde_json::Value::Bool(true) } else { schema };
+        jsonschema::validator_for(&schema).map_err(|error| error.to_string())
+    }
 }
 
 /// One `[[broker.actions]]`
@@ -37,7 +69,7 @@ pub struct Action {
 }
 
 /// One `[[jobs]]`: exactly one of `every-s` and `cron`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Job {
     pub name: String,
@@ -50,9 +82,19 @@ pub struct Job {
     /// `Europe/Berlin`; else the host's.
     #[serde(default)]
     pub time_zone: Option<String>,
-    /// For one run, in seconds: 1 to 3,600.
+    /// For one run, in seconds: 1 to 3,600; else 300.
     #[serde(default)]
     pub deadline_s: Option<u32>,
+}
+
+impl Job {
+    pub fn timing(&self) -> Result<Timing, String> {
+        Timing::parse(self.every_s, self.cron.as_deref(), self.time_zone.as_deref())
+    }
+
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_s.unwrap_or(USUAL_DEADLINE_S).into())
+    }
 }
 
 /// One `[[widgets]]`: a panel of the dashboard.

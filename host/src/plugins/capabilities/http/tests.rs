@@ -189,7 +189,7 @@ impl Setup {
         let services = Services::new(store).with_media(media).with_secrets(secrets).with_resolver(self.resolver);
         let access = Access::new(&manifest, Some(&self.config), &services).unwrap();
         let (manifest, services) = (Arc::new(manifest), Arc::new(services));
-        let state = State::new(Interface::Broker, manifest, Arc::default(), services, Arc::new(access));
+        let state = State::new(Interface::Broker, manifest, Arc::default(), services, Arc::new(access), Arc::new(Stats::new()));
         Plugin { state, data }
     }
 }
