@@ -211,7 +211,8 @@ async fn an_endless_start_ends_at_the_deadline() {
         ..Guest::default()
     };
     let wasm = World::of_contract(GUARD).component(&guest);
-    let attacker = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest: LIMITS, wasm };
+    let manifest = "[limits]\ndeadline-ms = 20\n";
+    let attacker = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest, wasm };
     let refused = Engine::try_start(&[attacker], true).await.err().unwrap().to_string();
     assert!(refused.contains("limits.deadline-ms") && refused.contains("plugins.attacker.enabled"), "{refused}");
 }
