@@ -123,7 +123,7 @@ async fn another_contract_is_refused_with_both_versions_and_the_way_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_grew_is_refused() {
-    for (version, snapshot_of_later) in [("0.2.9", true), ("0.2.0", false)] {
+    let grown = async |version: &str| {
         let grow = |text: &str| {
             text.replace("0.2.0", version).replace(
                 "        scheduled: bool,\n        /// CommonMark",
@@ -131,13 +131,10 @@ async fn a_record_that_grew_is_refused() {
             )
         };
         let world = World::of_edited_contract(grow, &PROCESSOR.replace("0.2.0", version));
-        let said = refusal(world.component(&trapping())).await;
-        if snapshot_of_later {
-            insta::assert_snapshot!(said, @"it was built for mercury:plugin@0.2.9, and does not fit mercury:plugin@0.2.0 as this host speaks it: result-processor: failed to convert function to given type: type mismatch with parameters: expected record of 10 fields, found 11 fields. Update the host to one that speaks 0.2.9, or build the component against the wit/ folder of this host");
-        } else {
-            insta::assert_snapshot!(said, @"it was built for mercury:plugin@0.2.0, and does not fit mercury:plugin@0.2.0 as this host speaks it: result-processor: failed to convert function to given type: type mismatch with parameters: expected record of 10 fields, found 11 fields. Its WIT files are not those of that version: build it against an unchanged copy of the wit/ folder of this host");
-        }
-    }
+        refusal(world.component(&trapping())).await
+    };
+    insta::assert_snapshot!(grown("0.2.9").await, @"it was built for mercury:plugin@0.2.9, and does not fit mercury:plugin@0.2.0 as this host speaks it: result-processor: failed to convert function to given type: type mismatch with parameters: expected record of 10 fields, found 11 fields. Update the host to one that speaks 0.2.9, or build the component against the wit/ folder of this host");
+    insta::assert_snapshot!(grown("0.2.0").await, @"it was built for mercury:plugin@0.2.0, and does not fit mercury:plugin@0.2.0 as this host speaks it: result-processor: failed to convert function to given type: type mismatch with parameters: expected record of 10 fields, found 11 fields. Its WIT files are not those of that version: build it against an unchanged copy of the wit/ folder of this host");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,20 +144,9 @@ async fn what_is_no_plugin_is_refused() {
     let foreign = foreign.component(&Guest::default());
     insta::assert_snapshot!(refusal(foreign).await, @"it neither imports nor exports anything of mercury:plugin, so it is no plugin of Mercury. Build it against the wit/ folder of this host (mercury:plugin@0.2.0)");
     insta::assert_snapshot!(refusal(wat::parse_str("(module)").unwrap()).await, @"it is not a WebAssembly component, it is a core module. Build it for `wasm32-wasip2`, or make a component of a core module with `wasm-tools component new`");
-    insta::assert_snapshot!(refusal(b"#!/bin/sh\n".to_vec()).await, @"
-    it is not a WebAssembly component: magic header not detected: bad magic number - expected=[
-        0x0,
-        0x61,
-        0x73,
-        0x6d,
-    ] actual=[
-        0x23,
-        0x21,
-        0x2f,
-        0x62,
-    ] (at offset 0x0). Build it for `wasm32-wasip2`, or make a component of a core module with `wasm-tools component new`
-    ");
-    insta::assert_snapshot!(refusal(Vec::new()).await, @"it is not a WebAssembly component: unexpected end-of-file (at offset 0x0). Build it for `wasm32-wasip2`, or make a component of a core module with `wasm-tools component new`");
+    let no_wasm = refusal(b"#!/bin/sh\n".to_vec()).await;
+    insta::assert_snapshot!(no_wasm, @"it is not a WebAssembly component. Build it for `wasm32-wasip2`, or make a component of a core module with `wasm-tools component new`");
+    assert_eq!(refusal(Vec::new()).await, no_wasm);
     let mixed = World::of_both_lines(&format!("import mercury:plugin/log@0.1.0; {PROCESSOR}"));
     let body = "(call $log.write (i32.const 0) (i32.const 0) (i32.const 0)) unreachable";
     let mixed = mixed.component(&Guest { body: body.into(), ..Guest::default() });

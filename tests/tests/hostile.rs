@@ -13,9 +13,9 @@ use proptest::{prelude::*, test_runner::TestRunner};
 
 /// Two ticks of the guests' clock.
 const TWO_TICKS: Duration = Duration::from_millis(20);
-const DEADLINE: Duration = Duration::from_millis(200);
+const DEADLINE: Duration = Duration::from_secs(1);
 /// The limits of every attacker here.
-const LIMITS: &str = "[limits]\nmemory-mib = 64\ndeadline-ms = 200\nhost-calls = 20000\nresult-kib = 1024\n";
+const LIMITS: &str = "[limits]\nmemory-mib = 64\ndeadline-ms = 1000\nhost-calls = 2000\nresult-kib = 1024\n";
 const GUARD: &str = "export mercury:plugin/prompt-guard@0.2.0;";
 
 async fn engine(wasm: Vec<u8>, manifest: &str) -> Engine {
@@ -57,7 +57,6 @@ async fn every_limit_ends_the_call_that_exceeds_it() {
     let wasm = std::fs::read(fixture("hostile")).unwrap();
     for (how, fault, says) in [
         ("trap", "trap", "hostile says boom"),
-        ("loop", "deadline", "limits.deadline-ms"),
         ("grow", "memory", "limits.memory-mib"),
         ("calls", "host-calls", "limits.host-calls"),
         ("flood", "host-calls", "limits.host-calls"),
@@ -73,6 +72,19 @@ async fn every_limit_ends_the_call_that_exceeds_it() {
         let kept: usize = engine.plugins.loaded()[0].log_lines(usize::MAX).iter().map(|line| line.text.len()).sum();
         assert!(kept <= 256 << 10, "{how}: {kept} bytes of log");
     }
+}
+
+/// A short deadline: a slow machine must not make the guard's patience end first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_ends_at_its_deadline() {
+    let wasm = std::fs::read(fixture("hostile")).unwrap();
+    let manifest = format!("[limits]\ndeadline-ms = 20\n{}", mode("loop"));
+    let attacker = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest: &manifest, wasm };
+    let outcome = attack(&Engine::start(&[attacker]).await).await;
+    contained("loop", &outcome, "deadline");
+    let computed = Duration::from_secs_f64(outcome.1.cpu_seconds);
+    assert!((Duration::from_millis(20)..Duration::from_millis(20) + TWO_TICKS).contains(&computed), "{computed:?}");
+    assert!(outcome.1.last_error.unwrap().text.contains("20 ms (limits.deadline-ms"));
 }
 
 /// Rust's recursion runs out of its own stack inside its memory; a module without one out of the engine's.
@@ -199,7 +211,8 @@ async fn an_endless_start_ends_at_the_deadline() {
         ..Guest::default()
     };
     let wasm = World::of_contract(GUARD).component(&guest);
-    let attacker = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest: LIMITS, wasm };
+    let manifest = "[limits]\ndeadline-ms = 20\n";
+    let attacker = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest, wasm };
     let refused = Engine::try_start(&[attacker], true).await.err().unwrap().to_string();
     assert!(refused.contains("limits.deadline-ms") && refused.contains("plugins.attacker.enabled"), "{refused}");
 }
@@ -296,7 +309,7 @@ fn host_calls_with_arbitrary_values() {
     let granted =
         "[kv]\nquota-bytes = 65536\n[media]\nread = true\ncreate = true\n[timers]\nmost = 8\n[history]\nread = true\n";
     let mut runner =
-        TestRunner::new(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() });
+        TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
     let outcome = runner.run(&random_guest(), |(calls, memory)| {
         let mut body = String::new();
         for (which, numbers) in &calls {

@@ -16,8 +16,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::meter::Meter;
 
-/// `nice` of the long lane: against a thread of the quick lane it gets about a tenth of a core.
-const LONG_NICE: i32 = 10;
+/// `nice` of the long lane: against a thread of the quick lane it gets a quarter of a core. Enough for the
+/// kernel to prefer the quick one at once, and not so much that long calls starve on a busy machine.
+const LONG_NICE: i32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {

@@ -65,6 +65,9 @@ fn names(wasm: &[u8]) -> Result<(Vec<String>, Vec<String>), ContractError> {
     let malformed =
         |error: wasmparser::BinaryReaderError| ContractError::NotAComponent { detail: format!(": {error}") };
     let full = |name: ComponentExternName<'_>| format!("{}{}", name.name, name.version_suffix.unwrap_or_default());
+    if !wasm.starts_with(b"\0asm") {
+        return Err(ContractError::NotAComponent { detail: String::new() });
+    }
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(wasm) {
