@@ -167,7 +167,7 @@ impl MediaStore {
     pub async fn take(&self, owner: &str, handle: &str, to: &Path) -> Result<Description, MediaError> {
         let description = self.find(owner, handle).ok_or(MediaError::NotFound)?;
         let (from, to) = (self.path(handle), to.to_owned());
-        blocking(move || Ok(std::fs::rename(from, to).map_err(gone)?)).await?;
+        blocking(move || std::fs::rename(from, to).map_err(gone)).await?;
         self.release(owner, handle).await;
         Ok(description)
     }

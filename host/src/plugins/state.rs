@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) made: BTreeSet<String>,
     /// Comparisons with secrets in the present call that did not match.
     pub(super) mismatches: u32,
+    /// Requests of the present call that were not granted.
+    pub(super) refusals: u32,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
     host_calls: u32,
@@ -66,6 +68,7 @@ impl State {
             lent: BTreeMap::new(),
             made: BTreeSet::new(),
             mismatches: 0,
+            refusals: 0,
             limits,
             stderr,
             host_calls: 0,
@@ -91,7 +94,7 @@ impl State {
     pub(super) fn lend(&mut self, files: impl IntoIterator<Item = Lent>) {
         self.lent = files.into_iter().map(|file| (file.handle().to_owned(), file)).collect();
         self.made.clear();
-        self.mismatches = 0;
+        (self.mismatches, self.refusals) = (0, 0);
     }
 
     /// Counts a host call.
