@@ -1,8 +1,10 @@
 //! The bodies of the fuzz targets as properties, over texts that are near to what they are about.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[allow(unreachable_pub, reason = "public for the fuzz targets")]
 #[path = "../../fuzz/src/allowlist.rs"]
 mod allowlist;
+#[allow(unreachable_pub, reason = "public for the fuzz targets")]
 #[path = "../../fuzz/src/manifest.rs"]
 mod manifest;
 

@@ -73,7 +73,8 @@ const TYPES: &[(&str, &str)] = &[
     ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 ];
 
-const UNKNOWN_TYPE: &str = "application/octet-stream";
+/// Bytes of which nobody says what they are.
+pub const UNKNOWN_TYPE: &str = "application/octet-stream";
 const UNKNOWN_EXTENSION: &str = "bin";
 /// The longest name that [`safe_name`] makes, in bytes: with what stands before it, a file name of
 /// 255 bytes has room for it.

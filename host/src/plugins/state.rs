@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) made: BTreeSet<String>,
     /// Comparisons with secrets in the present call that did not match.
     pub(super) mismatches: u32,
+    /// Requests of the present call that were not granted.
+    pub(super) refusals: u32,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
     log_bytes: usize,
@@ -76,6 +78,7 @@ impl State {
             lent: BTreeMap::new(),
             made: BTreeSet::new(),
             mismatches: 0,
+            refusals: 0,
             limits,
             stderr,
             log_bytes: 0,
@@ -100,7 +103,7 @@ impl State {
     pub(super) fn lend(&mut self, files: impl IntoIterator<Item = Lent>) {
         self.lent = files.into_iter().map(|file| (file.handle().to_owned(), file)).collect();
         self.made.clear();
-        self.mismatches = 0;
+        (self.mismatches, self.refusals) = (0, 0);
     }
 
     /// A further call in an instance that stays: it has all its allowances again.

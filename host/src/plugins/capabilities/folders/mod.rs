@@ -205,6 +205,9 @@ mod tests {
         assert!(open_existing(&spaces.folder.join("main/none")).is_err());
         std::os::unix::fs::symlink(&outside, spaces.folder.join("main/link")).unwrap();
         assert!(open_existing(&spaces.folder.join("main/link")).is_err());
+        // Also to another folder of the space: it was not granted.
+        std::os::unix::fs::symlink("knowledge", spaces.folder.join("main/sibling")).unwrap();
+        assert!(open_existing(&spaces.folder.join("main/sibling")).is_err());
     }
 
     #[test]

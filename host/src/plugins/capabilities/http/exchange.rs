@@ -16,7 +16,10 @@ use reqwest::{
 
 use super::prepare::{Body, Part, PartContent, Prepared, refused, unsent};
 use crate::{
-    domain::{media::Kind, outbound::Refusal},
+    domain::{
+        media::{Kind, UNKNOWN_TYPE, essence, mime_of_name},
+        outbound::Refusal,
+    },
     media::{Incoming, Lent, MediaError, MediaStore},
     plugins::access::Access,
 };
@@ -65,8 +68,10 @@ pub(super) async fn download(access: Arc<Access>, prepared: Prepared, to: Destin
         }
         announced(&answer, most)?;
         let headers = shown_headers(&access, answer.headers());
-        let mime = header_text(answer.headers(), &CONTENT_TYPE).unwrap_or("application/octet-stream").to_owned();
         let file_name = to.file_name.clone().or_else(|| announced_name(answer.headers()));
+        // A server that does not know the type says that it is bytes; the name may know more.
+        let mime = header_text(answer.headers(), &CONTENT_TYPE).filter(|mime| essence(mime) != UNKNOWN_TYPE);
+        let mime = mime.unwrap_or_else(|| file_name.as_deref().map_or(UNKNOWN_TYPE, mime_of_name)).to_owned();
         let mut incoming = to.media.begin(&access.plugin, to.quota, most).await.map_err(not_kept)?;
         let mut redacting = access.secrets.redactor().begin();
         while let Some(piece) = answer.chunk().await.map_err(|error| failed(&access, error))? {

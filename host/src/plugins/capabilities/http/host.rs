@@ -13,12 +13,15 @@ use super::{
 };
 use crate::plugins::state::State;
 
+/// Refusals of one call that are logged.
+const MOST_NOTED: u32 = 10;
+
 impl Host for State {
     async fn fetch(&mut self, request: Request) -> wasmtime::Result<Result<Response, Error>> {
         self.count_call()?;
         let prepared = match self.prepare(request).await {
             Ok(prepared) => prepared,
-            Err(error) => return Ok(Err(note_refusal(&self.manifest.name, error))),
+            Err(error) => return Ok(Err(self.note_refusal(error))),
         };
         let access = self.access.clone();
         if let Err(error) = throttle(&access, &prepared) {
@@ -37,7 +40,7 @@ impl Host for State {
         self.count_call()?;
         let prepared = match self.prepare(request).await {
             Ok(prepared) => prepared,
-            Err(error) => return Ok(Err(note_refusal(&self.manifest.name, error))),
+            Err(error) => return Ok(Err(self.note_refusal(error))),
         };
         let Some(media) = self.services.media.clone() else {
             let message = "http: this host keeps no files".to_owned();
@@ -74,10 +77,16 @@ async fn on_host<T: Send + 'static>(
     })
 }
 
-/// Said to the author by the error, and to the operator who reads the log.
-fn note_refusal(plugin: &str, error: Error) -> Error {
-    if matches!(error.kind, ErrorKind::Denied(_)) {
-        tracing::warn!(plugin, reason = error.message, "a request was not sent");
+impl State {
+    /// Said to the author by the error, and to the operator who reads the log: the first few of a call,
+    /// since a component may ask again and again.
+    fn note_refusal(&mut self, error: Error) -> Error {
+        if matches!(error.kind, ErrorKind::Denied(_)) {
+            self.refusals += 1;
+            if self.refusals <= MOST_NOTED {
+                tracing::warn!(plugin = self.manifest.name, reason = error.message, "a request was not sent");
+            }
+        }
+        error
     }
-    error
 }

@@ -324,6 +324,9 @@ async fn responses_and_downloads_are_bounded() {
     assert_eq!((got.file.mime_type.as_str(), got.file.size_bytes), ("image/png", 9));
     let bytes = plugin.state.read(got.file.handle.clone(), 2, 7).await.unwrap().unwrap();
     assert_eq!(bytes, b"picture");
+    let request = get(format!("http://{address}/bytes"));
+    let named = plugin.state.download(request, MediaKind::Audio, Some("a.ogg".into()), None).await.unwrap().unwrap();
+    assert_eq!(named.file.mime_type, "audio/ogg", "the server said application/octet-stream");
     let request = get(format!("http://{address}/missing"));
     let error = plugin.state.download(request, MediaKind::Image, None, None).await.unwrap().unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Other("status 404".into()), "no /missing"));
