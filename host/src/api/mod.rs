@@ -4,8 +4,8 @@ mod approvals;
 mod chat;
 mod files;
 mod health;
+mod plugins;
 mod prebuild;
-mod reload;
 mod stop;
 
 use std::{
@@ -51,7 +51,9 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
-            .route("/api/plugins/reload", post(reload::reload))
+            .route("/api/plugins/reload", post(plugins::reload))
+            .route("/api/plugins", get(plugins::list))
+            .route("/api/plugins/{name}/log", get(plugins::log))
             .route("/api/stop", post(stop::stop))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
