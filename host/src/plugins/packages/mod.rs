@@ -70,7 +70,7 @@ pub enum PackageError {
     #[error("it has more than {MOST_FILES} files, more than {} MiB, or folders in folders more than {MOST_DEPTH} deep", MOST_BYTES >> 20)]
     TooLarge,
     #[error("the component {}: {source}", path.display())]
-    Component { path: PathBuf, source: ContractError },
+    Component { path: PathBuf, source: Box<ContractError> },
     #[error(transparent)]
     Signature(#[from] SignatureError),
 }
@@ -123,8 +123,8 @@ impl Package {
         let component = folder.join(&manifest.component);
         let wasm =
             std::fs::read(&component).map_err(|source| PackageError::Unreadable { path: component.clone(), source })?;
-        let declared =
-            Declaration::read(&wasm).map_err(|source| PackageError::Component { path: component, source })?;
+        let declared = Declaration::read(&wasm)
+            .map_err(|source| PackageError::Component { path: component, source: Box::new(source) })?;
         let contract = declared.version.to_string();
         Ok(Self { folder: folder.to_owned(), manifest, contract, files, signer: None })
     }
