@@ -14,8 +14,11 @@ use std::{
 };
 
 /// Components: name of the plugin, its folder, its library.
-const COMPONENTS: &[(&str, &str, &str)] =
-    &[("permission-guard", "guards/permission-guard", "permission_guard"), ("redact", "processors/redact", "redact")];
+const COMPONENTS: &[(&str, &str, &str)] = &[
+    ("permission-guard", "guards/permission-guard", "permission_guard"),
+    ("redact", "processors/redact", "redact"),
+    ("telegram", "adapters/telegram", "telegram"),
+];
 const PROGRAMS: &[(&str, &str)] = &[("mercury-entry", "entry"), ("mrctl", "mrctl")];
 /// What pi loads: its extensions, and the agents that they offer.
 const PI: &[&str] = &["tool-guard.ts", "subagent.ts", "agents/explore.md", "agents/worker.md"];

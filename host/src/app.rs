@@ -14,16 +14,19 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    adapters::Adapters,
     api::Api,
     approvals::Approvals,
+    clock,
     config::{Config, Runtime},
     credentials::Credentials,
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
     http::Bounded,
     intake::Intake,
+    media::{self, MediaStore},
     plugins::{
-        Compiler, LoadError, Plugins, Services,
+        Compiler, LoadError, Plugins, Services, Spaces,
         packages::{SignatureError, Trust},
     },
     runs::Runs,
@@ -57,6 +60,11 @@ pub enum AppError {
     TrustedKeys(#[from] SignatureError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    #[error(
+        "{platform} is switched on (ingress.{platform} / MERCURY_ENABLE_{}, or plugins.{platform}.enabled), but its secret {variable} is not set. Set {variable} in .env, or switch {platform} off",
+        platform.to_uppercase()
+    )]
+    MissingSecret { platform: String, variable: String },
 }
 
 /// What the listeners use, once it is there.
@@ -69,6 +77,7 @@ pub struct Rooms {
     pub delivery: Delivery,
     pub intake: Intake,
     pub runs: Arc<Runs>,
+    pub adapters: Arc<Adapters>,
 }
 
 /// What is not configuration but depends on who starts the host.
@@ -122,6 +131,7 @@ impl App {
         if undecided > 0 {
             tracing::info!(undecided, "messages of a predecessor were decided");
         }
+        rooms.adapters.start();
         let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
@@ -147,6 +157,7 @@ impl App {
             self.stop_agents().await;
         }
         self.stop.cancel();
+        self.rooms.adapters.stop().await;
         if tokio::time::timeout(DRAIN, self.server).await.is_err() {
             tracing::warn!("open requests did not end within {} s", DRAIN.as_secs());
         }
@@ -251,9 +262,17 @@ async fn build(
     let sandbox =
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
-    let services = Arc::new(Services::new(store.clone()).with_trust(Trust::new(config)?));
+    let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
+        .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
+    tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
+    let services = Services::new(store.clone())
+        .with_media(media)
+        .with_trust(Trust::new(config)?)
+        .with_secrets(config.plugin_secrets.clone())
+        .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
+    let services = Arc::new(services);
     let plugins = async {
-        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services).await;
+        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;
         loaded.map_err(AppError::from)
     };
     let gateway = async {
@@ -262,6 +281,9 @@ async fn build(
         started.map_err(AppError::from)
     };
     let (plugins, gateway) = tokio::try_join!(plugins, gateway)?;
+    if let Some((platform, variable)) = plugins.missing_secrets(|variable| config.plugin_secrets.contains_key(variable)) {
+        return Err(AppError::MissingSecret { platform, variable });
+    }
     let (plugins, gateway) = (Arc::new(plugins), Arc::new(gateway));
     let delivery = Delivery::new(store.clone());
     let approvals = Arc::new(Approvals::new(store.clone(), plugins.clone(), delivery.clone()));
@@ -284,7 +306,19 @@ async fn build(
         delivery: delivery.clone(),
         config: config.clone(),
     };
-    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs })
+    let adapters = Adapters::new(services, intake.clone(), sandbox.clone());
+    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs, adapters })
+}
+
+/// Removes files of plugins that nobody took.
+async fn sweep(media: MediaStore) {
+    loop {
+        tokio::time::sleep(media::SWEEP_EVERY).await;
+        let removed = media.sweep(clock::millis()).await;
+        if removed > 0 {
+            tracing::info!(removed, "files of plugins that nobody took were removed");
+        }
+    }
 }
 
 async fn want_programs(rooms: &Rooms) {

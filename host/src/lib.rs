@@ -1,9 +1,10 @@
 //! Mercury's host: a message comes in, a sandboxed agent's answer goes out.
 //!
 //! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake` → `runs` →
-//! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins`, `sandbox`, `credentials` → `store` →
+//! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins` → `media` → `sandbox`, `credentials` → `store` →
 //! `domain`, `config`.
 
+pub mod adapters;
 pub mod agent;
 pub mod api;
 pub mod app;
@@ -19,7 +20,9 @@ pub mod egress;
 pub mod gateway;
 pub mod http;
 pub mod intake;
+pub mod media;
 pub mod plugins;
+pub mod resolve;
 pub mod runs;
 pub mod sandbox;
 pub mod store;

@@ -11,14 +11,18 @@
 
 pub mod agent;
 pub mod docker;
+pub mod guests;
 pub mod host;
 pub mod model;
 pub mod oauth;
 pub mod openai;
+pub mod parley;
+pub mod peer;
 pub mod plugins;
 pub mod proxy;
 pub mod registry;
 pub mod site;
+pub mod telegram;
 
 /// The variable's value, which `./dev` sets.
 ///

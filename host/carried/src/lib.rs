@@ -34,7 +34,7 @@ macro_rules! tool {
     };
 }
 
-pub static COMPONENTS: &[Component] = &[component!("permission-guard"), component!("redact")];
+pub static COMPONENTS: &[Component] = &[component!("permission-guard"), component!("redact"), component!("telegram")];
 
 pub static TOOLS: &[Tool] = &[
     tool!("bin/entry", "entry", true),

@@ -143,6 +143,7 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiEr
         text,
         attachments,
         received_at: clock::millis(),
+        chat: None,
     };
     Ok(Asked { message, questions_after: chat.questions.then_some(chat.questions_after) })
 }

@@ -7,7 +7,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{Api, require};
-use crate::http::ApiError;
+use crate::{adapters::Condition, http::ApiError};
 
 /// `GET /health`: open, and without anything that a stranger could use.
 pub(super) async fn health(State(api): State<Api>) -> Json<Value> {
@@ -23,13 +23,19 @@ pub(super) async fn health(State(api): State<Api>) -> Json<Value> {
         .map(|plugin| (plugin.name().to_owned(), Value::Bool(true)))
         .chain(rooms.plugins.disabled().iter().map(|(name, _)| (name.clone(), Value::Bool(false))))
         .collect();
+    let adapters: serde_json::Map<_, _> = rooms
+        .adapters
+        .standings()
+        .into_iter()
+        .map(|standing| (standing.platform, Value::Bool(standing.condition == Condition::Running)))
+        .collect();
     Json(json!({
         "status": "ok",
         "version": crate::VERSION,
         "uptime": uptime,
         "queue": { "active": activity.active, "pending": activity.queued },
         "containers": { "active": activity.active },
-        "adapters": {},
+        "adapters": adapters,
         "extImage": rooms.sandbox.derived_image(),
         "plugins": plugins,
     }))

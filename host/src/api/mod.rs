@@ -1,12 +1,16 @@
 //! HTTP on TCP: `/chat`, health and metrics. Before the host is ready only `/health` answers.
 
+mod adapters;
 mod approvals;
 mod chat;
+mod conversations;
+mod deliveries;
 mod files;
 mod health;
 mod plugins;
 mod prebuild;
 mod stop;
+mod webhooks;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -19,7 +23,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post, put},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::{ExposeSecret, SecretString};
@@ -55,6 +59,14 @@ impl Api {
             .route("/api/plugins", get(plugins::list))
             .route("/api/plugins/{name}/log", get(plugins::log))
             .route("/api/stop", post(stop::stop))
+            .route("/api/adapters", get(adapters::list))
+            .route("/api/adapters/{platform}/restart", post(adapters::restart))
+            .route("/api/conversations", get(conversations::list))
+            .route("/api/conversations/{id}", put(conversations::link))
+            .route("/api/deliveries", get(deliveries::list))
+            .route("/api/deliveries/{id}/retry", post(deliveries::retry))
+            .route("/webhooks/{platform}", any(webhooks::take))
+            .route("/webhooks/{platform}/{*path}", any(webhooks::take))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
             .method_not_allowed_fallback(|| async { ApiError::not_found() })
@@ -84,7 +96,9 @@ impl Api {
 
 /// What holds for every route: the size of bodies, and headers for whoever shows an answer in a browser.
 async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if api.config.chat_api_key.is_none() && is_foreign(request.headers()) {
+    // Platforms come by a public name, and prove themselves to their adapters.
+    let webhook = request.uri().path().starts_with("/webhooks/");
+    if api.config.chat_api_key.is_none() && !webhook && is_foreign(request.headers()) {
         return foreign().into_response();
     }
     let declared = request

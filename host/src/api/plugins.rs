@@ -26,7 +26,8 @@ pub(super) struct LogQuery {
 pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
     api.require_operator(&headers)?;
     let plugins = &api.rooms()?.plugins;
-    let disabled = plugins.disabled().into_iter().map(|(name, reason)| json!({ "name": name, "reason": reason }));
+    let disabled = plugins.disabled();
+    let disabled = disabled.iter().map(|(name, reason)| json!({ "name": name, "reason": reason }));
     Ok(Json(json!({
         "plugins": plugins.loaded().iter().map(|plugin| view(plugin)).collect::<Vec<_>>(),
         "disabled": disabled.collect::<Vec<_>>(),
@@ -41,7 +42,8 @@ pub(super) async fn log(
 ) -> Result<Json<Value>, ApiError> {
     api.require_operator(&headers)?;
     let plugins = &api.rooms()?.plugins;
-    let plugin = plugins.loaded().into_iter().find(|plugin| plugin.name() == name).ok_or_else(|| {
+    let loaded = plugins.loaded();
+    let plugin = loaded.iter().find(|plugin| plugin.name() == name).ok_or_else(|| {
         ApiError::new(
             StatusCode::NOT_FOUND,
             "unknown_plugin",
@@ -68,7 +70,7 @@ fn view(plugin: &Plugin) -> Value {
     json!({
         "name": manifest.name,
         "version": manifest.version,
-        "builtIn": plugin.built_in(),
+        "origin": plugin.origin().word(),
         "contract": plugin.declaration().version.to_string(),
         "provides": manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
         "limits": manifest.limits,

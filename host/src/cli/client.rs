@@ -82,3 +82,15 @@ pub(super) async fn send_with(
         .to_bytes();
     Ok(Answer { status, body })
 }
+
+/// A request of the operator to the configured host, and its answer as JSON.
+pub(super) async fn ask(config: &Config, port: Option<u16>, method: Method, path: &str) -> Result<serde_json::Value> {
+    let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
+    let answer = send(method, &base_url(config, port), path, secret, None).await?.success()?;
+    serde_json::from_slice(&answer).context("the host's answer is not understood")
+}
+
+/// A name as one segment of a path.
+pub(super) fn segment(name: &str) -> String {
+    url::form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}

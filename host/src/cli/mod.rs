@@ -1,9 +1,12 @@
 //! The operator's commands: arguments, output, exit codes.
 
+mod adapters;
 mod approvals;
 mod auth;
 mod chat;
 mod client;
+mod conversations;
+mod deliveries;
 mod demo;
 mod doctor;
 mod init;
@@ -57,6 +60,12 @@ enum Command {
     Spaces(spaces::Spaces),
     /// See what plugins there are and what they may do; install, update and remove them.
     Plugins(plugins::Plugins),
+    /// Show how the chat platforms' adapters stand, and start one anew.
+    Adapters(adapters::Adapters),
+    /// List the conversations that chat platforms have told of, and link them to spaces.
+    Conversations(conversations::Conversations),
+    /// List messages that are not sent yet or were given up, and try one again.
+    Deliveries(deliveries::Deliveries),
     /// Sign in to model providers with an account in place of a key.
     Auth(auth::Auth),
     /// Compile a component. The host starts itself with it.
@@ -114,6 +123,9 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Stop(stop) => stop.run(&project).await,
             Command::Spaces(spaces) => spaces.run(&project).await,
             Command::Plugins(plugins) => plugins.run(&project).await,
+            Command::Adapters(adapters) => adapters.run(&project).await,
+            Command::Conversations(conversations) => conversations.run(&project).await,
+            Command::Deliveries(deliveries) => deliveries.run(&project).await,
             Command::Auth(auth) => auth.run(&project).await,
             Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),
         }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{Project, client, run, terminal};
+use super::{Project, adapters, client, run, terminal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
@@ -21,6 +21,10 @@ impl Status {
             Ok(answer) => serde_json::from_slice::<Value>(&answer.body).ok(),
             Err(_) => None,
         };
+        let adapters = match health {
+            Some(_) => client::ask(&config, None, Method::GET, "/api/adapters").await.ok(),
+            None => None,
+        };
         let credentials = run::credentials(project, &config)?;
         let providers = credentials.providers();
         let standing = credentials.standing().await;
@@ -31,7 +35,7 @@ impl Status {
             let status = json!({
                 "project": project_folder, "dataDir": config.data_dir, "url": base, "running": health.is_some(), "health": health,
                 "image": config.agent_image, "runtime": config.runtime.name(), "credentials": providers,
-                "credentialWarnings": warnings,
+                "credentialWarnings": warnings, "adapters": adapters.as_ref().map(|answer| &answer["adapters"]),
             });
             terminal::line(serde_json::to_string_pretty(&status)?);
             return Ok(ExitCode::SUCCESS);
@@ -72,6 +76,11 @@ impl Status {
                             .join(", ")
                     });
                 terminal::line(format!("Plugins      {}", plugins.unwrap_or_default()));
+                if let Some(adapters) = &adapters {
+                    for line in adapters::lines(&adapters["adapters"]) {
+                        terminal::line(format!("Chat         {line}"));
+                    }
+                }
             }
             None => terminal::line(format!("Host         not running at {base} (start it with `mercury run`)")),
         }

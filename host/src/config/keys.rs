@@ -79,7 +79,6 @@ const SPEECH: &str = "speech";
 const CLEANUP: &str = "media clean-up and quotas";
 const AUTO_SPACE: &str = "automatic spaces for direct messages";
 const LIMITS: &str = "rate limits";
-const TRIGGERS: &str = "triggers in group conversations";
 
 /// The image that is used where nobody chose one.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/avishai-tsabari/mercury-agent:latest";
@@ -163,25 +162,19 @@ pub(super) const KEYS: &[Key] = &[
     // (`{provider/model: {input, output, cache_read, cache_write}}`).
     key("model_prices", Some("model.prices"), Some("MERCURY_MODEL_PRICES"), Kind::Json, None),
     key("model_capabilities", Some("model.capabilities"), Some("MERCURY_MODEL_CAPABILITIES"), Kind::Json, None),
-    later(
-        key(
-            "trigger_patterns",
-            Some("trigger.patterns"),
-            Some("MERCURY_TRIGGER_PATTERNS"),
-            Kind::List,
-            Some("@Mercury,Mercury"),
-        ),
-        TRIGGERS,
+    key(
+        "trigger_patterns",
+        Some("trigger.patterns"),
+        Some("MERCURY_TRIGGER_PATTERNS"),
+        Kind::List,
+        Some("@Mercury,Mercury"),
     ),
-    later(
-        key(
-            "trigger_match",
-            Some("trigger.match"),
-            Some("MERCURY_TRIGGER_MATCH"),
-            Kind::Choice(&["mention", "prefix", "always"]),
-            Some("mention"),
-        ),
-        TRIGGERS,
+    key(
+        "trigger_match",
+        Some("trigger.match"),
+        Some("MERCURY_TRIGGER_MATCH"),
+        Kind::Choice(&["mention", "prefix", "always"]),
+        Some("mention"),
     ),
     key(
         "context_mode",
@@ -413,10 +406,7 @@ pub(super) const KEYS: &[Key] = &[
         key("enable_whatsapp", Some("ingress.whatsapp"), Some("MERCURY_ENABLE_WHATSAPP"), Kind::Bool, Some("false")),
         ADAPTERS,
     ),
-    later(
-        key("enable_telegram", Some("ingress.telegram"), Some("MERCURY_ENABLE_TELEGRAM"), Kind::Bool, Some("false")),
-        ADAPTERS,
-    ),
+    key("enable_telegram", Some("ingress.telegram"), Some("MERCURY_ENABLE_TELEGRAM"), Kind::Bool, Some("false")),
     later(
         key(
             "discord_gateway_duration_ms",
@@ -438,19 +428,13 @@ pub(super) const KEYS: &[Key] = &[
         ),
         ADAPTERS,
     ),
-    later(
-        key("media_enabled", Some("media.enabled"), Some("MERCURY_MEDIA_ENABLED"), Kind::Bool, Some("true")),
-        "media from chat platforms",
-    ),
-    later(
-        key(
-            "media_max_size_mb",
-            Some("media.max_size_mb"),
-            Some("MERCURY_MEDIA_MAX_SIZE_MB"),
-            Kind::Number { min: 1.0, max: 100.0 },
-            Some("10"),
-        ),
-        "media from chat platforms",
+    key("media_enabled", Some("media.enabled"), Some("MERCURY_MEDIA_ENABLED"), Kind::Bool, Some("true")),
+    key(
+        "media_max_size_mb",
+        Some("media.max_size_mb"),
+        Some("MERCURY_MEDIA_MAX_SIZE_MB"),
+        Kind::Number { min: 1.0, max: 100.0 },
+        Some("10"),
     ),
     key("admins", Some("permissions.admins"), Some("MERCURY_ADMINS"), Kind::List, Some("")),
     key(
@@ -498,25 +482,19 @@ pub(super) const KEYS: &[Key] = &[
         SPEECH,
     ),
     later(key("tts_max_chars", None, Some("MERCURY_TTS_MAX_CHARS"), int(500, 10_000), Some("5000")), SPEECH),
-    later(
-        key(
-            "dm_auto_space_enabled",
-            Some("dm_auto_space.enabled"),
-            Some("MERCURY_DM_AUTO_SPACE_ENABLED"),
-            Kind::Bool,
-            Some("false"),
-        ),
-        AUTO_SPACE,
+    key(
+        "dm_auto_space_enabled",
+        Some("dm_auto_space.enabled"),
+        Some("MERCURY_DM_AUTO_SPACE_ENABLED"),
+        Kind::Bool,
+        Some("false"),
     ),
-    later(
-        key(
-            "dm_auto_space_admin_ids",
-            Some("dm_auto_space.admin_ids"),
-            Some("MERCURY_DM_AUTO_SPACE_ADMIN_IDS"),
-            Kind::List,
-            Some(""),
-        ),
-        AUTO_SPACE,
+    key(
+        "dm_auto_space_admin_ids",
+        Some("dm_auto_space.admin_ids"),
+        Some("MERCURY_DM_AUTO_SPACE_ADMIN_IDS"),
+        Kind::List,
+        Some(""),
     ),
     later(
         key(

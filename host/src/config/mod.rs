@@ -8,6 +8,7 @@ mod egress;
 mod error;
 mod keys;
 mod models;
+mod plugins;
 mod source;
 mod value;
 
@@ -18,12 +19,14 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 
 pub use error::ConfigError;
 pub use keys::DEFAULT_IMAGE;
 pub use models::CredentialMode;
+pub use plugins::StandIn;
 pub use source::environment;
 
 use crate::domain::{
@@ -31,6 +34,7 @@ use crate::domain::{
     capabilities::Known,
     egress::Rules,
     price::Price,
+    trigger,
     words::{Keys, Locale, Voice},
 };
 use keys::{KEYS, Key, Status};
@@ -99,12 +103,27 @@ pub struct Leg {
     pub model: String,
 }
 
+/// Files of chat platforms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Media {
+    pub enabled: bool,
+    /// Of one file.
+    pub max_bytes: u64,
+}
+
+/// Chat platforms that `ingress.<platform>` switches on; the plugin has the platform's name.
+const PLATFORMS: [&str; 5] = ["discord", "slack", "teams", "telegram", "whatsapp"];
+
 /// A plugin's entry under `plugins:` of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PluginConfig {
     /// `false` switches a plugin off, also a built-in one.
     pub enabled: Option<bool>,
     pub settings: BTreeMap<String, String>,
+    /// Networks that the plugin may reach although they are not public, of hosts that it was granted.
+    pub private: Vec<IpNet>,
+    /// Granted hosts, each with the server that is asked in its place.
+    pub stand_ins: Vec<StandIn>,
 }
 
 /// The validated configuration.
@@ -156,10 +175,17 @@ pub struct Config {
     pub env_allow: Vec<String>,
     /// The `MERCURY_*` variables that may pass to the agent, if something lets them.
     pub variables: BTreeMap<String, SecretString>,
+    /// The `MERCURY_*` variables that a plugin's manifest may bind as a secret.
+    pub plugin_secrets: BTreeMap<String, SecretString>,
     pub max_concurrency: usize,
     pub bind: IpAddr,
     pub port: u16,
     pub bot_username: String,
+    /// What calls the bot in a group.
+    pub trigger: trigger::Rules,
+    pub media: Media,
+    /// Direct conversations get spaces by themselves; those of the people named here are linked to `main`.
+    pub auto_space: Option<Vec<String>>,
     /// How people are spoken to where there is no answer.
     pub voice: Voice,
     pub admins: Vec<String>,
@@ -335,7 +361,7 @@ impl Settings {
         let bind = self.text("bind").unwrap_or_default();
         let said = self.json("model_capabilities").cloned();
         let capabilities = capabilities::read(said.as_ref(), &data_dir, &mut self.warnings);
-        let config = Config {
+        let mut config = Config {
             log_level: self.text("log_level").unwrap_or_default(),
             log_json: self.text("log_format").as_deref() == Some("json"),
             model_chain: self.model_chain(file, environment).map_err(invalid)?,
@@ -373,13 +399,20 @@ impl Settings {
                 _ => PassThrough::Claimed,
             },
             env_allow: self.list("agent_env_allow"),
-            variables: variables(environment),
+            variables: variables(environment, |name| !environment::is_blocked(name)),
+            plugin_secrets: variables(environment, |name| !environment::is_hosts_own(name)),
             max_concurrency: self.int("max_concurrency") as usize,
             bind: bind
                 .parse()
                 .map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
             port: self.int("port") as u16,
+            trigger: self.trigger(),
             bot_username: self.text("bot_username").unwrap_or_default(),
+            media: Media {
+                enabled: self.flag("media_enabled"),
+                max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
+            },
+            auto_space: self.flag("dm_auto_space_enabled").then(|| self.list("dm_auto_space_admin_ids")),
             voice: Voice {
                 locale: match self.text("messages_locale").as_deref() {
                     Some("he") => Locale::Hebrew,
@@ -397,13 +430,35 @@ impl Settings {
             docker_host: self
                 .text("docker_host")
                 .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
-            plugins: plugins(file, self.json("extension_defaults")).map_err(invalid)?,
+            plugins: self.plugins(file).map_err(invalid)?,
             trusted_keys: trusted_keys(self.json("plugin_trusted_keys")).map_err(invalid)?,
             unlocked_folders: self.list("plugin_unlocked_folders"),
             warnings: std::mem::take(&mut self.warnings),
         };
         config.check_exposure()?;
+        config.warn_of_plugins();
         Ok(config)
+    }
+
+    fn trigger(&self) -> trigger::Rules {
+        let mode = match self.text("trigger_match").as_deref() {
+            Some("prefix") => trigger::Mode::Prefix,
+            Some("always") => trigger::Mode::Always,
+            _ => trigger::Mode::Mention,
+        };
+        let bot_name = self.text("bot_username").unwrap_or_default();
+        trigger::Rules::new(mode, self.list("trigger_patterns"), &bot_name)
+    }
+
+    /// `ingress.<platform>` is another spelling of `plugins.<platform>.enabled: true`.
+    fn plugins(&self, file: &source::File) -> Result<BTreeMap<String, PluginConfig>, String> {
+        let mut plugins = read_plugins(file, self.json("extension_defaults"))?;
+        for platform in PLATFORMS {
+            if self.flag(&format!("enable_{platform}")) {
+                plugins.entry(platform.to_owned()).or_default().enabled.get_or_insert(true);
+            }
+        }
+        Ok(plugins)
     }
 
     fn bubblewrap(&mut self, runtime: Runtime) -> bool {
@@ -493,10 +548,10 @@ pub fn own_variables() -> &'static [&'static str] {
     &NAMES
 }
 
-fn variables(environment: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
-    let set = environment.iter().filter(|(name, value)| {
-        name.starts_with(environment::PREFIX) && !environment::is_blocked(name) && !value.trim().is_empty()
-    });
+fn variables(environment: &BTreeMap<String, String>, takes: impl Fn(&str) -> bool) -> BTreeMap<String, SecretString> {
+    let set = environment
+        .iter()
+        .filter(|(name, value)| name.starts_with(environment::PREFIX) && takes(name) && !value.trim().is_empty());
     set.map(|(name, value)| (name.clone(), SecretString::from(value.clone()))).collect()
 }
 
@@ -510,9 +565,9 @@ fn trusted_keys(value: Option<&Json>) -> Result<BTreeMap<String, String>, String
     keys.iter().map(|(name, key)| Ok((name.clone(), key.as_str().ok_or_else(wrong)?.trim().to_owned()))).collect()
 }
 
-/// `plugins.<name>.{enabled, settings.<key>}` of the file, and `<name>.<key>` pairs of
+/// `plugins.<name>.{enabled, settings.<key>, private, stand_ins}` of the file, and `<name>.<key>` pairs of
 /// `extensions` (the old spelling), which the environment's JSON replaces as a whole.
-fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<String, PluginConfig>, String> {
+fn read_plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<String, PluginConfig>, String> {
     let mut plugins: BTreeMap<String, PluginConfig> = BTreeMap::new();
     let sections = file.get("extensions").and_then(Json::as_object).into_iter().flatten();
     match from_env.and_then(Json::as_object) {
@@ -548,7 +603,13 @@ fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<Stri
                     }
                 }
                 ("settings", _) => return Err(format!("plugins.{name}.settings must be a mapping")),
-                _ => return Err(format!("plugins.{name}.{key} is unknown; allowed are `enabled` and `settings`")),
+                ("private", value) => plugin.private = plugins::private(name, value)?,
+                ("stand_ins", value) => plugin.stand_ins = plugins::stand_ins(name, value)?,
+                _ => {
+                    return Err(format!(
+                        "plugins.{name}.{key} is unknown; allowed are `enabled`, `settings`, `private` and `stand_ins`"
+                    ));
+                }
             }
         }
     }

@@ -1,14 +1,14 @@
 //! From outbound rows to whoever waits for them.
 //!
-//! At present one platform, `api`: the request that brought the message waits here for its answer.
-//! Adapters will take their rows the same way.
+//! The platform `api`: the request that brought the message waits here for its answer. All others have
+//! adapters, which are told here that there is something to send.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::store::{Outbound, Question, Store, StoreError};
 
@@ -24,15 +24,27 @@ pub enum News {
 pub struct Delivery {
     store: Store,
     waiting: Arc<Mutex<HashMap<i64, Weak<Notify>>>>,
+    stirred: watch::Sender<()>,
 }
 
 impl Delivery {
     pub fn new(store: Store) -> Self {
-        Self { store, waiting: Arc::default() }
+        Self { store, waiting: Arc::default(), stirred: watch::Sender::new(()) }
+    }
+
+    /// Says that something about runs or answers has changed on disk.
+    pub fn stir(&self) {
+        self.stirred.send_replace(());
+    }
+
+    /// Changes at every [`Delivery::stir`] and [`Delivery::announce`].
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.stirred.subscribe()
     }
 
     /// Says that there is news on disk for whoever waits for `inbound`.
     pub fn announce(&self, inbound: i64) {
+        self.stir();
         let waiter = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&inbound);
         if let Some(waiter) = waiter.and_then(|waiter| waiter.upgrade()) {
             waiter.notify_waiters();

@@ -8,6 +8,10 @@ pub struct Facts<'a> {
     pub caller: &'a str,
     pub role: &'a str,
     pub text: &'a str,
+    /// Files that came with it.
+    pub files: usize,
+    /// Why files that it had did not come, one reason each.
+    pub missing: &'a [String],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +27,11 @@ pub fn decide(facts: Facts<'_>) -> Decision {
     if is_reserved(facts.caller, facts.role) {
         return deny("caller_reserved", "This caller id is reserved. Use another callerId.");
     }
-    if facts.text.trim().is_empty() {
+    let wordless = facts.text.trim().is_empty() && facts.files == 0;
+    if wordless && let Some(reason) = facts.missing.first() {
+        return Decision::Deny { code: "media_not_received", reason: format!("Your file did not arrive: {reason}.") };
+    }
+    if wordless {
         return deny("empty_message", "The message is empty. Write what you want to know or to have done.");
     }
     if !roles::may(facts.role, "prompt") {
@@ -48,17 +56,31 @@ mod tests {
 
     #[test]
     fn who_may_ask() {
-        let decide = |caller, role, text| decide(Facts { caller, role, text });
+        let decide = |caller, role, text| decide(Facts { caller, role, text, files: 0, missing: &[] });
         assert_eq!(decide("api:a", "member", "hi"), Decision::Run);
         assert!(matches!(decide("system", "member", "hi"), Decision::Deny { code: "caller_reserved", .. }));
         assert!(matches!(decide("api:a", "guest", "hi"), Decision::Deny { code: "not_permitted", .. }));
         assert!(matches!(decide("api:a", "member", " \n"), Decision::Deny { code: "empty_message", .. }));
     }
 
+    /// adapters.md 1.9: a file that says it all, and one that did not come.
+    #[test]
+    fn a_message_of_files() {
+        let facts = Facts { caller: "p:a", role: "member", text: "", files: 1, missing: &[] };
+        assert_eq!(decide(facts), Decision::Run);
+        let missing = ["it is larger than 20 MB".to_owned()];
+        let Decision::Deny { code, reason } = decide(Facts { files: 0, missing: &missing, ..facts }) else { panic!() };
+        assert_eq!(
+            (code, reason.as_str()),
+            ("media_not_received", "Your file did not arrive: it is larger than 20 MB.")
+        );
+        assert_eq!(decide(Facts { text: "what is it?", files: 0, missing: &missing, ..facts }), Decision::Run);
+    }
+
     proptest! {
         #[test]
         fn nobody_claims_system(text in ".*", caller in "[sS][yY][sS][tT][eE][mM]") {
-            prop_assert_ne!(decide(Facts { caller: &caller, role: "admin", text: &text }), Decision::Run);
+            prop_assert_ne!(decide(Facts { caller: &caller, role: "admin", text: &text, files: 0, missing: &[] }), Decision::Run);
         }
     }
 }

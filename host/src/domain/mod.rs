@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod budget;
 pub mod capabilities;
+pub mod chat;
 pub mod decision;
 pub mod egress;
 pub mod environment;
@@ -13,9 +14,12 @@ pub mod install;
 #[cfg(test)]
 mod interleavings;
 pub mod json;
+pub mod media;
+pub mod outbound;
 pub mod outcome;
 pub mod price;
 pub mod roles;
 pub mod run;
 pub mod stages;
+pub mod trigger;
 pub mod words;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{RunId, SpaceId};
+use super::{
+    chat::Chat,
+    ids::{RunId, SpaceId},
+};
 
 /// `queued → preparing → running → finished | failed | aborted`, each change one transaction. What
 /// becomes of the answer is the outbound row's own state.
@@ -83,6 +86,8 @@ pub struct Run {
     pub started_at: Option<i64>,
     /// Somebody asked for its end, and was told that it is coming.
     pub stop_requested: bool,
+    /// For messages of chat platforms.
+    pub chat: Option<Chat>,
 }
 
 /// What becomes of an unfinished run that a starting host finds.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    approvals::{Approvals, Reading},
+    approvals::{AnswerError, Approvals, Reading},
     clock,
     config::Config,
     delivery::Delivery,
@@ -37,12 +37,18 @@ impl Intake {
     pub async fn accept(&self, message: NewInbound, received: u64) -> Result<Accepted, StoreError> {
         let accepted = self.store.accept(message.clone()).await?;
         if let Accepted::New(id) = accepted {
-            let marks = Marks { received, accepted: clock::micros(), ..Marks::default() };
-            metrics::counter!("mercury_messages_accepted_total", "platform" => message.platform.clone()).increment(1);
-            let intake = self.clone();
-            tokio::spawn(async move { intake.settle(Inbound { id, message }, marks).await });
+            self.begin(Inbound { id, message }, received);
         }
         Ok(accepted)
+    }
+
+    /// Begins the decision about a message that is on disk. `received` as at [`Intake::accept`].
+    pub fn begin(&self, inbound: Inbound, received: u64) {
+        let marks = Marks { received, accepted: clock::micros(), ..Marks::default() };
+        metrics::counter!("mercury_messages_accepted_total", "platform" => inbound.message.platform.clone())
+            .increment(1);
+        let intake = self.clone();
+        tokio::spawn(async move { intake.settle(inbound, marks).await });
     }
 
     /// Decides the messages that a predecessor accepted and did not decide.
@@ -74,16 +80,28 @@ impl Intake {
         } else {
             self.store.role_of(&message.space, &message.author).await?
         };
+        let chat = message.chat.as_ref();
+        let prompt = chat.map_or(Some(message.text.as_str()), |chat| chat.prompt(&message.text));
         if !decision::is_reserved(&message.author, &role) {
             match self.approvals.hear(inbound.id, message, &role).await? {
                 Reading::Nothing => {}
                 Reading::Answered => return Ok(()),
+                // Words between people that happen to look like a late answer are none.
+                Reading::Refused(AnswerError::Settled { .. } | AnswerError::Ambiguous) if prompt.is_none() => {}
                 Reading::Refused(why) => {
                     return self.refuse(inbound.id, why.code(), why.status(), why.to_string()).await;
                 }
             }
         }
-        let decided = decision::decide(Facts { caller: &message.author, role: &role, text: &message.text });
+        let Some(prompt) = prompt else { return self.store.overhear(inbound.id).await };
+        let facts = Facts {
+            caller: &message.author,
+            role: &role,
+            text: prompt,
+            files: message.attachments.len(),
+            missing: chat.map_or(&[], |chat| &chat.missing),
+        };
+        let decided = decision::decide(facts);
         if let Decision::Deny { code, reason } = decided {
             return self.refuse(inbound.id, code, 403, reason).await;
         }
@@ -93,7 +111,7 @@ impl Intake {
             space: message.space.to_string(),
             conversation: Some(message.conversation.clone()),
         };
-        if let Answer::Deny(reason) = self.plugins.check_prompt(caller, &message.text, Vec::new()).await {
+        if let Answer::Deny(reason) = self.plugins.check_prompt(caller, prompt, Vec::new()).await {
             return self.refuse(inbound.id, "denied_by_guard", 403, reason).await;
         }
         marks.queued = clock::micros();
@@ -106,6 +124,7 @@ impl Intake {
         };
         self.store.queue(run).await?;
         self.runs.wake();
+        self.delivery.stir();
         Ok(())
     }
 

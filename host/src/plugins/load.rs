@@ -13,6 +13,7 @@ use wasmtime::{Engine, component::Linker};
 
 use super::{
     MOST_CALLS, Plugins,
+    access::Access,
     breaker::Breaker,
     compile::{Cache, CompileError, Compiler},
     contract::{ContractError, Declaration},
@@ -106,7 +107,7 @@ impl Loader {
     /// # Errors
     /// Where a guard or a required processor cannot be loaded: without it, what it closes would
     /// stand open.
-    pub(super) async fn first(&self) -> Result<Set, LoadError> {
+    pub(super) async fn first(&self, lanes: &Lanes) -> Result<Set, LoadError> {
         let collected = self.collect().await?;
         warn_of_strangers(&self.configured, &collected);
         let mut set = Set::default();
@@ -114,9 +115,9 @@ impl Loader {
             let (path, reason, essential) = match found {
                 Found::Usable(source) => {
                     let (path, essential) = (source.path.clone(), source.manifest.is_essential());
-                    match self.load_or_previous(source).await {
+                    match self.load_or_previous(source, lanes).await {
                         Ok(plugin) => {
-                            set.plugins.push(Arc::new(plugin));
+                            set.plugins.push(plugin);
                             continue;
                         }
                         Err(reason) => (path, reason, essential),
@@ -136,10 +137,10 @@ impl Loader {
     }
 
     /// The installed version, or where it does not load any more the one before.
-    async fn load_or_previous(&self, mut source: Loadable) -> Result<Plugin, String> {
+    async fn load_or_previous(&self, mut source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
         let previous = source.previous.take();
         let name = source.manifest.name.clone();
-        match (self.load(source).await, previous) {
+        match (self.load_fitting(source, lanes).await, previous) {
             (Err(reason), Some(previous)) => {
                 tracing::error!(
                     plugin = name,
@@ -147,10 +148,18 @@ impl Loader {
                     version = previous.manifest.version,
                     "the plugin's new version cannot be used: its version before is used again"
                 );
-                self.load(*previous).await
+                self.load_fitting(*previous, lanes).await
             }
             (loaded, _) => loaded,
         }
+    }
+
+    /// Loads it and looks at the types of what it exports.
+    async fn load_fitting(&self, source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
+        let plugin = self.prepare(source).await?;
+        plugin.probe(lanes).await?;
+        announce(&plugin);
+        Ok(plugin)
     }
 
     /// What comes after `old`, and what changed. Plugins that stay the same stay themselves.
@@ -175,7 +184,7 @@ impl Loader {
                 Some(Found::Usable(source)) => match self.load_checked(source, lanes).await {
                     Ok(fresh) => {
                         changes.updated.push(name);
-                        set.plugins.push(Arc::new(fresh));
+                        set.plugins.push(fresh);
                         continue;
                     }
                     Err(reason) => reason,
@@ -191,7 +200,7 @@ impl Loader {
                 Found::Usable(source) => match self.load_checked(source, lanes).await {
                     Ok(fresh) => {
                         changes.added.push(name);
-                        set.plugins.push(Arc::new(fresh));
+                        set.plugins.push(fresh);
                         continue;
                     }
                     Err(reason) => reason,
@@ -209,44 +218,32 @@ impl Loader {
     }
 
     /// Loads it beside whatever runs, once it has shown that it works.
-    pub(super) async fn load_checked(&self, source: Loadable, lanes: &Lanes) -> Result<Plugin, String> {
-        let mut bare = source.clone();
-        bare.manifest = probe::without_grants(bare.manifest);
-        let platform = source.manifest.inbox.as_ref().map(|inbox| inbox.platform.clone());
-        probe::check(Arc::new(self.prepare(bare).await?), platform.as_deref(), lanes).await?;
-        self.load(source).await
-    }
-
-    async fn load(&self, source: Loadable) -> Result<Plugin, String> {
+    async fn load_checked(&self, source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
+        self.try_out(source.clone(), lanes).await?;
         let plugin = self.prepare(source).await?;
-        let manifest = plugin.manifest();
-        let ungranted = manifest.ungranted(&plugin.declaration.imports);
-        if !ungranted.is_empty() {
-            tracing::warn!(
-                plugin = manifest.name,
-                "the component imports what plugin.toml does not grant, and will be refused it: {}",
-                ungranted.join("; ")
-            );
-        }
-        tracing::info!(
-            plugin = manifest.name,
-            version = manifest.version,
-            origin = plugin.origin.word(),
-            contract = %plugin.declaration.version,
-            provides = ?manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
-            "plugin loaded"
-        );
-        if plugin.origin == Origin::Folder {
-            tracing::warn!(
-                plugin = manifest.name,
-                "this plugin is loaded from a folder that nobody agreed to; its files may change without a question"
-            );
-        }
+        announce(&plugin);
         Ok(plugin)
     }
 
+    /// Starts it with nothing granted to it.
+    ///
+    /// # Errors
+    /// What does not work.
+    pub(super) async fn try_out(&self, source: Loadable, lanes: &Lanes) -> Result<(), String> {
+        let platform = source.manifest.inbox.as_ref().map(|inbox| inbox.platform.clone());
+        let bare = Loadable { manifest: probe::without_grants(source.manifest), ..source };
+        let plugin = self.prepare(bare).await?;
+        plugin.probe(lanes).await?;
+        match platform {
+            Some(platform) => probe::describe(plugin, &platform, lanes).await,
+            None => Ok(()),
+        }
+    }
+
     /// Compiles and links; says nothing, and calls nothing of it.
-    async fn prepare(&self, source: Loadable) -> Result<Plugin, String> {
+    async fn prepare(&self, source: Loadable) -> Result<Arc<Plugin>, String> {
+        let config = self.configured.get(&source.manifest.name);
+        let access = Access::new(&source.manifest, config, &self.services)?;
         let declaration = Declaration::read(&source.wasm).map_err(|error| error.to_string())?;
         let component = self.cache.load(&self.engine, &source.wasm).await.map_err(|error| error.to_string())?;
         let pre = self.linker.instantiate_pre(&component).map_err(|error| {
@@ -254,12 +251,12 @@ impl Loader {
             ContractError::Misfit { version, spoken, detail: format!("{error:#}") }.to_string()
         })?;
         let exports = Exports::find(declaration.contract, &pre, &source.manifest.provides)?;
-        let settings = resolve_settings(&source.manifest, self.configured.get(&source.manifest.name), &self.data_dir);
+        let settings = resolve_settings(&source.manifest, config, &self.data_dir);
         let built_in = source.origin == Origin::BuiltIn;
-        Ok(Plugin {
+        Ok(Arc::new(Plugin {
             permits: tokio::sync::Semaphore::new(source.manifest.limits.concurrency as usize),
-            declaration,
             manifest: Arc::new(source.manifest),
+            declaration,
             origin: source.origin,
             identity: source.identity,
             folder: (!built_in).then_some(source.path),
@@ -267,10 +264,38 @@ impl Loader {
             settings: Arc::new(settings),
             pre,
             services: self.services.clone(),
+            access: Arc::new(access),
             breaker: Breaker::new(),
             stats: Arc::new(Stats::new()),
             heavy: AtomicBool::new(false),
-        })
+        }))
+    }
+}
+
+/// Says in the log what is used from now on.
+fn announce(plugin: &Plugin) {
+    let manifest = plugin.manifest();
+    let ungranted = manifest.ungranted(&plugin.declaration.imports);
+    if !ungranted.is_empty() && plugin.origin != Origin::BuiltIn {
+        tracing::warn!(
+            plugin = manifest.name,
+            "the component imports what plugin.toml does not grant, and will be refused it: {}",
+            ungranted.join("; ")
+        );
+    }
+    tracing::info!(
+        plugin = manifest.name,
+        version = manifest.version,
+        origin = plugin.origin.word(),
+        contract = %plugin.declaration.version,
+        provides = ?manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
+        "plugin loaded"
+    );
+    if plugin.origin == Origin::Folder {
+        tracing::warn!(
+            plugin = manifest.name,
+            "this plugin is loaded from a folder that nobody agreed to; its files may change without a question"
+        );
     }
 }
 
@@ -288,16 +313,23 @@ impl Plugins {
         services: Arc<Services>,
     ) -> Result<Self, LoadError> {
         let loader = Loader::new(data_dir, configured, compiler, services)?;
-        let set = loader.first().await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // Behind what may fail: threads cannot be dropped in here.
         let guests = threads(cores)?;
+        let set = match loader.first(&guests.lanes()).await {
+            Ok(set) => set,
+            Err(error) => {
+                // Threads cannot be dropped in here.
+                guests.shut_down();
+                return Err(error);
+            }
+        };
         Ok(Self {
             set: std::sync::RwLock::new(Arc::new(set)),
             loader: tokio::sync::Mutex::new(loader),
             generation: tokio::sync::watch::Sender::new(0),
             guests: Some(guests),
             permits: tokio::sync::Semaphore::new(MOST_CALLS),
+            guard_permits: tokio::sync::Semaphore::new(MOST_CALLS),
         })
     }
 }
@@ -305,6 +337,11 @@ impl Plugins {
 /// Where guests run.
 pub(super) fn threads(cores: usize) -> Result<Threads, LoadError> {
     Threads::start(cores).map_err(|error| LoadError::Engine(error.to_string()))
+}
+
+/// The names of the components that come with the host.
+pub fn built_in() -> impl Iterator<Item = &'static str> {
+    mercury_carried::COMPONENTS.iter().map(|component| component.name)
 }
 
 /// A misspelt name must not leave a guard with other settings than the operator believes.

@@ -50,6 +50,15 @@ impl Meter {
         })
     }
 
+    /// For a further call in an instance that stays: all allowances are there again.
+    pub(super) fn reset(&self) {
+        self.spent.store(0, Relaxed);
+        self.long.store(false, Relaxed);
+        self.host_calls.store(0, Relaxed);
+        self.denials.store(0, Relaxed);
+        self.memory_refused.store(false, Relaxed);
+    }
+
     /// Runs a call under this meter. Everything that polls a guest has to go through here: the epoch's
     /// callback reads the clock that is started here.
     pub(super) async fn measure<F: Future>(self: Arc<Self>, call: F) -> F::Output {

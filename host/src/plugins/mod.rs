@@ -3,6 +3,8 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+mod access;
+pub mod adapter;
 mod breaker;
 mod capabilities;
 mod compile;
@@ -18,8 +20,10 @@ mod meter;
 pub mod packages;
 mod plugin;
 mod probe;
+mod processors;
 mod reload;
 mod requests;
+mod resident;
 mod rights;
 mod services;
 mod state;
@@ -27,38 +31,47 @@ mod stats;
 
 use std::{sync::Arc, time::Duration};
 
-use mercury_bindings::{
-    exports::mercury::plugin::result_processor::{Delivery, Outcome, RunResult},
-    mercury::plugin::{
-        types::{Caller, Media},
-        verdicts::Verdict,
-    },
+use mercury_bindings::mercury::plugin::{
+    types::{Caller, Media},
+    verdicts::Verdict,
 };
+
+use tokio::sync::Semaphore;
 
 use crate::domain::approval;
 
+pub use capabilities::folders::Spaces;
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
 pub use fault::Fault;
-pub use load::{LoadError, Reloaded};
+pub use load::{LoadError, Reloaded, built_in};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
     mercury::plugin::{types, verdicts},
 };
 pub use plugin::{CallError, Plugin};
+pub use processors::{Attachment, Processed};
 pub use rights::{Rights, in_words};
 pub use services::Services;
 pub use stats::{LastError, LogLine, Seen};
 
+/// What adapters bring, and who takes it.
+pub mod chat {
+    pub use super::capabilities::inbox::{Error, Event, Happening, Inbox, Message, Offer, Outcome, Quoted, Refusal};
+}
+
+/// What plugins say by themselves, and who takes it.
+pub mod messages {
+    pub use super::capabilities::messenger::{Error, Grant, Messenger, Recipient};
+}
+
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
-/// The same for a processor, whose failure only costs its own change.
-const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Calls of all plugins at once. With the memory that a manifest may ask for, and that few do.
+/// Calls of all guards at once, and of all else.
 const MOST_CALLS: usize = 32;
 
 /// What all guards together say to a prompt.
@@ -84,18 +97,6 @@ pub struct Consultation {
     pub approved: Option<(String, String)>,
 }
 
-/// What all processors together made of a result.
-#[derive(Debug, PartialEq)]
-pub enum Processed {
-    Deliver(Delivery),
-    /// Nothing is sent; the text is for the log.
-    Suppress(String),
-    /// A required processor failed.
-    Withhold {
-        plugin: String,
-    },
-}
-
 /// The loaded plugins. Cheap to share.
 pub struct Plugins {
     /// Of this moment. Never held while something is awaited: who needs it takes a copy.
@@ -108,7 +109,9 @@ pub struct Plugins {
     guests: Option<lanes::Threads>,
     /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
     /// those that live longer than a call.
-    permits: tokio::sync::Semaphore,
+    permits: Semaphore,
+    /// The same for guards, which must not wait for others that wait for the network.
+    guard_permits: Semaphore,
 }
 
 impl Plugins {
@@ -129,7 +132,8 @@ impl Plugins {
             || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
         // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
-        let permits = async { (plugin.permits.acquire().await, self.permits.acquire().await) };
+        let shared = if interface.is_guard() { &self.guard_permits } else { &self.permits };
+        let permits = async { (plugin.permits.acquire().await, shared.acquire().await) };
         let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
         let lanes = self.guests.as_ref().ok_or_else(late)?.lanes();
         plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await
@@ -194,39 +198,6 @@ impl Plugins {
             }
         }
         opinions
-    }
-
-    /// Hands the result through every processor in order, each on what the one before returned.
-    /// A processor may leave attachments out, but cannot add any that the run did not make.
-    pub async fn process(&self, mut result: RunResult) -> Processed {
-        for plugin in &self.providing(Interface::ResultProcessor) {
-            let input = result.clone();
-            let outcome = self
-                .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        let processor = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        processor.process(store, instance, &input).await
-                    })
-                })
-                .await;
-            let problem = match outcome {
-                Ok(Ok(Outcome::Deliver(delivery))) => {
-                    result
-                        .attachments
-                        .retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.handle));
-                    result.reply = delivery.reply;
-                    continue;
-                }
-                Ok(Ok(Outcome::Suppress(why))) => return Processed::Suppress(format!("{}: {why}", plugin.name())),
-                Ok(Err(said)) => said,
-                Err(error) => error.to_string(),
-            };
-            tracing::error!(plugin = plugin.name(), required = plugin.manifest.required, %problem, "a processor failed");
-            if plugin.manifest.required {
-                return Processed::Withhold { plugin: plugin.name().to_owned() };
-            }
-        }
-        Processed::Deliver(Delivery { reply: result.reply, attachments: result.attachments })
     }
 }
 

@@ -154,7 +154,7 @@ mod tests {
             usage: None,
             duration_ms: 1,
         };
-        plugins.process(result).await
+        plugins.process(result, Vec::new()).await
     }
 
     /// Calls that run during many exchanges are all answered, by one version or another, and none of the

@@ -106,7 +106,8 @@ impl Rights {
         secrets.iter().for_each(|grant| self.add_secret(grant));
         let kv::Grant { quota_bytes } = *kv;
         self.up_to("kv quota-bytes", quota_bytes);
-        let media::Grant { read, create } = *media;
+        let media::Grant { read, create, quota_mib } = *media;
+        self.up_to("media quota-mib", quota_mib.into());
         for (held, right) in [(read, "media read"), (create, "media create")] {
             if held {
                 self.hold(right);
@@ -180,10 +181,13 @@ impl Rights {
     }
 
     fn add_secret(&mut self, grant: &credentials::Grant) {
-        let credentials::Grant { name: _, variable, hosts, description: _, optional: _ } = grant;
+        let credentials::Grant { name: _, variable, hosts, description: _, optional: _, compare: _ } = grant;
         self.hold(format!("secret {variable}"));
         for host in hosts {
             self.hold(format!("secret {variable} to {host}"));
+        }
+        if grant.compares() {
+            self.hold(format!("secret {variable} compared"));
         }
     }
 }

@@ -1,11 +1,18 @@
 //! What one call of a guest may see and use. Made for the call, dropped with it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
-use super::{exports::Interface, fault::Exceeded, manifest::Manifest, meter::Meter, services::Services, stats::Stats};
+use super::{
+    access::Access, capabilities::folders, exports::Interface, fault::Exceeded, manifest::Manifest, meter::Meter,
+    services::Services, stats::Stats,
+};
+use crate::media::Lent;
 
 /// Bytes of standard error that are kept for the author.
 const STDERR_KEPT: usize = 64 << 10;
@@ -24,10 +31,17 @@ pub(super) struct State {
     pub(super) manifest: Arc<Manifest>,
     pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(super) services: Arc<Services>,
+    pub(super) access: Arc<Access>,
     pub(super) stats: Arc<Stats>,
     pub(super) meter: Arc<Meter>,
     /// What is called: a processor may send nowhere, whatever was granted.
     pub(super) interface: Interface,
+    /// Files of others that the present call may read, by handle.
+    pub(super) lent: BTreeMap<String, Lent>,
+    /// Handles of the files that the present call made.
+    pub(super) made: BTreeSet<String>,
+    /// Comparisons with secrets in the present call that did not match.
+    pub(super) mismatches: u32,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
     log_bytes: usize,
@@ -39,6 +53,7 @@ impl State {
         manifest: Arc<Manifest>,
         settings: Arc<BTreeMap<String, String>>,
         services: Arc<Services>,
+        access: Arc<Access>,
         stats: Arc<Stats>,
     ) -> Self {
         let stderr = MemoryOutputPipe::new(STDERR_KEPT);
@@ -48,7 +63,52 @@ impl State {
         table.set_max_capacity(1_000);
         let meter = Meter::new(manifest.limits.deadline());
         let limits = MemoryLimits { most: manifest.limits.memory_bytes(), bytes: 0, elements: 0, meter: meter.clone() };
-        Self { wasi, table, manifest, settings, services, stats, meter, interface, limits, stderr, log_bytes: 0 }
+        Self {
+            wasi,
+            table,
+            manifest,
+            settings,
+            services,
+            access,
+            stats,
+            meter,
+            interface,
+            lent: BTreeMap::new(),
+            made: BTreeSet::new(),
+            mismatches: 0,
+            limits,
+            stderr,
+            log_bytes: 0,
+        }
+    }
+
+    /// Opens the folders of the grants, before the component is instantiated.
+    pub(super) async fn open_folders(&mut self) -> wasmtime::Result<()> {
+        let (manifest, stderr) = (self.manifest.clone(), self.stderr.clone());
+        let Some(spaces) = self.services.spaces.clone().filter(|_| !manifest.folders.is_empty()) else { return Ok(()) };
+        let open = move || {
+            let mut wasi = WasiCtx::builder();
+            folders::open(wasi.stderr(stderr), &manifest.folders, &spaces);
+            wasi.build()
+        };
+        self.wasi = tokio::task::spawn_blocking(open).await?;
+        Ok(())
+    }
+
+    /// Before each call of an instance that lives for several: it may read these files of others, and
+    /// no longer those of the call before.
+    pub(super) fn lend(&mut self, files: impl IntoIterator<Item = Lent>) {
+        self.lent = files.into_iter().map(|file| (file.handle().to_owned(), file)).collect();
+        self.made.clear();
+        self.mismatches = 0;
+    }
+
+    /// A further call in an instance that stays: it has all its allowances again.
+    pub(super) fn begin(&mut self, interface: Interface) {
+        self.interface = interface;
+        self.lend([]);
+        self.meter.reset();
+        self.log_bytes = 0;
     }
 
     /// Counts a host call.

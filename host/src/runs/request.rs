@@ -9,6 +9,7 @@ use crate::{
     config::Network,
     domain::{failure::Failure, run::Run},
     sandbox::Directories,
+    store::MessageRole,
 };
 
 impl Runs {
@@ -73,7 +74,9 @@ impl Runs {
         model: protocol::ModelSettings,
         directories: &Directories,
     ) -> Result<protocol::Request, Failure> {
-        let turns = if self.config.context_enabled { self.config.context_window } else { 0 };
+        let chat = run.chat.as_ref();
+        let isolated = chat.is_some_and(|chat| chat.is_isolated(&run.role));
+        let turns = if self.config.context_enabled && !isolated { self.config.context_window } else { 0 };
         let history = match turns {
             0 => Vec::new(),
             turns => self
@@ -89,7 +92,11 @@ impl Runs {
             messages: history
                 .into_iter()
                 .map(|message| protocol::StoredMessage {
-                    role: if message.from_user { protocol::Role::User } else { protocol::Role::Assistant },
+                    role: match message.role {
+                        MessageRole::Person => protocol::Role::User,
+                        MessageRole::Assistant => protocol::Role::Assistant,
+                        MessageRole::Ambient => protocol::Role::Ambient,
+                    },
                     content: message.content,
                     created_at: message.created_at.unsigned_abs(),
                 })
@@ -100,6 +107,14 @@ impl Runs {
             caller_role: run.role.clone(),
             author_name: run.author_name.clone(),
             attachments: run.attachments.clone(),
+            reply_to: chat.and_then(|chat| chat.quote_for(&run.role)).map(|quoted| protocol::Quote {
+                author_id: quoted.author.clone(),
+                author_name: quoted.author_name.clone(),
+                message_id: quoted.message_id.clone(),
+                from_bot: quoted.from_bot || quoted.known,
+                text: quoted.text.clone(),
+            }),
+            missing_files: chat.map(|chat| chat.missing.clone()).unwrap_or_default(),
             preferences: Vec::new(),
             nonce: format!("{:016x}", rand::random::<u64>()),
             seal: directories.seal.clone(),

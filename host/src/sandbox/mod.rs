@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use create::AgentUser;
 pub use daemon::{DaemonError, Info, Liveness, Managed};
-pub use directories::{Collected, Directories, own};
+pub use directories::{Collected, Directories, make_folder, own};
 pub use probe::{ProbeFailure, RuntimeProbe};
 pub use remove::remove_tree;
 pub use wait::Waiter;

@@ -5,15 +5,53 @@ use rusqlite::params;
 use super::{Store, StoreError};
 use crate::domain::ids::SpaceId;
 
+/// Who said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageRole {
+    Person,
+    Assistant,
+    /// Said in the conversation, and not to the assistant.
+    Ambient,
+}
+
+fn role(text: &str) -> MessageRole {
+    match text {
+        "user" => MessageRole::Person,
+        "ambient" => MessageRole::Ambient,
+        _ => MessageRole::Assistant,
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryMessage {
-    pub from_user: bool,
+    pub role: MessageRole,
     pub content: String,
     /// Milliseconds since the epoch.
     pub created_at: i64,
 }
 
+/// What people said to each other, of which the agent sees at most this many, the newest.
+const MOST_AMBIENT: u32 = 100;
+
 impl Store {
+    /// Keeps a message that is not for the assistant as something overheard, and marks it as decided.
+    pub async fn overhear(&self, inbound: i64) -> Result<(), StoreError> {
+        self.write(move |db| {
+            let open = db.execute("UPDATE inbound SET decided = 1 WHERE id = ?1 AND decided = 0", [inbound])?;
+            if open == 1 {
+                db.execute(
+                    "INSERT INTO messages (space, conversation, role, content, created_at, inbound)
+                     SELECT space, conversation, 'ambient',
+                            CASE WHEN coalesce(author_name, '') = '' THEN text ELSE author_name || ': ' || text END, received_at, id
+                     FROM inbound WHERE id = ?1 AND trim(text) <> ''",
+                    [inbound],
+                )?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// The last `turns` user messages of the conversation with their answers, oldest first, without
     /// those of `current`.
     pub async fn history(
@@ -26,14 +64,16 @@ impl Store {
         let (space, conversation, current) = (space.clone(), conversation.to_owned(), current.to_owned());
         self.read(move |db| {
             db.prepare_cached(
-                "SELECT role = 'user', content, created_at FROM messages
+                "SELECT role, content, created_at FROM messages
                  WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3 AND id >= coalesce(
                      (SELECT min(id) FROM (SELECT id FROM messages
                         WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3 AND role = 'user' ORDER BY id DESC LIMIT ?4)), 0)
+                   AND (role <> 'ambient' OR id > coalesce((SELECT id FROM messages
+                        WHERE space = ?1 AND conversation = ?2 AND role = 'ambient' ORDER BY id DESC LIMIT 1 OFFSET ?5), 0))
                  ORDER BY id",
             )?
-            .query_map(params![space.as_str(), conversation, current, turns], |row| {
-                Ok(HistoryMessage { from_user: row.get(0)?, content: row.get(1)?, created_at: row.get(2)? })
+            .query_map(params![space.as_str(), conversation, current, turns, MOST_AMBIENT], |row| {
+                Ok(HistoryMessage { role: role(&row.get::<_, String>(0)?), content: row.get(1)?, created_at: row.get(2)? })
             })?
             .collect()
         })

@@ -4,6 +4,9 @@
 //! plugins. What a caller was told is written is on disk (`synchronous = FULL`).
 
 mod approvals;
+mod conversations;
+mod deliveries;
+mod happenings;
 mod inbound;
 mod kv;
 mod messages;
@@ -12,6 +15,7 @@ mod outbound;
 mod runs;
 mod spaces;
 mod spending;
+mod timers;
 
 use std::path::{Path, PathBuf};
 
@@ -19,12 +23,16 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub use approvals::{Decision, NewDecision, NewQuestion, Opened, Question, Settlement, TOO_MANY};
+pub use conversations::{AutoSpace, Conversation, Seen};
+pub use deliveries::{AtWork, Attempt, Delivery, DeliveryView, NewDelivery};
+pub use happenings::{Happening, NewHappening, NewMessage, Taken};
 pub use inbound::{Accepted, Inbound, NewInbound};
 pub use kv::KvError;
-pub use messages::HistoryMessage;
+pub use messages::{HistoryMessage, MessageRole};
 pub use outbound::{NewOutbound, Outbound, OutboundFile, OutboundState, Problem};
 pub use runs::{Activity, NewRun, StopRequest};
 pub use spending::{CallEnd, CallState, NewCall, RunSpending};
+pub use timers::Timer;
 
 /// How long a connection waits for another process that holds the database: 5 s.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

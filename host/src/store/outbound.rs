@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, from_json, to_json};
+use super::{Store, StoreError, deliveries, from_json, to_json};
 use crate::domain::ids::RunId;
 
 /// A file of a reply, below the space's workspace.
@@ -69,7 +69,7 @@ pub struct Outbound {
 
 pub(super) fn insert(db: &Transaction<'_>, reply: &NewOutbound, now: i64) -> rusqlite::Result<()> {
     let state = if reply.suppressed { OutboundState::Suppressed } else { OutboundState::Pending };
-    db.execute(
+    let inserted = db.execute(
         "INSERT INTO outbound (inbound, run, reply, files, problem, state, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (inbound) DO NOTHING",
         params![
@@ -82,6 +82,9 @@ pub(super) fn insert(db: &Transaction<'_>, reply: &NewOutbound, now: i64) -> rus
             now
         ],
     )?;
+    if inserted == 1 {
+        deliveries::insert_for(db, db.last_insert_rowid(), now)?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{NewOutbound, Store, StoreError, from_json, outbound, to_json};
 use crate::domain::{
+    chat::Chat,
     failure::Failure,
     ids::{RunId, SpaceId},
     run::{Run, RunState},
@@ -39,7 +40,7 @@ pub struct StopRequest {
 
 const SELECT: &str =
     "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
-    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested
+    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, i.chat
     FROM runs r JOIN inbound i ON i.id = r.inbound";
 
 impl Store {
@@ -53,8 +54,8 @@ impl Store {
             )?;
             db.execute("UPDATE inbound SET decided = 1 WHERE id = ?1", [run.inbound])?;
             db.execute(
-                "INSERT INTO messages (space, conversation, run, role, content, created_at)
-                 SELECT space, conversation, ?1, 'user', text, received_at FROM inbound WHERE id = ?2 ON CONFLICT DO NOTHING",
+                "INSERT INTO messages (space, conversation, run, role, content, created_at, inbound)
+                 SELECT space, conversation, ?1, 'user', text, received_at, id FROM inbound WHERE id = ?2 ON CONFLICT DO NOTHING",
                 params![run.id.as_str(), run.inbound],
             )?;
             Ok(())
@@ -279,6 +280,9 @@ pub(super) fn space_id(row: &Row<'_>, column: usize) -> rusqlite::Result<SpaceId
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
     let state: String = row.get(10)?;
+    let text: String = row.get(8)?;
+    let chat: Option<Chat> = row.get::<_, Option<String>>(17)?.map(|chat| from_json(17, &chat)).transpose()?;
+    let prompt = chat.as_ref().and_then(|chat| chat.prompt(&text)).map(str::to_owned);
     Ok(Run {
         id: RunId::from_stored(row.get(0)?),
         inbound: row.get(1)?,
@@ -288,7 +292,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         caller: row.get(5)?,
         author_name: row.get(6)?,
         role: row.get(7)?,
-        prompt: row.get(8)?,
+        prompt: prompt.unwrap_or(text),
         attachments: from_json(9, &row.get::<_, String>(9)?)?,
         state: RunState::parse(&state).ok_or_else(|| {
             rusqlite::Error::FromSqlConversionFailure(
@@ -300,5 +304,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         attempts: row.get(11)?,
         started_at: row.get(12)?,
         stop_requested: row.get(16)?,
+        chat,
     })
 }

@@ -28,6 +28,7 @@ async fn message(store: &Store, place: &str, event: &str) -> Accepted {
         text: format!("text of {event}"),
         attachments: Vec::new(),
         received_at: 1,
+        chat: None,
     };
     store.accept(message).await.unwrap()
 }

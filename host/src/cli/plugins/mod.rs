@@ -26,7 +26,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mercury plugins\n  mercury plugins add ./my-plugin\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins update\n  mercury plugins remove telegram --purge\n  mercury plugins stats redact"
+    after_help = "Examples:\n  mercury plugins\n  mercury plugins add ./my-plugin\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins update\n  mercury plugins remove telegram --purge\n  mercury plugins stats redact\n  mercury plugins logs redact"
 )]
 pub(super) struct Plugins {
     #[command(subcommand)]
@@ -77,6 +77,14 @@ impl Plugins {
     }
 }
 
+/// What the running host says to its operator.
+async fn ask(project: &Project, port: Option<u16>, path: &str) -> Result<Value> {
+    let config = project.config()?;
+    let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
+    let answer = client::send(Method::GET, &client::base_url(&config, port), path, secret, None).await?.success()?;
+    serde_json::from_slice(&answer).context("the host's answer is not understood")
+}
+
 fn trust(config: &Config) -> Result<Trust> {
     Trust::new(config).context("plugins.trusted_keys of mercury.yaml")
 }
@@ -88,12 +96,4 @@ fn installer(project: &Project, config: &Config) -> Result<Installer> {
     let docker = variable("DOCKER_CONFIG").or_else(|| Some(std::env::home_dir()?.join(".docker")));
     let docker = docker.map(|folder| folder.join("config.json"));
     Ok(Installer::new(&config.data_dir, &config.plugins, trust(config)?, run::this_executable()?, docker))
-}
-
-/// What the running host says to its operator.
-async fn ask(project: &Project, port: Option<u16>, path: &str) -> Result<Value> {
-    let config = project.config()?;
-    let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
-    let answer = client::send(Method::GET, &client::base_url(&config, port), path, secret, None).await?.success()?;
-    serde_json::from_slice(&answer).context("the host's answer is not understood")
 }

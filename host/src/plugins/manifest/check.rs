@@ -309,6 +309,7 @@ impl Manifest {
             grant.check(&folders.item(index), problems);
         }
         self.kv.check(&root.field("kv"), problems);
+        self.media.check(&root.field("media"), problems);
         self.timers.check(&root.field("timers"), problems);
         self.messenger.check(&root.field("messenger"), problems);
         self.tasks.check(&root.field("tasks"), problems);

@@ -4,7 +4,10 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{check, problems::At, problems::Problems};
+use super::{
+    check::range,
+    problems::{At, Problems},
+};
 
 const MEMORY_MIB: RangeInclusive<u32> = 1..=256;
 const DEADLINE_MS: RangeInclusive<u32> = 1..=10_000;
@@ -55,7 +58,7 @@ impl Limits {
             ("host-calls", self.host_calls, HOST_CALLS),
             ("result-kib", self.result_kib, RESULT_KIB),
         ] {
-            check::range(value, *bounds.start(), *bounds.end(), &at.field(name), problems);
+            range(value, *bounds.start(), *bounds.end(), &at.field(name), problems);
         }
     }
 }

@@ -110,7 +110,10 @@ pub(in crate::plugins) fn collect(
         found.insert(name.clone(), package(&plugins, name, entry, trust));
     }
     for (name, here) in &mut found {
-        let enabled = configured.get(name).and_then(|plugin| plugin.enabled).unwrap_or(true);
+        let enabled = configured.get(name).and_then(|plugin| plugin.enabled);
+        // Nobody talks to a platform that the operator has not named.
+        let named = !matches!(here, Found::Usable(source) if source.origin == Origin::BuiltIn && source.manifest.inbox.is_some());
+        let enabled = enabled.unwrap_or(named);
         let before =
             std::mem::replace(here, Found::Refused { path: PathBuf::new(), reason: String::new(), essential: false });
         *here = settle(before, enabled, trust);
@@ -130,7 +133,9 @@ fn settle(found: Found, enabled: bool, trust: &Trust) -> Found {
                 .filter(|variable| !trust.has_variable(variable))
                 .collect();
             let missing = missing.join(", ");
-            if missing.is_empty() {
+            // An adapter that comes along is off unless somebody switched it on: then its start says what is missing.
+            let says_so_itself = source.origin == Origin::BuiltIn && source.manifest.inbox.is_some();
+            if missing.is_empty() || says_so_itself {
                 Found::Usable(source)
             } else if source.manifest.is_essential() {
                 let reason = format!("it needs the credential {missing}; set it in .env");

@@ -22,6 +22,7 @@ async fn run(store: &Store, event: &str) -> RunId {
         text: "x".into(),
         attachments: Vec::new(),
         received_at: 1,
+        chat: None,
     };
     let inbound = store.accept(message).await.unwrap().id();
     let run = RunId::from_stored(event.into());
@@ -124,6 +125,7 @@ async fn a_question_follows_a_question() {
         text: "1".into(),
         attachments: Vec::new(),
         received_at: 1,
+        chat: None,
     };
     let inbound = store.accept(answer).await.unwrap().id();
     let reply =

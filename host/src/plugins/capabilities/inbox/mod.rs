@@ -2,9 +2,11 @@
 
 mod host;
 
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use crate::plugins::manifest::{check, problems::At, problems::Problems};
+pub use mercury_bindings::mercury::plugin::inbox::{Error, Event, Happening, Message, Outcome, Quoted, Refusal};
 
 /// `[inbox]`: makes the plugin an adapter.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,4 +25,30 @@ impl Grant {
     pub(crate) fn check(&self, at: &At, problems: &mut Problems) {
         check::platform(&self.platform, &at.field("platform"), problems);
     }
+}
+
+/// A file that an adapter might fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    pub conversation: &'a str,
+    pub direct: bool,
+    pub author: &'a str,
+    pub size_bytes: Option<u64>,
+}
+
+/// Where events go; the room above implements it. What arrives here was checked to be of the platform.
+pub trait Inbox: Send + Sync {
+    fn accept<'a>(
+        &'a self,
+        plugin: &'a str,
+        platform: &'a str,
+        events: Vec<Event>,
+        cursor: Option<String>,
+    ) -> BoxFuture<'a, Result<Vec<Outcome>, Error>>;
+
+    fn cursor<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Option<String>>;
+
+    fn admits_file<'a>(&'a self, platform: &'a str, offer: Offer<'a>) -> BoxFuture<'a, Result<u64, Refusal>>;
+
+    fn bot_name(&self) -> String;
 }

@@ -2,9 +2,11 @@
 
 mod host;
 
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use crate::plugins::manifest::{check, problems::At, problems::Problems};
+pub use mercury_bindings::mercury::plugin::messenger::{Error, Recipient};
 
 /// `[messenger]`
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -17,6 +19,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether it may write to conversations of the space.
+    pub fn reaches(&self, space: &str) -> bool {
+        self.spaces.iter().any(|granted| granted == "*" || granted == space)
+    }
+
     /// What an operator agrees to.
     pub fn in_words(&self) -> Option<String> {
         match self.spaces.as_slice() {
@@ -39,4 +46,16 @@ impl Grant {
             problems.unless(!self.spaces.is_empty(), at, "names no spaces, so nothing may be sent");
         }
     }
+}
+
+/// Where messages of plugins go; the room above implements it.
+pub trait Messenger: Send + Sync {
+    /// Durable when it returns the message's id.
+    fn send<'a>(
+        &'a self,
+        plugin: &'a str,
+        grant: &'a Grant,
+        to: Recipient,
+        text: String,
+    ) -> BoxFuture<'a, Result<String, Error>>;
 }

@@ -1,0 +1,327 @@
+//! From an adapter's events to rows: checked, in one transaction, durable before the adapter is told.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use mercury_protocol::io::Attachment;
+
+use crate::{
+    clock,
+    domain::{
+        chat::{Chat, MOST_QUOTED, Quoted},
+        ids::SpaceId,
+        media::Kind,
+        roles,
+        trigger::Heard,
+    },
+    intake::Intake,
+    media::{Folder, MediaStore, Placed},
+    plugins::{
+        chat::{self, Error, Event, Inbox, Message, Offer, Outcome, Refusal},
+        types::ConversationKind,
+    },
+    sandbox::Sandbox,
+    store::{AutoSpace, Happening, NewHappening, NewMessage, Seen, StoreError, Taken},
+};
+
+/// Messages that may wait for their decision; then adapters are told to wait.
+const MOST_UNDECIDED: u32 = 1_000;
+/// Milliseconds until an adapter that was told to wait may try again.
+const BUSY: u32 = 2_000;
+/// Bytes of a message's text: far above what any platform allows.
+const MOST_TEXT: usize = 1 << 20;
+
+pub(super) struct AdapterInbox {
+    intake: Intake,
+    sandbox: Arc<Sandbox>,
+    media: Option<MediaStore>,
+}
+
+impl AdapterInbox {
+    pub(super) fn new(intake: Intake, sandbox: Arc<Sandbox>, media: Option<MediaStore>) -> Self {
+        Self { intake, sandbox, media }
+    }
+
+    fn auto_space(&self) -> Option<AutoSpace> {
+        self.intake.config.auto_space.clone().map(|admins| AutoSpace { admins })
+    }
+
+    async fn take(
+        &self,
+        plugin: &str,
+        platform: &str,
+        events: Vec<Event>,
+        cursor: Option<String>,
+    ) -> Result<Vec<Outcome>, Error> {
+        let received = clock::micros();
+        let (mut happenings, mut handles) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
+        for event in events {
+            handles.push(handles_of(&event));
+            happenings.push(self.happening(plugin, platform, event).await);
+        }
+        let placed: Vec<Vec<Attachment>> = happenings.iter().map(attachments_of).collect();
+        let store = &self.intake.store;
+        let (auto, now) = (self.auto_space(), clock::millis());
+        let taken = match store.take(plugin, platform, happenings, cursor, auto, MOST_UNDECIDED, now).await {
+            Ok(Some(taken)) => taken,
+            refused => {
+                // The adapter brings them again, with the files that it still has.
+                self.forget(placed.into_iter().flatten()).await;
+                return Err(refused.map_or_else(|error| storage(plugin, &error), |_| Error::Busy(BUSY)));
+            }
+        };
+        let mut outcomes = Vec::with_capacity(taken.len());
+        for ((taken, placed), handles) in taken.into_iter().zip(placed).zip(handles) {
+            if !matches!(taken, Taken::New(_)) {
+                self.forget(placed).await;
+            }
+            for handle in handles {
+                if let Some(media) = &self.media {
+                    media.release(plugin, &handle).await;
+                }
+            }
+            outcomes.push(match taken {
+                Taken::New(inbound) => {
+                    let chat = inbound.message.chat.as_ref();
+                    let called = chat.is_none_or(|chat| chat.prompt(&inbound.message.text).is_some());
+                    self.intake.begin(*inbound, received);
+                    if called { Outcome::Accepted } else { Outcome::Ignored }
+                }
+                Taken::Applied => Outcome::Accepted,
+                Taken::Duplicate => Outcome::Duplicate,
+                Taken::Ignored => Outcome::Ignored,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Moves a message's files into its space, where the agent finds them. Those that do not come, each
+    /// with its reason.
+    async fn place(&self, plugin: &str, platform: &str, message: &Message) -> (Vec<Attachment>, Vec<String>) {
+        let (mut placed, mut missing) = (Vec::new(), Vec::new());
+        let conversation = &message.conversation;
+        for file in &message.attachments {
+            let name = file.file_name.clone().unwrap_or_else(|| Kind::from(file.kind).to_string());
+            let direct = conversation.kind == ConversationKind::Direct;
+            let offer = Offer {
+                conversation: &conversation.id,
+                direct,
+                author: &message.author.id,
+                size_bytes: Some(file.size_bytes),
+            };
+            let space = match self.admits(platform, offer).await {
+                Ok((space, _)) => space,
+                // Nothing of the message is wanted.
+                Err(Refusal::NotLinked) => return (Vec::new(), Vec::new()),
+                Err(Refusal::Refused(why)) => {
+                    missing.push(format!("{name}: {why}"));
+                    continue;
+                }
+                Err(Refusal::TooLarge(most)) => {
+                    missing.push(format!("{name}: larger than {} MB", most >> 20));
+                    continue;
+                }
+            };
+            let workspace = self.intake.config.spaces_dir().join(space.as_str());
+            let folder = Folder { workspace, name: "inbox", user: self.sandbox.user() };
+            let Some(media) = &self.media else { break };
+            let kind = Kind::from(file.kind);
+            media.describe(plugin, &file.handle, kind, file.mime_type.clone(), file.file_name.clone());
+            match media.place(plugin, &file.handle, folder, clock::millis()).await {
+                Ok(Placed { name: stored, description }) => placed.push(Attachment {
+                    path: format!("/spaces/{space}/inbox/{stored}"),
+                    kind: description.kind.to_string(),
+                    mime_type: description.mime_type,
+                    filename: description.file_name,
+                    size_bytes: Some(description.size_bytes),
+                }),
+                Err(error) => {
+                    tracing::warn!(plugin, handle = file.handle, %error, "a file of a message could not be kept");
+                    missing.push(format!("{name}: it could not be kept"));
+                }
+            }
+        }
+        (placed, missing)
+    }
+
+    /// Removes files that were placed for a message that is not taken.
+    async fn forget(&self, placed: impl IntoIterator<Item = Attachment>) {
+        let spaces = self.intake.config.spaces_dir();
+        for attachment in placed {
+            let Some(path) = attachment.path.strip_prefix("/spaces/") else { continue };
+            let _ = tokio::fs::remove_file(spaces.join(path)).await;
+        }
+    }
+
+    async fn happening(&self, plugin: &str, platform: &str, event: Event) -> NewHappening {
+        let happening = match event.happening {
+            chat::Happening::Message(message) => {
+                // Two bots that answer each other never end.
+                if message.from_bot {
+                    Happening::Nothing
+                } else {
+                    let (placed, missing) = self.place(plugin, platform, &message).await;
+                    self.message(message, placed, missing)
+                }
+            }
+            chat::Happening::Edited(message) => Happening::Edited {
+                conversation: message.conversation.id,
+                message: message.message_id,
+                text: cut(message.text, MOST_TEXT),
+            },
+            chat::Happening::Deleted((conversation, message)) => Happening::Deleted { conversation, message },
+            chat::Happening::Removed(conversation) => Happening::Removed { conversation },
+            chat::Happening::Moved((from, to)) => Happening::Moved { from, to },
+            chat::Happening::Other(_) => Happening::Nothing,
+        };
+        NewHappening { event: event.id, happening }
+    }
+
+    fn message(&self, message: Message, attachments: Vec<Attachment>, mut missing: Vec<String>) -> Happening {
+        missing.extend(message.missing.into_iter().map(|file| {
+            format!("{}: {}", file.file_name.unwrap_or_else(|| Kind::from(file.kind).to_string()), file.reason)
+        }));
+        // A pressed button is as if its answer had been written.
+        let pressed = message.answer.is_some();
+        let text = cut(message.answer.unwrap_or(message.text), MOST_TEXT);
+        let has_media = !missing.is_empty() || !attachments.is_empty();
+        if text.trim().is_empty() && !has_media {
+            return Happening::Nothing;
+        }
+        let direct = message.conversation.kind == ConversationKind::Direct;
+        let heard = Heard { direct, text: &text, has_media, mentions_bot: message.mentions_bot };
+        let prompt = if pressed { Some(text.clone()) } else { self.intake.config.trigger.prompt(heard) };
+        let chat = Chat {
+            message_id: message.message_id,
+            thread: message.conversation.thread,
+            direct,
+            quoted: message.quoted.map(quoted),
+            prompt,
+            missing,
+        };
+        Happening::Message(Box::new(NewMessage {
+            conversation: Seen {
+                id: message.conversation.id,
+                direct,
+                title: message.conversation.title,
+                address: message.conversation.address,
+            },
+            author: message.author.id,
+            author_name: message.author.display_name,
+            text,
+            attachments,
+            chat,
+            received_at: clock::millis(),
+        }))
+    }
+
+    /// The space that a file would go to, and the most bytes that it may have.
+    async fn admits(&self, platform: &str, offer: Offer<'_>) -> Result<(SpaceId, u64), Refusal> {
+        let config = &self.intake.config;
+        let failed = |error: StoreError| {
+            tracing::error!(%error, "whether a file is wanted could not be found out");
+            Refusal::Refused("the host's database does not answer".into())
+        };
+        let known = self.intake.store.conversation(offer.conversation).await.map_err(failed)?;
+        let linked = known.and_then(|known| known.space).and_then(|space| SpaceId::try_from(space).ok());
+        let auto = self.auto_space().filter(|_| offer.direct);
+        let space = linked.or_else(|| auto?.space_for(platform, offer.conversation, offer.author));
+        let space = space.ok_or(Refusal::NotLinked)?;
+        let role = match config.admins.iter().any(|admin| admin == offer.author) {
+            true => roles::ADMIN_ROLE.to_owned(),
+            false => self.intake.store.role_of(&space, offer.author).await.map_err(failed)?,
+        };
+        if !config.media.enabled {
+            return Err(Refusal::Refused("files are switched off here".into()));
+        }
+        if !roles::may(&role, "media.receive") {
+            return Err(Refusal::Refused("you may not send files to the assistant here".into()));
+        }
+        match offer.size_bytes {
+            Some(size) if size > config.media.max_bytes => Err(Refusal::TooLarge(config.media.max_bytes)),
+            _ => Ok((space, config.media.max_bytes)),
+        }
+    }
+}
+
+impl Inbox for AdapterInbox {
+    fn accept<'a>(
+        &'a self,
+        plugin: &'a str,
+        platform: &'a str,
+        events: Vec<Event>,
+        cursor: Option<String>,
+    ) -> BoxFuture<'a, Result<Vec<Outcome>, Error>> {
+        Box::pin(self.take(plugin, platform, events, cursor))
+    }
+
+    fn cursor<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            self.intake.store.cursor(plugin).await.unwrap_or_else(|error| {
+                tracing::error!(plugin, %error, "the adapter's cursor cannot be read");
+                None
+            })
+        })
+    }
+
+    fn admits_file<'a>(&'a self, platform: &'a str, offer: Offer<'a>) -> BoxFuture<'a, Result<u64, Refusal>> {
+        Box::pin(async move { Ok(self.admits(platform, offer).await?.1) })
+    }
+
+    fn bot_name(&self) -> String {
+        self.intake.config.bot_username.clone()
+    }
+}
+
+fn handles_of(event: &Event) -> Vec<String> {
+    match &event.happening {
+        chat::Happening::Message(message) => message.attachments.iter().map(|file| file.handle.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn attachments_of(new: &NewHappening) -> Vec<Attachment> {
+    match &new.happening {
+        Happening::Message(message) => message.attachments.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn quoted(quoted: chat::Quoted) -> Quoted {
+    let (author, author_name) = match quoted.author {
+        Some(author) => (Some(author.id), author.display_name),
+        None => (None, None),
+    };
+    let mut text = quoted.text;
+    if let Some((end, _)) = text.char_indices().nth(MOST_QUOTED) {
+        text.truncate(end);
+        text.push_str("\n… [truncated]");
+    }
+    Quoted { message_id: quoted.message_id, author, author_name, text, from_bot: quoted.from_bot, known: false }
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+/// The adapter learns that storage failed; where the database lies is the operator's business.
+fn storage(plugin: &str, error: &StoreError) -> Error {
+    tracing::error!(plugin, %error, "an adapter's events cannot be written; it is told to try again");
+    Error::Other("the host's database does not answer".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut("añb".into(), 2), "a");
+        assert_eq!(cut("añb".into(), 3), "añ");
+        assert_eq!(cut("añb".into(), 9), "añb");
+    }
+}

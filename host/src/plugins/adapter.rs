@@ -1,0 +1,205 @@
+//! A plugin as the adapter of a chat platform: its calls, each with its deadline.
+//!
+//! Three instances of their own, so that a long poll delays no webhook and a slow upload no event:
+//! for what arrives, for what is sent, and for the long poll.
+
+use std::{sync::Arc, time::Duration};
+
+use mercury_bindings::mercury::plugin::{deliveries::DeliveryFailure, trouble::Trouble};
+
+pub use mercury_bindings::{
+    exports::mercury::plugin::{
+        chat_adapter::{Choice, Delivered, Features, OutboundMessage, Platform},
+        presence::Activity,
+        socket_client::Event as SocketEvent,
+        webhook::{Request as WebhookRequest, Response as WebhookResponse},
+    },
+    mercury::plugin::{deliveries, trouble},
+};
+
+use crate::media::Lent;
+
+use super::{
+    CallError, Interface, Plugins, lanes::Lanes, manifest::Manifest, missing, plugin::Plugin, probe, resident::Resident,
+};
+
+/// For `start`, `describe` and `stop`: they may ask the platform who the bot is.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// For one round of a long poll, its wait included.
+const POLL_PATIENCE: Duration = Duration::from_secs(360);
+/// For one delivery with all its parts and files.
+const DELIVER_PATIENCE: Duration = Duration::from_secs(300);
+/// For an edit, a removal, a sign of presence.
+const SMALL_PATIENCE: Duration = Duration::from_secs(30);
+/// Whoever sent the webhook waits for the answer.
+pub const WEBHOOK_PATIENCE: Duration = Duration::from_secs(10);
+/// For a socket's event, and for a timer.
+const EVENT_PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Adapter {
+    plugin: Arc<Plugin>,
+    lanes: Lanes,
+    platform: String,
+    arriving: Resident,
+    sending: Resident,
+    polling: Resident,
+}
+
+/// Calls one function of an interface in a resident instance.
+macro_rules! call {
+    ($resident:expr, $interface:ident, $module:ident, $patience:expr, $function:ident ( $($argument:ident),* )) => {
+        $resident
+            .call(Interface::$interface, $patience, move |store, instance, exports| {
+                Box::pin(async move {
+                    let indices = exports.$module.as_ref().ok_or_else(missing)?;
+                    indices.load(&mut *store, instance)?.$function(store, $(&$argument),*).await
+                })
+            })
+            .await
+    };
+}
+
+impl Plugins {
+    /// The adapters among the plugins: those with `[inbox]`.
+    pub fn adapters(&self) -> Vec<Adapter> {
+        let Some(guests) = &self.guests else { return Vec::new() };
+        self.providing(Interface::ChatAdapter)
+            .iter()
+            .filter_map(|plugin| {
+                let platform = plugin.manifest.inbox.as_ref()?.platform.clone();
+                let lanes = guests.lanes();
+                let resident = || Resident::new(plugin, &lanes);
+                Some(Adapter {
+                    plugin: plugin.clone(),
+                    lanes: lanes.clone(),
+                    platform,
+                    arriving: resident(),
+                    sending: resident(),
+                    polling: resident(),
+                })
+            })
+            .collect()
+    }
+
+    /// Secrets that adapters cannot do without and that are not set: platform and variable.
+    pub fn missing_secrets(&self, is_set: impl Fn(&str) -> bool) -> Option<(String, String)> {
+        self.providing(Interface::ChatAdapter).iter().find_map(|plugin| {
+            let platform = plugin.manifest.inbox.as_ref()?.platform.clone();
+            let missing =
+                plugin.manifest.secrets.iter().find(|secret| !secret.optional && !is_set(&secret.variable))?;
+            Some((platform, missing.variable.clone()))
+        })
+    }
+
+    /// Plugins that can be woken up.
+    pub fn with_timers(&self) -> Vec<String> {
+        self.providing(Interface::Timer).iter().map(|plugin| plugin.name().to_owned()).collect()
+    }
+
+    /// Wakes a plugin up.
+    ///
+    /// # Errors
+    /// What the plugin said, or how the call failed.
+    pub async fn fire_timer(&self, plugin: &str, name: &str) -> Result<(), String> {
+        let found = self.providing(Interface::Timer).into_iter().find(|known| known.name() == plugin);
+        let (Some(plugin), Some(guests)) = (found, &self.guests) else {
+            return Err(format!("the plugin {plugin} is not loaded"));
+        };
+        let (resident, name) = (Resident::new(&plugin, &guests.lanes()), name.to_owned());
+        call!(resident, Timer, timer, EVENT_PATIENCE, call_fire(name)).map_err(|error| error.to_string())?
+    }
+}
+
+impl Adapter {
+    pub fn plugin(&self) -> &str {
+        self.plugin.name()
+    }
+
+    /// As the manifest names it: the prefix of every identifier.
+    pub fn platform(&self) -> &str {
+        &self.platform
+    }
+
+    pub fn provides(&self, interface: Interface) -> bool {
+        self.plugin.manifest.provides(interface)
+    }
+
+    /// Asked without any grant, in an instance that is not used again.
+    pub async fn describe(&self) -> Result<Platform, CallError> {
+        let bare = Arc::new(probe::without_grants(Manifest::clone(&self.plugin.manifest)));
+        let resident = Resident::with_manifest(&self.plugin, &self.lanes, bare);
+        call!(resident, ChatAdapter, chat_adapter, START_PATIENCE, call_describe())
+    }
+
+    pub async fn start(&self) -> Result<Result<(), Trouble>, CallError> {
+        call!(self.arriving, ChatAdapter, chat_adapter, START_PATIENCE, call_start())
+    }
+
+    pub async fn stop(&self) -> Result<Result<(), String>, CallError> {
+        call!(self.arriving, ChatAdapter, chat_adapter, STOP_PATIENCE, call_stop())
+    }
+
+    pub async fn poll(&self) -> Result<Result<Option<u32>, Trouble>, CallError> {
+        call!(self.polling, Poller, poller, POLL_PATIENCE, call_poll())
+    }
+
+    pub async fn webhook(&self, request: WebhookRequest) -> Result<Result<WebhookResponse, String>, CallError> {
+        call!(self.arriving, Webhook, webhook, WEBHOOK_PATIENCE, call_handle(request))
+    }
+
+    pub async fn socket_event(&self, socket: String, event: SocketEvent) -> Result<Result<(), String>, CallError> {
+        call!(self.arriving, SocketClient, socket_client, EVENT_PATIENCE, call_on_event(socket, event))
+    }
+
+    /// Sends a message with these files, which are its attachments.
+    pub async fn deliver(
+        &self,
+        mut message: OutboundMessage,
+        files: Vec<Lent>,
+    ) -> Result<Result<Delivered, DeliveryFailure>, CallError> {
+        message.attachments = files.iter().map(|file| file.description().into()).collect();
+        self.sending
+            .call_with(files, Interface::ChatAdapter, DELIVER_PATIENCE, move |store, instance, exports| {
+                Box::pin(async move {
+                    let indices = exports.chat_adapter.as_ref().ok_or_else(missing)?;
+                    indices.load(&mut *store, instance)?.call_deliver(store, &message).await
+                })
+            })
+            .await
+    }
+
+    pub async fn edit(
+        &self,
+        conversation: String,
+        message: String,
+        text: String,
+    ) -> Result<Result<(), DeliveryFailure>, CallError> {
+        call!(self.sending, MessageEditor, message_editor, SMALL_PATIENCE, call_edit(conversation, message, text))
+    }
+
+    pub async fn remove(
+        &self,
+        conversation: String,
+        message: String,
+    ) -> Result<Result<(), DeliveryFailure>, CallError> {
+        call!(self.sending, MessageEditor, message_editor, SMALL_PATIENCE, call_remove(conversation, message))
+    }
+
+    pub async fn indicate(
+        &self,
+        conversation: String,
+        thread: Option<String>,
+        activity: Activity,
+    ) -> Result<Result<(), String>, CallError> {
+        self.sending
+            .call(Interface::Presence, SMALL_PATIENCE, move |store, instance, exports| {
+                Box::pin(async move {
+                    let indices = exports.presence.as_ref().ok_or_else(missing)?;
+                    let presence = indices.load(&mut *store, instance)?;
+                    presence.call_indicate(store, &conversation, thread.as_deref(), activity).await
+                })
+            })
+            .await
+    }
+}
