@@ -10,7 +10,6 @@ mod files;
 mod health;
 mod plugins;
 mod prebuild;
-mod reload;
 mod stop;
 mod webhooks;
 
@@ -57,9 +56,9 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
+            .route("/api/plugins/reload", post(plugins::reload))
             .route("/api/plugins", get(plugins::list))
             .route("/api/plugins/{name}/log", get(plugins::log))
-            .route("/api/plugins/reload", post(reload::reload))
             .route("/api/stop", post(stop::stop))
             .route("/api/adapters", get(adapters::list))
             .route("/api/adapters/{platform}/restart", post(adapters::restart))

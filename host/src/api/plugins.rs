@@ -10,7 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use crate::{http::ApiError, plugins::Plugin};
+use crate::{
+    http::ApiError,
+    plugins::{Plugin, Reloaded},
+};
 
 /// Lines of log that are sent unless the client wants fewer or more.
 const LINES: usize = 100;
@@ -49,6 +52,17 @@ pub(super) async fn log(
         )
     })?;
     Ok(Json(json!({ "lines": plugin.log_lines(query.count.unwrap_or(LINES)) })))
+}
+
+/// `POST /api/plugins/reload`: takes up what was installed, updated or removed. Answers with what
+/// changed, by name, and with what cannot be used and why.
+pub(super) async fn reload(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Reloaded>, ApiError> {
+    api.require_operator(&headers)?;
+    let changes = api.rooms()?.plugins.reload().await.map_err(|error| {
+        let next = "Nothing was changed. Mend it, then reload again";
+        ApiError::new(StatusCode::CONFLICT, "plugins_unreadable", error.to_string(), next)
+    })?;
+    Ok(Json(changes))
 }
 
 fn view(plugin: &Plugin) -> Value {

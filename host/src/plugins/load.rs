@@ -172,8 +172,9 @@ impl Loader {
 
     /// Loads it and looks at the types of what it exports.
     async fn load_fitting(&self, source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
-        let plugin = Arc::new(self.load(source).await?);
+        let plugin = self.prepare(source).await?;
         plugin.probe(lanes).await?;
+        announce(&plugin);
         Ok(plugin)
     }
 
@@ -238,15 +239,30 @@ impl Loader {
     }
 
     /// Loads it beside whatever runs, once it has shown that it works.
-    pub(super) async fn load_checked(&self, source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
-        let mut bare = source.clone();
-        bare.manifest = probe::without_grants(bare.manifest);
-        let platform = source.manifest.inbox.as_ref().map(|inbox| inbox.platform.clone());
-        probe::check(self.load_fitting(bare, lanes).await?, platform.as_deref(), lanes).await?;
-        self.load(source).await.map(Arc::new)
+    async fn load_checked(&self, source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
+        self.try_out(source.clone(), lanes).await?;
+        let plugin = self.prepare(source).await?;
+        announce(&plugin);
+        Ok(plugin)
     }
 
-    async fn load(&self, source: Loadable) -> Result<Plugin, String> {
+    /// Starts it with nothing granted to it.
+    ///
+    /// # Errors
+    /// What does not work.
+    pub(super) async fn try_out(&self, source: Loadable, lanes: &Lanes) -> Result<(), String> {
+        let platform = source.manifest.inbox.as_ref().map(|inbox| inbox.platform.clone());
+        let bare = Loadable { manifest: probe::without_grants(source.manifest), ..source };
+        let plugin = self.prepare(bare).await?;
+        plugin.probe(lanes).await?;
+        match platform {
+            Some(platform) => probe::describe(plugin, &platform, lanes).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Compiles and links; says nothing, and calls nothing of it.
+    async fn prepare(&self, source: Loadable) -> Result<Arc<Plugin>, String> {
         let config = self.configured.get(&source.manifest.name);
         let access = Access::new(&source.manifest, config, &self.services)?;
         let declaration = Declaration::read(&source.wasm).map_err(|error| error.to_string())?;
@@ -267,21 +283,7 @@ impl Loader {
         let settings = self.settings(&source.manifest)?;
         let configured = config.into_iter().flat_map(|config| config.settings.keys().cloned()).collect();
         let built_in = source.origin == Origin::BuiltIn;
-        tracing::info!(
-            plugin = source.manifest.name,
-            version = source.manifest.version,
-            origin = source.origin.word(),
-            contract = %declaration.version,
-            provides = ?source.manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
-            "plugin loaded"
-        );
-        if source.origin == Origin::Folder {
-            tracing::warn!(
-                plugin = source.manifest.name,
-                "this plugin is loaded from a folder that nobody agreed to; its files may change without a question"
-            );
-        }
-        Ok(Plugin {
+        Ok(Arc::new(Plugin {
             permits: tokio::sync::Semaphore::new(source.manifest.limits.concurrency as usize),
             manifest: Arc::new(source.manifest),
             declaration,
@@ -297,7 +299,34 @@ impl Loader {
             breaker: Breaker::new(),
             stats: Arc::new(Stats::new()),
             heavy: AtomicBool::new(false),
-        })
+        }))
+    }
+}
+
+/// Says in the log what is used from now on.
+fn announce(plugin: &Plugin) {
+    let manifest = plugin.manifest();
+    let ungranted = manifest.ungranted(&plugin.declaration.imports);
+    if !ungranted.is_empty() && plugin.origin != Origin::BuiltIn {
+        tracing::warn!(
+            plugin = manifest.name,
+            "the component imports what plugin.toml does not grant, and will be refused it: {}",
+            ungranted.join("; ")
+        );
+    }
+    tracing::info!(
+        plugin = manifest.name,
+        version = manifest.version,
+        origin = plugin.origin.word(),
+        contract = %plugin.declaration.version,
+        provides = ?manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
+        "plugin loaded"
+    );
+    if plugin.origin == Origin::Folder {
+        tracing::warn!(
+            plugin = manifest.name,
+            "this plugin is loaded from a folder that nobody agreed to; its files may change without a question"
+        );
     }
 }
 
@@ -316,9 +345,16 @@ impl Plugins {
     ) -> Result<Self, LoadError> {
         let loader = Loader::new(data_dir, configured, compiler, services.clone())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let guests = threads(cores)?;
         services.values.load(&services.store).await?;
-        let set = loader.first(&guests.lanes()).await?;
+        let guests = threads(cores)?;
+        let set = match loader.first(&guests.lanes()).await {
+            Ok(set) => set,
+            Err(error) => {
+                // Threads cannot be dropped in here.
+                guests.shut_down();
+                return Err(error);
+            }
+        };
         services.set_registry(set.registry());
         Ok(Self {
             set: std::sync::RwLock::new(Arc::new(set)),

@@ -115,6 +115,10 @@ impl Plugin {
         &self.origin
     }
 
+    pub fn built_in(&self) -> bool {
+        self.origin == Origin::BuiltIn
+    }
+
     /// What its component says of itself.
     pub fn declaration(&self) -> &Declaration {
         &self.declaration

@@ -27,16 +27,11 @@ pub(super) fn without_grants(manifest: Manifest) -> Manifest {
     }
 }
 
+/// Has an adapter say what it is.
+///
 /// # Errors
-/// What does not work, to stand after the plugin's name.
-pub(super) async fn check(plugin: Arc<Plugin>, platform: Option<&str>, lanes: &Lanes) -> Result<(), String> {
-    let Some(platform) = platform else {
-        let interface = plugin.manifest().provides.first().copied().ok_or("it provides nothing")?;
-        return plugin
-            .call(lanes, interface, PATIENCE, |_, _, _| Box::pin(async { Ok(()) }))
-            .await
-            .map_err(|error| format!("it does not start: {error}"));
-    };
+/// Where it does not, or says something else than its manifest.
+pub(super) async fn describe(plugin: Arc<Plugin>, platform: &str, lanes: &Lanes) -> Result<(), String> {
     let said = plugin
         .call(lanes, Interface::ChatAdapter, PATIENCE, |store, instance, exports| {
             Box::pin(async move {

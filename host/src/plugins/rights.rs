@@ -353,7 +353,7 @@ install = "npm install -g x"
         offer the agent: look-up
         run as root while the agent's image is built, for `x`: npm install -g x
         show the value of MERCURY_X_KEY to agents of callers with its permission
-        use 64 MiB of memory and 200 ms of computing time in a call
+        use 64 MiB of memory and 200 ms of computing time in a call, 8 calls at once
         "#);
     }
 

@@ -62,3 +62,27 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_out_of_its_range_is_refused() {
+        let said = |limits: Limits| {
+            let mut problems = Problems::default();
+            limits.check(&At::root().field("limits"), &mut problems);
+            problems.render("")
+        };
+        assert_eq!(said(Limits::default()), "");
+        for (limits, text) in [
+            (Limits { memory_mib: 257, ..Limits::default() }, "limits.memory-mib: 257 is not between 1 and 256"),
+            (Limits { deadline_ms: 0, ..Limits::default() }, "limits.deadline-ms: 0 is not between 1 and 10000"),
+            (Limits { concurrency: 17, ..Limits::default() }, "limits.concurrency: 17 is not between 1 and 16"),
+            (Limits { host_calls: 0, ..Limits::default() }, "limits.host-calls: 0 is not between 1 and 1000000"),
+            (Limits { result_kib: 63, ..Limits::default() }, "limits.result-kib: 63 is not between 64 and 65536"),
+        ] {
+            assert_eq!(said(limits), text);
+        }
+    }
+}

@@ -270,9 +270,9 @@ impl Installer {
             identity: String::new(),
             previous: None,
         };
-        let loaded = loader.load_checked(source, &threads.lanes()).await.map(drop);
+        let tried = loader.try_out(source, &threads.lanes()).await;
         threads.shut_down();
-        loaded.map_err(|reason| InstallError::Broken { name, reason })
+        tried.map_err(|reason| InstallError::Broken { name, reason })
     }
 
     /// What is installed asks for more than was agreed to: a newer host may see more in its manifest.

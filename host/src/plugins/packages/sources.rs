@@ -133,7 +133,9 @@ fn settle(found: Found, enabled: bool, trust: &Trust) -> Found {
                 .filter(|variable| !trust.has_variable(variable))
                 .collect();
             let missing = missing.join(", ");
-            if missing.is_empty() {
+            // An adapter that comes along is off unless somebody switched it on: then its start says what is missing.
+            let says_so_itself = source.origin == Origin::BuiltIn && source.manifest.inbox.is_some();
+            if missing.is_empty() || says_so_itself {
                 Found::Usable(source)
             } else if source.manifest.is_essential() {
                 let reason = format!("it needs the credential {missing}; set it in .env");
@@ -251,7 +253,7 @@ fn package(plugins: &Path, name: &str, entry: &Entry, trust: &Trust) -> Found {
 /// The package, if it is what was agreed to.
 pub(super) fn agreed(plugins: &Path, name: &str, agreed: &Agreed, trust: &Trust) -> Result<Source, String> {
     let path = folder_of(plugins, name, agreed);
-    let package = Package::read(&path).map_err(|error| error.to_string())?;
+    let package = Package::read(&path).map_err(|error| format!("{}: {error}", changed(name)))?;
     check_agreed(name, &package, agreed, trust)?;
     let read =
         |file: &str| std::fs::read(path.join(file)).map_err(|error| format!("{}: {error}", path.join(file).display()));

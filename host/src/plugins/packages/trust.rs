@@ -24,7 +24,7 @@ impl Trust {
         Ok(Self {
             keys: keys.collect::<Result<_, SignatureError>>()?,
             unlocked: config.unlocked_folders.iter().cloned().collect(),
-            variables: Some(config.variables.keys().cloned().collect()),
+            variables: Some(config.plugin_secrets.keys().cloned().collect()),
         })
     }
 
