@@ -21,6 +21,7 @@ pub mod plugins;
 pub mod proxy;
 pub mod site;
 pub mod telegram;
+pub mod wire;
 
 /// The variable's value, which `./dev` sets.
 ///

@@ -132,7 +132,10 @@ mod tests {
     async fn messenger() -> (tempfile::TempDir, PluginMessenger) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("state.db")).unwrap();
-        for (id, author, direct) in [("p:1", "p:ada", true), ("p:g", "p:ada", false), ("q:1", "q:eve", true)] {
+        let main = SpaceId::try_from("main".to_owned()).unwrap();
+        let all = [("p:1", "p:ada", true), ("p:g", "p:ada", false), ("q:1", "q:eve", true)];
+        // Seen, linked, and written to once more.
+        for (id, author, direct) in all.into_iter().chain(all) {
             let message = NewMessage {
                 conversation: Seen { id: id.into(), direct, title: None, address: None },
                 author: author.into(),
@@ -149,7 +152,7 @@ mod tests {
                 .await
                 .unwrap()
                 .unwrap();
-            store.link(id, Some(&SpaceId::try_from("main".to_owned()).unwrap())).await.unwrap();
+            store.link(id, Some(&main)).await.unwrap();
         }
         let delivery = Delivery::new(store.clone());
         (folder, PluginMessenger::new(store, delivery, BTreeSet::from(["p".to_owned()])))

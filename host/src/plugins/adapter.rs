@@ -7,6 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use mercury_bindings::mercury::plugin::{deliveries::DeliveryFailure, trouble::Trouble};
 
+use tokio::sync::mpsc;
+
 pub use mercury_bindings::{
     exports::mercury::plugin::{
         chat_adapter::{Choice, Delivered, Features, OutboundMessage, Platform},
@@ -126,6 +128,16 @@ impl Adapter {
         let bare = Arc::new(Manifest::clone(&self.plugin.manifest).without_grants());
         let resident = Resident::with_manifest(&self.plugin, &self.guests, bare);
         call!(resident, ChatAdapter, chat_adapter, START_PATIENCE, call_describe())
+    }
+
+    /// Where the events of its sockets arrive; of an earlier taker no longer.
+    pub fn take_socket_events(&self) -> mpsc::Receiver<(String, SocketEvent)> {
+        self.plugin.services.sockets.take_events(self.plugin.name())
+    }
+
+    /// Ends its sockets.
+    pub fn close_sockets(&self) {
+        self.plugin.services.sockets.close_all(self.plugin.name());
     }
 
     pub async fn start(&self) -> Result<Result<(), Trouble>, CallError> {

@@ -8,7 +8,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger};
+use super::capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger, sockets::Sockets};
 use crate::{
     media::MediaStore,
     resolve::{Resolve, SystemResolver},
@@ -25,6 +25,8 @@ pub struct Services {
     pub messenger: OnceLock<Arc<dyn Messenger>>,
     /// Changes when a timer is set.
     pub timers: watch::Sender<()>,
+    /// Open websockets, by plugin and name.
+    pub(super) sockets: Sockets,
     /// Variables that manifests may bind as secrets.
     pub secrets: BTreeMap<String, SecretString>,
     pub resolver: Arc<dyn Resolve>,
@@ -42,6 +44,7 @@ impl Services {
             inbox: OnceLock::new(),
             messenger: OnceLock::new(),
             timers: watch::Sender::new(()),
+            sockets: Sockets::default(),
             secrets: BTreeMap::new(),
             resolver: Arc::new(SystemResolver),
             spaces: None,

@@ -14,12 +14,10 @@ async fn a_delivery_is_repeated_in_order() {
     let all = called(&host, "deliver");
     let texts: Vec<_> = all.iter().map(|call| call["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["one", "one", "one", "one", "two"]);
-    assert_eq!(all.iter().map(|call| &call["resume"]).collect::<Vec<_>>()[..4], [
-        &json!(null),
-        &json!(null),
-        &json!(null),
-        &json!("one part")
-    ]);
+    assert_eq!(
+        all.iter().map(|call| &call["resume"]).collect::<Vec<_>>()[..4],
+        [&json!(null), &json!(null), &json!(null), &json!("one part")]
+    );
     assert!(all[..4].iter().all(|call| call["id"] == all[0]["id"]), "the same message");
 }
 
@@ -73,4 +71,19 @@ async fn failures_have_an_answer() {
     let problem = until(&host, "an answer", async || called(&host, "deliver").pop()).await;
     assert!(!problem["text"].as_str().unwrap().is_empty());
     host.until("SELECT state FROM outbound", "delivered").await;
+}
+
+/// Weakness W34, adapters.md #8: a run that takes long shows one message, where the platform can change
+/// and remove it, and takes it back at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_run_shows_one_message() {
+    let host = parley::start(&[]).await;
+    bring(&host, &[direct("1", "!sleep 31000\n!reply at last")]).await;
+    let shown = delivered(&host, "Processing…").await;
+    assert!(shown["id"].as_str().unwrap().starts_with("progress-"));
+    delivered(&host, "at last").await;
+    let removed = until(&host, "it is taken back", async || called(&host, "remove").pop()).await;
+    assert_eq!(removed["message"], "b1");
+    assert_eq!(called(&host, "deliver").len(), 2);
+    assert!(called(&host, "Activity::Thinking").len() >= 7, "the sign is repeated");
 }

@@ -88,13 +88,15 @@ async fn edits_removals_and_moves() {
     assert_eq!(text, "!reply second");
 
     for (at, name) in ["-1001", "-1001:77", "-10012"].into_iter().enumerate() {
-        let seen = json!({ "id": format!("s{at}"), "conversation": format!("parley:{name}"), "author": "ada", "text": "x" });
+        let seen =
+            json!({ "id": format!("s{at}"), "conversation": format!("parley:{name}"), "author": "ada", "text": "x" });
         bring(&host, &[seen]).await;
         command(&host, &["conversations", "link", &format!("parley:{name}"), "main"]);
     }
     let removed = json!({ "id": "r", "kind": "removed", "conversation": "parley:-1001" });
     // Whoever does not know the secret removes nobody.
-    let forged = host.request("POST", "/webhooks/parley", &[], Bytes::from(json!([removed]).to_string())).await.unwrap();
+    let forged =
+        host.request("POST", "/webhooks/parley", &[], Bytes::from(json!([removed]).to_string())).await.unwrap();
     assert_eq!(forged.status, 401);
     let linked = "SELECT group_concat(id, ' ') FROM (SELECT id FROM conversations WHERE space = 'main' ORDER BY id)";
     assert_eq!(host.query::<String>(linked).unwrap(), "parley:-1001 parley:-10012 parley:-1001:77");
