@@ -61,6 +61,8 @@ cd "$(dirname "$0")/.."
 # SQLite is compiled from C, and rustc links with cc.
 has cc || install_package gcc "a C compiler"
 [ -e /usr/include/stdio.h ] || install_package libc6-dev "the C library's headers"
+# The tests run the commands that plugins bring into the agent's image.
+has python3 || install_package python3 "the plugins' commands"
 need_toolchain
 sysroot=$(rustc --print sysroot)
 need_target wasm32-wasip2 "the plugins"

@@ -25,7 +25,10 @@ use crate::{
     http::Bounded,
     intake::{Intake, Lines},
     media::{self, MediaStore},
-    plugins::{Compiler, LoadError, Plugins, Services, Spaces},
+    plugins::{
+        Compiler, LoadError, Plugins, Services, Spaces,
+        packages::{SignatureError, Trust},
+    },
     runs::Runs,
     sandbox::Sandbox,
     store::{Store, StoreError},
@@ -53,6 +56,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Plugins(#[from] LoadError),
+    #[error("plugins.trusted_keys of mercury.yaml: {0}")]
+    TrustedKeys(#[from] SignatureError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     #[error(
@@ -132,9 +137,11 @@ impl App {
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
         rooms.runs.log_variables();
-        let plugins = rooms.plugins.clone();
-        let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
-        rooms.sandbox.want_programs(programs);
+        want_programs(&rooms).await;
+        let (plugins, data_dir, until) = (rooms.plugins.clone(), config.data_dir.clone(), hand_over.clone());
+        tokio::spawn(async move { plugins.follow(&data_dir, until).await });
+        let (changing, until) = (rooms.clone(), hand_over.clone());
+        tokio::spawn(async move { until.run_until_cancelled(follow_plugins(&changing)).await });
         let (settling, until) = (rooms.clone(), hand_over.clone());
         tokio::spawn(async move { until.run_until_cancelled(settle_docker(&settling)).await });
         let _ = rooms_slot.set(rooms.clone());
@@ -260,6 +267,7 @@ async fn build(
     tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
     let services = Services::new(store.clone())
         .with_media(media)
+        .with_trust(Trust::new(config)?)
         .with_secrets(config.plugin_secrets.clone())
         .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
     let services = Arc::new(services);
@@ -311,6 +319,21 @@ async fn sweep(media: MediaStore) {
         if removed > 0 {
             tracing::info!(removed, "files of plugins that nobody took were removed");
         }
+    }
+}
+
+async fn want_programs(rooms: &Rooms) {
+    let plugins = rooms.plugins.clone();
+    let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
+    rooms.sandbox.want_programs(programs);
+}
+
+/// The agent's image has the programs of the plugins that are there now.
+async fn follow_plugins(rooms: &Rooms) {
+    let mut changes = rooms.plugins.changes();
+    while changes.changed().await.is_ok() {
+        want_programs(rooms).await;
+        rooms.sandbox.rebuild().await;
     }
 }
 

@@ -37,7 +37,7 @@ impl Adapters {
             line.watched.set(Condition::Starting, None);
             let before = line.watched.standing(&line.adapter).last_sign_of_life;
             let ended = tokio::select! {
-                () = self.stop.cancelled() => Ended::Stopped,
+                () = line.stop.cancelled() => Ended::Stopped,
                 () = line.watched.restart.notified() => Ended::Asked,
                 ended = self.live(&line) => ended,
             };
@@ -61,7 +61,7 @@ impl Adapters {
                     );
                     line.watched.set(Condition::NeedsOperator, Some(reason));
                     tokio::select! {
-                        () = self.stop.cancelled() => break,
+                        () = line.stop.cancelled() => break,
                         () = line.watched.restart.notified() => {}
                     }
                     line.watched.count_restart();
@@ -75,13 +75,16 @@ impl Adapters {
                 line.watched.set(Condition::Waiting, Some(reason));
             }
             tokio::select! {
-                () = self.stop.cancelled() => break,
+                () = line.stop.cancelled() => break,
                 () = line.watched.restart.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
         let stopped = line.adapter.stop().await;
-        line.adapter.close_sockets();
+        // Where another has taken its place, that one has opened its own by now, or will.
+        if self.stop.is_cancelled() || self.line(platform).is_none() {
+            line.adapter.close_sockets();
+        }
         match stopped {
             Ok(Ok(())) => {}
             Ok(Err(said)) => tracing::warn!(platform, plugin, "the adapter could not stop cleanly: {said}"),

@@ -7,7 +7,9 @@ mod conversations;
 mod deliveries;
 mod files;
 mod health;
+mod plugins;
 mod prebuild;
+mod reload;
 mod stop;
 mod webhooks;
 
@@ -54,6 +56,9 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
+            .route("/api/plugins", get(plugins::list))
+            .route("/api/plugins/{name}/log", get(plugins::log))
+            .route("/api/plugins/reload", post(reload::reload))
             .route("/api/stop", post(stop::stop))
             .route("/api/adapters", get(adapters::list))
             .route("/api/adapters/{platform}/restart", post(adapters::restart))

@@ -10,6 +10,7 @@ mod deliveries;
 mod demo;
 mod doctor;
 mod init;
+mod plugins;
 mod run;
 mod spaces;
 mod status;
@@ -23,7 +24,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{self, Config},
-    plugins,
+    plugins::{CHILD_COMMAND, compile_child},
 };
 
 /// A self-hosted assistant that lives in chat.
@@ -57,6 +58,8 @@ enum Command {
     Stop(stop::Stop),
     /// List and create spaces.
     Spaces(spaces::Spaces),
+    /// See what plugins there are and what they may do; install, update and remove them.
+    Plugins(plugins::Plugins),
     /// Show how the chat platforms' adapters stand, and start one anew.
     Adapters(adapters::Adapters),
     /// List the conversations that chat platforms have told of, and link them to spaces.
@@ -66,7 +69,7 @@ enum Command {
     /// Sign in to model providers with an account in place of a key.
     Auth(auth::Auth),
     /// Compile a component. The host starts itself with it.
-    #[command(name = plugins::CHILD_COMMAND, hide = true)]
+    #[command(name = CHILD_COMMAND, hide = true)]
     CompileComponent { input: PathBuf, output: PathBuf },
 }
 
@@ -102,7 +105,7 @@ pub fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     // Without a runtime and a configuration: it handles foreign code and should hold nothing else.
     if let Command::CompileComponent { input, output } = &arguments.command {
-        plugins::compile_child(input, output)?;
+        compile_child(input, output)?;
         return Ok(ExitCode::SUCCESS);
     }
     let runtime =
@@ -119,6 +122,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Demo(demo) => demo.run(&project).await,
             Command::Stop(stop) => stop.run(&project).await,
             Command::Spaces(spaces) => spaces.run(&project).await,
+            Command::Plugins(plugins) => plugins.run(&project).await,
             Command::Adapters(adapters) => adapters.run(&project).await,
             Command::Conversations(conversations) => conversations.run(&project).await,
             Command::Deliveries(deliveries) => deliveries.run(&project).await,

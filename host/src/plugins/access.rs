@@ -65,6 +65,21 @@ impl Access {
         })
     }
 
+    /// That of a call that may reach nobody.
+    pub(super) fn nothing(plugin: &str, services: &Services) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            http: Vec::new(),
+            secrets: Secrets::none(),
+            clients: Clients::new(plugin, services.resolver.clone(), Vec::new()),
+            permits: Semaphore::new(MOST_OPEN),
+            most: Vec::new(),
+            stand_ins: Vec::new(),
+            buckets: Mutex::default(),
+            began: Instant::now(),
+        }
+    }
+
     /// The operator's server in the place of the target's.
     pub(super) fn stand_in(&self, target: &Target) -> Option<&Url> {
         self.stand_ins.iter().find(|stand_in| target.is_named_by(&stand_in.pattern)).map(|stand_in| &stand_in.url)

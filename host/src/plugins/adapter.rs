@@ -21,7 +21,9 @@ pub use mercury_bindings::{
 
 use crate::media::Lent;
 
-use super::{CallError, Interface, Plugins, manifest::Manifest, missing, plugin::Plugin, resident::Resident};
+use super::{
+    CallError, Interface, Plugins, lanes::Lanes, manifest::Manifest, missing, plugin::Plugin, probe, resident::Resident,
+};
 
 /// For `start`, `describe` and `stop`: they may ask the platform who the bot is.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +41,7 @@ const EVENT_PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Adapter {
     plugin: Arc<Plugin>,
-    guests: tokio::runtime::Handle,
+    lanes: Lanes,
     platform: String,
     arriving: Resident,
     sending: Resident,
@@ -65,12 +67,14 @@ impl Plugins {
     pub fn adapters(&self) -> Vec<Adapter> {
         let Some(guests) = &self.guests else { return Vec::new() };
         self.providing(Interface::ChatAdapter)
+            .iter()
             .filter_map(|plugin| {
                 let platform = plugin.manifest.inbox.as_ref()?.platform.clone();
-                let resident = || Resident::new(plugin, guests.handle());
+                let lanes = guests.lanes();
+                let resident = || Resident::new(plugin, &lanes);
                 Some(Adapter {
                     plugin: plugin.clone(),
-                    guests: guests.handle().clone(),
+                    lanes: lanes.clone(),
                     platform,
                     arriving: resident(),
                     sending: resident(),
@@ -82,7 +86,7 @@ impl Plugins {
 
     /// Secrets that adapters cannot do without and that are not set: platform and variable.
     pub fn missing_secrets(&self, is_set: impl Fn(&str) -> bool) -> Option<(String, String)> {
-        self.providing(Interface::ChatAdapter).find_map(|plugin| {
+        self.providing(Interface::ChatAdapter).iter().find_map(|plugin| {
             let platform = plugin.manifest.inbox.as_ref()?.platform.clone();
             let missing =
                 plugin.manifest.secrets.iter().find(|secret| !secret.optional && !is_set(&secret.variable))?;
@@ -90,9 +94,16 @@ impl Plugins {
         })
     }
 
+    /// Whether the platform has an adapter now.
+    pub fn reaches(&self, platform: &str) -> bool {
+        let is_its =
+            |plugin: &Arc<Plugin>| plugin.manifest.inbox.as_ref().is_some_and(|inbox| inbox.platform == platform);
+        self.providing(Interface::ChatAdapter).iter().any(is_its)
+    }
+
     /// Plugins that can be woken up.
     pub fn with_timers(&self) -> Vec<String> {
-        self.providing(Interface::Timer).map(|plugin| plugin.name().to_owned()).collect()
+        self.providing(Interface::Timer).iter().map(|plugin| plugin.name().to_owned()).collect()
     }
 
     /// Wakes a plugin up.
@@ -100,16 +111,21 @@ impl Plugins {
     /// # Errors
     /// What the plugin said, or how the call failed.
     pub async fn fire_timer(&self, plugin: &str, name: &str) -> Result<(), String> {
-        let found = self.providing(Interface::Timer).find(|known| known.name() == plugin).cloned();
+        let found = self.providing(Interface::Timer).into_iter().find(|known| known.name() == plugin);
         let (Some(plugin), Some(guests)) = (found, &self.guests) else {
             return Err(format!("the plugin {plugin} is not loaded"));
         };
-        let (resident, name) = (Resident::new(&plugin, guests.handle()), name.to_owned());
+        let (resident, name) = (Resident::new(&plugin, &guests.lanes()), name.to_owned());
         call!(resident, Timer, timer, EVENT_PATIENCE, call_fire(name)).map_err(|error| error.to_string())?
     }
 }
 
 impl Adapter {
+    /// Whether both are of the very same loaded plugin.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.plugin, &other.plugin)
+    }
+
     pub fn plugin(&self) -> &str {
         self.plugin.name()
     }
@@ -125,8 +141,8 @@ impl Adapter {
 
     /// Asked without any grant, in an instance that is not used again.
     pub async fn describe(&self) -> Result<Platform, CallError> {
-        let bare = Arc::new(Manifest::clone(&self.plugin.manifest).without_grants());
-        let resident = Resident::with_manifest(&self.plugin, &self.guests, bare);
+        let bare = Arc::new(probe::without_grants(Manifest::clone(&self.plugin.manifest)));
+        let resident = Resident::with_manifest(&self.plugin, &self.lanes, bare);
         call!(resident, ChatAdapter, chat_adapter, START_PATIENCE, call_describe())
     }
 

@@ -20,13 +20,13 @@ impl Plugins {
         openers: &[String],
     ) -> Result<bool, String> {
         let mut opened = false;
-        for plugin in self.providing(Interface::EgressGuard) {
+        for plugin in &self.providing(Interface::EgressGuard) {
             let (caller, request) = (caller.clone(), request.clone());
             let verdict = self
                 .call(plugin, Interface::EgressGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.egress_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &request).await
+                        let guard = exports.egress_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &request).await
                     })
                 })
                 .await;

@@ -5,19 +5,29 @@
 
 mod access;
 pub mod adapter;
+mod breaker;
 mod capabilities;
 mod compile;
+mod contract;
 mod egress;
 mod engine;
 mod exports;
+mod fault;
+mod lanes;
 mod load;
 mod manifest;
+mod meter;
+pub mod packages;
 mod plugin;
+mod probe;
 mod processors;
+mod reload;
 mod requests;
 mod resident;
+mod rights;
 mod services;
 mod state;
+mod stats;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,9 +40,11 @@ use crate::domain::approval;
 
 pub use capabilities::folders::Spaces;
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
+pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
-pub use load::LoadError;
+pub use fault::Fault;
+pub use load::{LoadError, Reloaded};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
@@ -40,7 +52,9 @@ pub use mercury_bindings::{
 };
 pub use plugin::{CallError, Plugin};
 pub use processors::{Attachment, Processed};
+pub use rights::{Rights, in_words};
 pub use services::Services;
+pub use stats::{LastError, LogLine, Seen};
 
 /// What adapters bring, and who takes it.
 pub mod chat {
@@ -54,6 +68,9 @@ pub mod messages {
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Calls of all plugins at once. With the memory that a manifest may ask for, and that few do.
+const MOST_CALLS: usize = 32;
 
 /// What all guards together say to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,28 +97,20 @@ pub struct Consultation {
 
 /// The loaded plugins. Cheap to share.
 pub struct Plugins {
-    plugins: Vec<Arc<Plugin>>,
-    /// Guests have a runtime of their own: a spinning one delays no timer of the host.
-    guests: Option<tokio::runtime::Runtime>,
-    /// Calls at once: more would only wait for the cores.
+    /// Of this moment. Never held while something is awaited: who needs it takes a copy.
+    set: std::sync::RwLock<Arc<load::Set>>,
+    /// Held by who exchanges the set.
+    loader: tokio::sync::Mutex<load::Loader>,
+    /// Exchanges so far.
+    generation: tokio::sync::watch::Sender<u64>,
+    /// Guests have threads of their own: a spinning one delays no timer of the host.
+    guests: Option<lanes::Threads>,
+    /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
+    /// those that live longer than a call.
     permits: tokio::sync::Semaphore,
-    /// Plugins that could not be loaded and are not essential, for status and health.
-    disabled: Vec<(String, String)>,
 }
 
 impl Plugins {
-    pub fn loaded(&self) -> &[Arc<Plugin>] {
-        &self.plugins
-    }
-
-    pub fn disabled(&self) -> &[(String, String)] {
-        &self.disabled
-    }
-
-    fn providing(&self, interface: Interface) -> impl Iterator<Item = &Arc<Plugin>> {
-        self.plugins.iter().filter(move |plugin| plugin.manifest.provides(interface))
-    }
-
     async fn call<R: Send + 'static>(
         &self,
         plugin: &Arc<Plugin>,
@@ -118,20 +127,22 @@ impl Plugins {
         let late =
             || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
-        let _permit = tokio::time::timeout(patience, self.permits.acquire()).await.map_err(|_| late())?;
-        let guests = self.guests.as_ref().ok_or_else(late)?.handle();
-        plugin.call(guests, interface, patience.saturating_sub(began.elapsed()), call).await
+        // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
+        let permits = async { (plugin.permits.acquire().await, self.permits.acquire().await) };
+        let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
+        let lanes = self.guests.as_ref().ok_or_else(late)?.lanes();
+        plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await
     }
 
     /// Asks every prompt guard in order; the first objection ends it.
     pub async fn check_prompt(&self, caller: Caller, prompt: &str, attachments: Vec<Media>) -> Answer {
-        for plugin in self.providing(Interface::PromptGuard) {
+        for plugin in &self.providing(Interface::PromptGuard) {
             let (caller, prompt, attachments) = (caller.clone(), prompt.to_owned(), attachments.clone());
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.prompt_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &prompt, &attachments).await
+                        let guard = exports.prompt_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &prompt, &attachments).await
                     })
                 })
                 .await;
@@ -152,7 +163,7 @@ impl Plugins {
         consultation: &Consultation,
     ) -> Vec<Opinion> {
         let mut opinions = Vec::new();
-        for plugin in self.providing(Interface::ToolGuard) {
+        for plugin in &self.providing(Interface::ToolGuard) {
             if consultation.after.as_deref().is_some_and(|after| plugin.name() <= after) {
                 continue;
             }
@@ -160,8 +171,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::ToolGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.tool_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &tool, &arguments).await
+                        let guard = exports.tool_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &tool, &arguments).await
                     })
                 })
                 .await
@@ -187,9 +198,8 @@ impl Plugins {
 
 impl Drop for Plugins {
     fn drop(&mut self) {
-        // A runtime may not be dropped from within another; its guests are of no use any more.
         if let Some(guests) = self.guests.take() {
-            guests.shutdown_background();
+            guests.shut_down();
         }
     }
 }

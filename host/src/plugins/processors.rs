@@ -76,15 +76,15 @@ impl Plugins {
     /// in its call; it can name no other.
     pub async fn process(&self, mut result: RunResult, files: Vec<Lent>) -> Processed {
         let mut files: Vec<_> = files.into_iter().map(|file| Attachment { file, made: None }).collect();
-        for plugin in self.providing(Interface::ResultProcessor) {
+        for plugin in &self.providing(Interface::ResultProcessor) {
             result.attachments = files.iter().map(|attachment| attachment.description().into()).collect();
             let (input, lent) = (result.clone(), files.iter().map(|a| a.file.clone()).collect::<Vec<_>>());
             let outcome = self
                 .call(plugin, Interface::ResultProcessor, PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
                         store.data_mut().lend(lent);
-                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        let outcome = indices.load(&mut *store, instance)?.call_process(&mut *store, &input).await?;
+                        let processor = exports.result_processor.as_ref().ok_or_else(missing)?;
+                        let outcome = processor.process(&mut *store, instance, &input).await?;
                         Ok((outcome, std::mem::take(&mut store.data_mut().made)))
                     })
                 })

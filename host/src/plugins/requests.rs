@@ -9,7 +9,8 @@ impl Plugins {
     /// The host's variables that plugins declare. One that is bound as a secret is kept from agents,
     /// also where another plugin wants it for them.
     pub fn claims(&self) -> Vec<Claim> {
-        let manifests = || self.plugins.iter().map(|plugin| plugin.manifest());
+        let now = self.now();
+        let manifests = || now.plugins.iter().map(|plugin| plugin.manifest());
         let secrets: BTreeSet<&str> =
             manifests().flat_map(|manifest| &manifest.secrets).map(|secret| secret.variable.as_str()).collect();
         let declared = manifests().flat_map(|manifest| {
@@ -33,7 +34,7 @@ impl Plugins {
     /// A program that cannot be read is left out, and said to be.
     pub fn programs(&self) -> Vec<Program> {
         let mut programs: Vec<Program> = Vec::new();
-        for plugin in &self.plugins {
+        for plugin in &self.now().plugins {
             for cli in &plugin.manifest().agent.clis {
                 let file = cli.bin.as_ref().and_then(|bin| Some(plugin.folder.as_ref()?.join(bin)));
                 let bin = match file.as_ref().map(std::fs::read).transpose() {

@@ -5,59 +5,48 @@
 //! computes, so that a long poll may wait for minutes.
 
 use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
-use tokio_util::task::AbortOnDropHandle;
-use wasmtime::{Store as WasmStore, UpdateDeadline, component::Instance};
+use wasmtime::{Store as WasmStore, component::Instance};
 
 use super::{
-    access::Access,
     exports::{Exports, Interface},
+    fault::{Fault, explain},
+    lanes::Lanes,
     manifest::Manifest,
-    plugin::{CallError, Plugin, explain},
+    plugin::{CallError, Plugin},
     state::State,
 };
 use crate::media::Lent;
 
-/// Bytes that a guest may hand over in one host call or return value: 16 MiB.
-const MOST_HANDED_OVER: usize = 16 << 20;
 /// An instance that has written this much to its standard error is replaced, so that what it says later
 /// is not lost: half of what is kept.
 const MOST_SAID: usize = 32 << 10;
 
 pub(super) struct Resident {
     plugin: Arc<Plugin>,
-    guests: tokio::runtime::Handle,
+    lanes: Lanes,
     manifest: Arc<Manifest>,
     living: tokio::sync::Mutex<Option<Living>>,
 }
 
 struct Living {
     store: WasmStore<State>,
-    instance: Instance,
-    meter: Arc<Meter>,
+    /// Made by the first call.
+    instance: Option<Instance>,
 }
 
 impl Resident {
-    pub(super) fn new(plugin: &Arc<Plugin>, guests: &tokio::runtime::Handle) -> Self {
-        Self::with_manifest(plugin, guests, plugin.manifest.clone())
+    pub(super) fn new(plugin: &Arc<Plugin>, lanes: &Lanes) -> Self {
+        Self::with_manifest(plugin, lanes, plugin.manifest.clone())
     }
 
     /// With the grants of `manifest` in place of the plugin's own.
-    pub(super) fn with_manifest(
-        plugin: &Arc<Plugin>,
-        guests: &tokio::runtime::Handle,
-        manifest: Arc<Manifest>,
-    ) -> Self {
-        Self { plugin: plugin.clone(), guests: guests.clone(), manifest, living: tokio::sync::Mutex::default() }
+    pub(super) fn with_manifest(plugin: &Arc<Plugin>, lanes: &Lanes, manifest: Arc<Manifest>) -> Self {
+        Self { plugin: plugin.clone(), lanes: lanes.clone(), manifest, living: tokio::sync::Mutex::default() }
     }
 
     /// Calls one export. `patience` is for everything, the waiting for earlier calls as well.
@@ -86,138 +75,58 @@ impl Resident {
         let (name, export) = (self.plugin.name().to_owned(), interface.name());
         let late = CallError::Timeout { plugin: name.clone(), export, within: patience };
         let Ok(mut place) = tokio::time::timeout(patience, self.living.lock()).await else { return Err(late) };
-        let living = place.take();
-        let meter = living.as_ref().map_or_else(Arc::default, |living| living.meter.clone());
-        meter.reset();
-        let (plugin, manifest, metered) = (self.plugin.clone(), self.manifest.clone(), meter.clone());
-        let work = async move {
-            let mut living = match living {
-                Some(living) => living,
-                None => Living::new(&plugin, manifest, metered).await.map_err(|error| (error, Vec::new()))?,
-            };
-            living.store.data_mut().begin(interface);
-            living.store.data_mut().lend(files);
-            living.store.set_hostcall_fuel(MOST_HANDED_OVER);
-            living.store.set_epoch_deadline(1);
-            match call(&mut living.store, &living.instance, &plugin.exports).await {
-                Ok(answer) => Ok((answer, living)),
-                Err(trap) => Err((trap, living.store.data().stderr.contents().to_vec())),
-            }
-        };
+        let mut living = place.take().unwrap_or_else(|| Living {
+            store: self.plugin.new_store(interface, self.manifest.clone()),
+            instance: None,
+        });
+        living.begin(interface, files, self.manifest.limits.result_bytes());
+        let (stderr, meter) = (living.store.data().stderr.clone(), living.store.data().meter.clone());
+        let plugin = self.plugin.clone();
         // Dropped with the call: what nobody waits for does not go on.
-        let task = AbortOnDropHandle::new(self.guests.spawn(Metered { work: Box::pin(work), meter }));
+        let task = self.lanes.run(self.plugin.lane(), meter.clone(), async move {
+            let instance = match living.instance {
+                Some(instance) => instance,
+                None => {
+                    living.store.data_mut().open_folders().await?;
+                    plugin.pre.instantiate_async(&mut living.store).await?
+                }
+            };
+            let answer = call(&mut living.store, &instance, &plugin.exports).await?;
+            living.instance = Some(instance);
+            Ok::<_, wasmtime::Error>((answer, living))
+        });
         let left = patience.saturating_sub(began.elapsed());
-        let fault = |message| Err(CallError::Trap { plugin: name.clone(), export, message });
         let outcome = match tokio::time::timeout(left, task).await {
             Err(_) => Err(late),
-            Ok(Err(panic)) => fault(format!("the host itself failed: {panic}")),
-            Ok(Ok(Err((trap, stderr)))) => fault(explain(&trap, &stderr)),
+            Ok(Err(panic)) => Err(CallError::Trap {
+                plugin: name,
+                export,
+                fault: Fault::Host,
+                message: format!("the host itself failed: {panic}"),
+            }),
+            Ok(Ok(Err(trap))) => {
+                let (fault, message) = explain(&trap, &meter, &self.manifest.limits, &stderr.contents());
+                Err(CallError::Trap { plugin: name, export, fault, message })
+            }
             Ok(Ok(Ok((answer, living)))) => {
-                let memory = living.store.data().limits.high_water;
-                if living.store.data().stderr.contents().len() < MOST_SAID {
+                if stderr.contents().len() < MOST_SAID {
                     *place = Some(living);
                 }
-                Ok((answer, memory))
+                Ok(answer)
             }
         };
-        self.plugin.record(export, began.elapsed(), &outcome);
-        outcome.map(|(answer, _)| answer)
+        self.plugin.record(interface, began.elapsed(), &meter, outcome.as_ref().err());
+        self.plugin.hand_over_folders().await;
+        outcome
     }
 }
 
 impl Living {
-    async fn new(plugin: &Plugin, manifest: Arc<Manifest>, meter: Arc<Meter>) -> wasmtime::Result<Self> {
-        let budget = manifest.limits.deadline();
-        // Whoever is called without grants reaches nobody.
-        let access = if Arc::ptr_eq(&manifest, &plugin.manifest) {
-            plugin.access.clone()
-        } else {
-            Arc::new(Access::new(&manifest, None, &plugin.services).map_err(wasmtime::Error::msg)?)
-        };
-        let state =
-            State::new(Interface::ChatAdapter, manifest, plugin.settings.clone(), plugin.services.clone(), access);
-        let mut store = WasmStore::new(plugin.pre.engine(), state);
-        store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(MOST_HANDED_OVER);
-        store.set_epoch_deadline(1);
-        let clock = meter.clone();
-        store.epoch_deadline_callback(move |_| {
-            if clock.computed() >= budget {
-                return Ok(UpdateDeadline::Interrupt);
-            }
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
-        });
-        let instance = plugin.pre.instantiate_async(&mut store).await?;
-        Ok(Self { store, instance, meter })
-    }
-}
-
-/// How long a guest has computed: the time inside its polls, without what it waited in between.
-struct Meter {
-    base: Instant,
-    /// Nanoseconds of the polls that are over.
-    spent: AtomicU64,
-    /// When the present poll began, in nanoseconds after `base`.
-    began: AtomicU64,
-}
-
-impl Default for Meter {
-    fn default() -> Self {
-        Self { base: Instant::now(), spent: AtomicU64::new(0), began: AtomicU64::new(0) }
-    }
-}
-
-impl Meter {
-    fn now(&self) -> u64 {
-        self.base.elapsed().as_nanos() as u64
-    }
-
-    fn reset(&self) {
-        self.spent.store(0, Ordering::Relaxed);
-        self.began.store(self.now(), Ordering::Relaxed);
-    }
-
-    /// To be asked during a poll.
-    fn computed(&self) -> Duration {
-        let present = self.now().saturating_sub(self.began.load(Ordering::Relaxed));
-        Duration::from_nanos(self.spent.load(Ordering::Relaxed) + present)
-    }
-}
-
-struct Metered<T> {
-    work: Pin<Box<dyn Future<Output = T> + Send>>,
-    meter: Arc<Meter>,
-}
-
-impl<T> Future for Metered<T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let meter = self.meter.clone();
-        meter.began.store(meter.now(), Ordering::Relaxed);
-        let polled = self.work.as_mut().poll(context);
-        let took = meter.now().saturating_sub(meter.began.load(Ordering::Relaxed));
-        meter.spent.fetch_add(took, Ordering::Relaxed);
-        polled
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn waiting_is_not_computing() {
-        let meter = Arc::new(Meter::default());
-        let seen = meter.clone();
-        let began = Instant::now();
-        let work = Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            seen.computed()
-        });
-        let computed = Metered { work, meter: meter.clone() }.await;
-        assert!(computed < began.elapsed() / 2, "{computed:?}");
-        meter.reset();
-        assert_eq!(meter.spent.load(Ordering::Relaxed), 0);
+    /// All allowances are there again.
+    fn begin(&mut self, interface: Interface, files: Vec<Lent>, result_bytes: usize) {
+        self.store.data_mut().begin(interface);
+        self.store.data_mut().lend(files);
+        self.store.set_hostcall_fuel(result_bytes);
+        self.store.set_epoch_deadline(1);
     }
 }

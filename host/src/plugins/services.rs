@@ -8,7 +8,10 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger, sockets::Sockets};
+use super::{
+    capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger, sockets::Sockets},
+    packages::Trust,
+};
 use crate::{
     media::MediaStore,
     resolve::{Resolve, SystemResolver},
@@ -19,6 +22,8 @@ pub struct Services {
     pub store: Store,
     /// Without it plugins have no files.
     pub media: Option<MediaStore>,
+    /// What may be loaded.
+    pub(super) trust: Trust,
     /// Takes what adapters bring. Built above the plugins; until then adapters are told to wait.
     pub inbox: OnceLock<Arc<dyn Inbox>>,
     /// Takes what plugins say by themselves.
@@ -37,10 +42,12 @@ pub struct Services {
 }
 
 impl Services {
+    /// With [`Trust::everything`], as tests and measurements need it; a host says whom it trusts.
     pub fn new(store: Store) -> Self {
         Self {
             store,
             media: None,
+            trust: Trust::everything(),
             inbox: OnceLock::new(),
             messenger: OnceLock::new(),
             timers: watch::Sender::new(()),
@@ -53,9 +60,13 @@ impl Services {
     }
 
     #[must_use]
-    pub fn with_media(mut self, media: MediaStore) -> Self {
-        self.media = Some(media);
-        self
+    pub fn with_media(self, media: MediaStore) -> Self {
+        Self { media: Some(media), ..self }
+    }
+
+    #[must_use]
+    pub fn with_trust(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 
     #[must_use]

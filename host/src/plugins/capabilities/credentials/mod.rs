@@ -13,10 +13,13 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::domain::{
-    egress::Pattern,
-    environment::{PREFIX, is_hosts_own},
-    outbound::Target,
+use crate::{
+    domain::{
+        egress::Pattern,
+        environment::{PREFIX, is_hosts_own},
+        outbound::Target,
+    },
+    plugins::manifest::{check, problems::At, problems::Problems},
 };
 
 pub(in crate::plugins) use place::{PlaceError, in_json, in_path, in_query};
@@ -48,7 +51,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    fn compares(&self) -> bool {
+    pub(crate) fn compares(&self) -> bool {
         self.compare.unwrap_or(self.hosts.is_empty())
     }
 
@@ -91,6 +94,33 @@ impl Grant {
             ),
         }
     }
+
+    /// `reachable` are the hosts of `[[http]]` and `[[sockets]]`.
+    pub(crate) fn check(&self, reachable: &[&str], at: &At, problems: &mut Problems) {
+        problems.unless(
+            check::is_plain(&self.name),
+            &at.field("name"),
+            format!("`{}`: use lower-case letters, digits and dashes", self.name),
+        );
+        let variable = at.field("variable");
+        problems.unless(
+            self.variable.starts_with(PREFIX),
+            &variable,
+            format!("`{}`: the host's variables begin with MERCURY_", self.variable),
+        );
+        problems.unless(
+            !is_hosts_own(&self.variable),
+            &variable,
+            format!("`{}` opens the host itself; no plugin may use it", self.variable),
+        );
+        for (index, host) in self.hosts.iter().enumerate() {
+            problems.unless(
+                reachable.contains(&host.as_str()),
+                &at.field("hosts").item(index),
+                format!("`{host}` is no host of `[[http]]` or `[[sockets]]`"),
+            );
+        }
+    }
 }
 
 /// The secrets of one plugin, by the names that its manifest gives them.
@@ -130,6 +160,10 @@ pub(in crate::plugins) enum Unusable {
 }
 
 impl Secrets {
+    pub(in crate::plugins) fn none() -> Self {
+        Self { bound: BTreeMap::new(), redactor: Redactor::new(std::iter::empty::<&str>()) }
+    }
+
     /// # Errors
     /// What is wrong with a grant.
     pub(in crate::plugins) fn new(grants: &[Grant], values: &BTreeMap<String, SecretString>) -> Result<Self, String> {

@@ -23,6 +23,8 @@ use crate::{
 /// Entries of one folder that are looked at after a call; a vault has some thousands.
 const MOST_ENTRIES: usize = 100_000;
 
+use crate::plugins::manifest::{check, problems::At, problems::Problems};
+
 /// One `[[folders]]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -34,23 +36,14 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// # Errors
-    /// What is wrong with the entry.
-    pub fn check(&self) -> Result<(), String> {
-        let name = &self.space_folder;
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if name.is_empty() || name.len() > 100 || name.starts_with('.') || !plain {
-            return Err(format!(
-                "folders: space-folder `{name}`: use letters, digits, dots, dashes and underscores, not beginning with a dot"
-            ));
-        }
-        Ok(())
-    }
-
     /// What an operator agrees to.
     pub fn in_words(&self) -> String {
         let how = if self.write { "read and change" } else { "read" };
         format!("{how} the folder `{}` of every space", self.space_folder)
+    }
+
+    pub(crate) fn check(&self, at: &At, problems: &mut Problems) {
+        check::space_folder(&self.space_folder, &at.field("space-folder"), problems);
     }
 }
 

@@ -5,6 +5,7 @@ mod host;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
+use crate::plugins::manifest::{check, problems::At, problems::Problems};
 pub use mercury_bindings::mercury::plugin::inbox::{Error, Event, Happening, Message, Outcome, Quoted, Refusal};
 
 /// `[inbox]`: makes the plugin an adapter.
@@ -19,6 +20,10 @@ impl Grant {
     /// What an operator agrees to.
     pub fn in_words(&self) -> String {
         format!("bring messages from people on {}, and carry the answers", self.platform)
+    }
+
+    pub(crate) fn check(&self, at: &At, problems: &mut Problems) {
+        check::platform(&self.platform, &at.field("platform"), problems);
     }
 }
 

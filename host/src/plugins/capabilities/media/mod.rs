@@ -5,7 +5,11 @@ mod host;
 use mercury_bindings::mercury::plugin::types::{Media, MediaKind};
 use serde::Deserialize;
 
-use crate::{domain::media::Kind, media::Description};
+use crate::{
+    domain::media::Kind,
+    media::Description,
+    plugins::manifest::{check, problems::At, problems::Problems},
+};
 
 /// `[media]`
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -30,13 +34,8 @@ impl Grant {
         u64::from(self.quota_mib) << 20
     }
 
-    /// # Errors
-    /// What is out of its range.
-    pub fn check(self) -> Result<(), String> {
-        match self.quota_mib {
-            1..=4096 => Ok(()),
-            mib => Err(format!("media.quota-mib {mib} is not between 1 and 4096")),
-        }
+    pub(crate) fn check(&self, at: &At, problems: &mut Problems) {
+        check::range(self.quota_mib, 1, 4096, &at.field("quota-mib"), problems);
     }
 
     /// What an operator agrees to.

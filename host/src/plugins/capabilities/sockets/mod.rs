@@ -6,7 +6,10 @@ mod registry;
 
 use serde::Deserialize;
 
-use crate::domain::{egress::Pattern, outbound};
+use crate::{
+    domain::{egress::Pattern, outbound},
+    plugins::manifest::{check, problems::At, problems::Problems},
+};
 
 pub(in crate::plugins) use registry::Sockets;
 
@@ -39,5 +42,9 @@ impl Grant {
     /// What an operator agrees to.
     pub fn in_words(&self) -> String {
         format!("keep connections open to {}", self.hosts.join(", "))
+    }
+
+    pub(crate) fn check(&self, at: &At, problems: &mut Problems) {
+        check::hosts(&self.hosts, at, problems);
     }
 }

@@ -1,0 +1,99 @@
+//! `mercury plugins`: what is installed, what it may do, and the way in and out. A file a command.
+
+mod add;
+mod approve;
+mod consent;
+mod list;
+mod logs;
+mod reload;
+mod remove;
+mod show;
+mod sign;
+mod stats;
+mod update;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use axum::http::Method;
+use serde_json::Value;
+
+use super::{Project, client, run};
+use crate::{
+    config::Config,
+    plugins::packages::{Installer, Trust},
+};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  mercury plugins\n  mercury plugins add ./my-plugin\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins update\n  mercury plugins remove telegram --purge\n  mercury plugins stats redact\n  mercury plugins logs redact"
+)]
+pub(super) struct Plugins {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List the plugins, those that come with the host included, and whether each can be used.
+    List(list::List),
+    /// Show what a plugin is, what it may do and what it needs.
+    Show(show::Show),
+    /// Install a plugin: show what it asks for, ask, try it, and lock what was agreed to.
+    Add(add::Add),
+    /// Fetch newer versions of installed plugins. One that asks for more is held until you agree.
+    Update(update::Update),
+    /// Agree to all that an installed plugin asks for.
+    Approve(approve::Approve),
+    /// Remove an installed plugin.
+    Remove(remove::Remove),
+    /// Have the running host take up what was changed. It also notices by itself.
+    Reload(reload::Reload),
+    /// Make a key for signing plugins.
+    Keygen(sign::Keygen),
+    /// Sign a plugin's folder.
+    Sign(sign::Sign),
+    /// Show what the running host has seen of each plugin: calls, time, memory, faults.
+    Stats(stats::Stats),
+    /// Show what a plugin logged last, and how its calls failed.
+    Logs(logs::Logs),
+}
+
+impl Plugins {
+    pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
+        match self.command.unwrap_or_else(|| Command::List(list::List::default())) {
+            Command::List(list) => list.run(project),
+            Command::Show(show) => show.run(project),
+            Command::Add(add) => add.run(project).await,
+            Command::Update(update) => update.run(project).await,
+            Command::Approve(approve) => approve.run(project).await,
+            Command::Remove(remove) => remove.run(project).await,
+            Command::Reload(reload) => reload.run(project).await,
+            Command::Keygen(keygen) => keygen.run(),
+            Command::Sign(sign) => sign.run(),
+            Command::Stats(stats) => stats.run(project).await,
+            Command::Logs(logs) => logs.run(project).await,
+        }
+    }
+}
+
+/// What the running host says to its operator.
+async fn ask(project: &Project, port: Option<u16>, path: &str) -> Result<Value> {
+    let config = project.config()?;
+    let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
+    let answer = client::send(Method::GET, &client::base_url(&config, port), path, secret, None).await?.success()?;
+    serde_json::from_slice(&answer).context("the host's answer is not understood")
+}
+
+fn trust(config: &Config) -> Result<Trust> {
+    Trust::new(config).context("plugins.trusted_keys of mercury.yaml")
+}
+
+fn installer(project: &Project, config: &Config) -> Result<Installer> {
+    crate::app::make_private(&config.data_dir)?;
+    let variable = |name: &str| project.environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // As Docker's own client finds it.
+    let docker = variable("DOCKER_CONFIG").or_else(|| Some(std::env::home_dir()?.join(".docker")));
+    let docker = docker.map(|folder| folder.join("config.json"));
+    Ok(Installer::new(&config.data_dir, &config.plugins, trust(config)?, run::this_executable()?, docker))
+}
