@@ -15,9 +15,9 @@ demo *message:
 test *filter:
     @./dev test "$@"
 
-# The measured promises
-bench:
-    @./dev bench
+# The measured promises, or only those about components
+bench *what:
+    @./dev bench "$@"
 
 # The program as it is shipped
 build:

@@ -1,8 +1,11 @@
 //! The measured promises, printed: stages of a message for each runtime and image, start to
-//! healthy, idle memory, and a guard's call. `./dev bench` runs it with the shipped profile.
+//! healthy, idle memory, and a guard's call. `./dev bench` runs it with the shipped profile; `./dev bench plugins` only
+//! what concerns components.
 //!
 //! Figures come from the host's own marks, so they are what an operator sees in `/chat`'s answer.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and a surprise ends it")]
+
+mod plugins;
 
 use std::{
     collections::BTreeMap,
@@ -28,9 +31,14 @@ const NOT_HOST: &[&str] = &["create", "start", "agent start", "agent"];
 
 #[tokio::main]
 async fn main() {
-    let runs = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(RUNS);
+    let argument = std::env::args().nth(1);
+    if argument.as_deref() == Some("plugins") {
+        return plugins::run().await;
+    }
+    let runs = argument.and_then(|text| text.parse().ok()).unwrap_or(RUNS);
     start_and_idle().await;
     guard_calls().await;
+    plugins::run().await;
     gateway_calls().await;
     for runtime in ["runc", "runsc"] {
         stages(&format!("scripted agent, {runtime}"), Setup::scripted(runtime), runs, None).await;
@@ -179,7 +187,11 @@ fn median(list: &[Duration]) -> Duration {
 }
 
 fn p95(list: &[Duration]) -> Duration {
-    sorted(list)[(list.len() * 95 / 100).min(list.len() - 1)]
+    percentile(list, 95)
+}
+
+fn percentile(list: &[Duration], percent: usize) -> Duration {
+    sorted(list)[(list.len() * percent / 100).min(list.len() - 1)]
 }
 
 fn show(duration: Duration) -> String {

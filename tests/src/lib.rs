@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod docker;
+pub mod guests;
 pub mod host;
 pub mod model;
 pub mod oauth;

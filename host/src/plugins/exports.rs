@@ -2,7 +2,10 @@
 
 use mercury_bindings::exports::mercury::plugin as newest;
 use serde::Deserialize;
-use wasmtime::component::InstancePre;
+use wasmtime::{
+    Store as WasmStore,
+    component::{Instance, InstancePre},
+};
 
 use super::{
     contract::{
@@ -56,6 +59,15 @@ macro_rules! interfaces {
                     }
                 }
                 Ok(exports)
+            }
+
+            /// # Errors
+            /// The first export whose types are not those of the contract.
+            pub(super) fn check(&self, store: &mut WasmStore<State>, instance: &Instance) -> Result<(), String> {
+                $(if let Some(export) = &self.$module {
+                    export.fits(store, instance).map_err(|error| format!("{}: {error:#}", $name))?;
+                })+
+                Ok(())
             }
         }
     };

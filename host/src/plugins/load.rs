@@ -107,7 +107,7 @@ impl Loader {
     /// # Errors
     /// Where a guard or a required processor cannot be loaded: without it, what it closes would
     /// stand open.
-    pub(super) async fn first(&self) -> Result<Set, LoadError> {
+    pub(super) async fn first(&self, lanes: &Lanes) -> Result<Set, LoadError> {
         let collected = self.collect().await?;
         warn_of_strangers(&self.configured, &collected);
         let mut set = Set::default();
@@ -115,9 +115,9 @@ impl Loader {
             let (path, reason, essential) = match found {
                 Found::Usable(source) => {
                     let (path, essential) = (source.path.clone(), source.manifest.is_essential());
-                    match self.load_or_previous(source).await {
+                    match self.load_or_previous(source, lanes).await {
                         Ok(plugin) => {
-                            set.plugins.push(Arc::new(plugin));
+                            set.plugins.push(plugin);
                             continue;
                         }
                         Err(reason) => (path, reason, essential),
@@ -137,10 +137,10 @@ impl Loader {
     }
 
     /// The installed version, or where it does not load any more the one before.
-    async fn load_or_previous(&self, mut source: Loadable) -> Result<Plugin, String> {
+    async fn load_or_previous(&self, mut source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
         let previous = source.previous.take();
         let name = source.manifest.name.clone();
-        match (self.load(source).await, previous) {
+        match (self.load_fitting(source, lanes).await, previous) {
             (Err(reason), Some(previous)) => {
                 tracing::error!(
                     plugin = name,
@@ -148,10 +148,17 @@ impl Loader {
                     version = previous.manifest.version,
                     "the plugin's new version cannot be used: its version before is used again"
                 );
-                self.load(*previous).await
+                self.load_fitting(*previous, lanes).await
             }
             (loaded, _) => loaded,
         }
+    }
+
+    /// Loads it and looks at the types of what it exports.
+    async fn load_fitting(&self, source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
+        let plugin = Arc::new(self.load(source).await?);
+        plugin.probe(lanes).await?;
+        Ok(plugin)
     }
 
     /// What comes after `old`, and what changed. Plugins that stay the same stay themselves.
@@ -176,7 +183,7 @@ impl Loader {
                 Some(Found::Usable(source)) => match self.load_checked(source, lanes).await {
                     Ok(fresh) => {
                         changes.updated.push(name);
-                        set.plugins.push(Arc::new(fresh));
+                        set.plugins.push(fresh);
                         continue;
                     }
                     Err(reason) => reason,
@@ -192,7 +199,7 @@ impl Loader {
                 Found::Usable(source) => match self.load_checked(source, lanes).await {
                     Ok(fresh) => {
                         changes.added.push(name);
-                        set.plugins.push(Arc::new(fresh));
+                        set.plugins.push(fresh);
                         continue;
                     }
                     Err(reason) => reason,
@@ -210,12 +217,12 @@ impl Loader {
     }
 
     /// Loads it beside whatever runs, once it has shown that it works.
-    pub(super) async fn load_checked(&self, source: Loadable, lanes: &Lanes) -> Result<Plugin, String> {
+    pub(super) async fn load_checked(&self, source: Loadable, lanes: &Lanes) -> Result<Arc<Plugin>, String> {
         let mut bare = source.clone();
         bare.manifest = probe::without_grants(bare.manifest);
         let platform = source.manifest.inbox.as_ref().map(|inbox| inbox.platform.clone());
-        probe::check(Arc::new(self.load(bare).await?), platform.as_deref(), lanes).await?;
-        self.load(source).await
+        probe::check(self.load_fitting(bare, lanes).await?, platform.as_deref(), lanes).await?;
+        self.load(source).await.map(Arc::new)
     }
 
     async fn load(&self, source: Loadable) -> Result<Plugin, String> {
@@ -287,13 +294,14 @@ impl Plugins {
         let loader = Loader::new(data_dir, configured, compiler, services)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let guests = threads(cores)?;
-        let set = loader.first().await?;
+        let set = loader.first(&guests.lanes()).await?;
         Ok(Self {
             set: std::sync::RwLock::new(Arc::new(set)),
             loader: tokio::sync::Mutex::new(loader),
             generation: tokio::sync::watch::Sender::new(0),
             guests: Some(guests),
             permits: tokio::sync::Semaphore::new(MOST_CALLS),
+            guard_permits: tokio::sync::Semaphore::new(MOST_CALLS),
         })
     }
 }
@@ -301,6 +309,11 @@ impl Plugins {
 /// Where guests run.
 pub(super) fn threads(cores: usize) -> Result<Threads, LoadError> {
     Threads::start(cores).map_err(|error| LoadError::Engine(error.to_string()))
+}
+
+/// The names of the components that come with the host.
+pub fn built_in() -> impl Iterator<Item = &'static str> {
+    mercury_carried::COMPONENTS.iter().map(|component| component.name)
 }
 
 /// A misspelt name must not leave a guard with other settings than the operator believes.

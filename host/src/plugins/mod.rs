@@ -36,6 +36,8 @@ use mercury_bindings::mercury::plugin::{
     verdicts::Verdict,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::domain::approval;
 
 pub use capabilities::folders::Spaces;
@@ -44,7 +46,7 @@ pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
 pub use fault::Fault;
-pub use load::{LoadError, Reloaded};
+pub use load::{LoadError, Reloaded, built_in};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
@@ -69,7 +71,7 @@ pub mod messages {
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Calls of all plugins at once. With the memory that a manifest may ask for, and that few do.
+/// Calls of all guards at once, and of all else.
 const MOST_CALLS: usize = 32;
 
 /// What all guards together say to a prompt.
@@ -107,7 +109,9 @@ pub struct Plugins {
     guests: Option<lanes::Threads>,
     /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
     /// those that live longer than a call.
-    permits: tokio::sync::Semaphore,
+    permits: Semaphore,
+    /// The same for guards, which must not wait for others that wait for the network.
+    guard_permits: Semaphore,
 }
 
 impl Plugins {
@@ -128,7 +132,8 @@ impl Plugins {
             || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
         // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
-        let permits = async { (plugin.permits.acquire().await, self.permits.acquire().await) };
+        let shared = if interface.is_guard() { &self.guard_permits } else { &self.permits };
+        let permits = async { (plugin.permits.acquire().await, shared.acquire().await) };
         let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
         let lanes = self.guests.as_ref().ok_or_else(late)?.lanes();
         plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await

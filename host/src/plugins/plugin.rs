@@ -19,12 +19,13 @@ use wasmtime::{
     Store as WasmStore, UpdateDeadline,
     component::{Instance, InstancePre},
 };
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
 use super::{
     access::Access,
     breaker::{BREAK, Breaker, FAULTS_TO_BREAK},
     capabilities::folders,
-    contract::Declaration,
+    contract::{ContractError, Declaration},
     exports::{Exports, Interface},
     fault::{Fault, explain},
     lanes::{Lane, Lanes},
@@ -38,6 +39,8 @@ use super::{
 
 /// Resource handles that a guest may hold at once.
 const MOST_HANDLES: usize = 1_000;
+/// How long a component may take to start when it is loaded.
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 /// A plugin whose last call computed no longer begins in the quick lane.
 const QUICK: Duration = Duration::from_millis(2);
 
@@ -84,6 +87,18 @@ pub struct Plugin {
     pub(super) heavy: AtomicBool,
 }
 
+/// What is read of a call from outside of its store, which is gone when it fails.
+pub(super) struct Watched {
+    meter: Arc<Meter>,
+    stderr: MemoryOutputPipe,
+}
+
+impl Watched {
+    pub(super) fn of(store: &WasmStore<State>) -> Self {
+        Self { meter: store.data().meter.clone(), stderr: store.data().stderr.clone() }
+    }
+}
+
 impl Plugin {
     pub fn name(&self) -> &str {
         &self.manifest.name
@@ -124,18 +139,24 @@ impl Plugin {
 
     /// A store for one call, or for an instance that stays, with the grants of `manifest`. Whoever is
     /// called with another's grants than the plugin's own reaches nobody.
-    pub(super) fn new_store(&self, interface: Interface, manifest: Arc<Manifest>) -> WasmStore<State> {
-        let access = if Arc::ptr_eq(&manifest, &self.manifest) {
+    pub(super) fn new_store(&self, manifest: &Arc<Manifest>, interface: Interface) -> WasmStore<State> {
+        let access = if Arc::ptr_eq(manifest, &self.manifest) {
             self.access.clone()
         } else {
             Arc::new(Access::nothing(self.name(), &self.services))
         };
-        let state =
-            State::new(interface, manifest, self.settings.clone(), self.services.clone(), access, self.stats.clone());
+        let state = State::new(
+            interface,
+            manifest.clone(),
+            self.settings.clone(),
+            self.services.clone(),
+            access,
+            self.stats.clone(),
+        );
         let meter = state.meter.clone();
         let mut store = WasmStore::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(self.manifest.limits.result_bytes());
+        store.set_hostcall_fuel(manifest.limits.result_bytes());
         store.set_max_component_handles(MOST_HANDLES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
@@ -158,43 +179,88 @@ impl Plugin {
         + Send
         + 'static,
     ) -> Result<R, CallError> {
-        let name = self.manifest.name.clone();
-        let export = interface.name();
-        if self.may_rest(interface) && self.breaker.is_open() {
-            self.stats.skip();
-            return Err(CallError::Broken { plugin: name, export });
-        }
-        let began = Instant::now();
         let plugin = self.clone();
-        let mut store = self.new_store(interface, self.manifest.clone());
-        let (stderr, meter) = (store.data().stderr.clone(), store.data().meter.clone());
-        let task = lanes.run(self.lane(), meter.clone(), async move {
+        let mut store = self.new_store(&self.manifest, interface);
+        let watched = Watched::of(&store);
+        let work = async move {
             store.data_mut().open_folders().await?;
             let instance = plugin.pre.instantiate_async(&mut store).await?;
             call(&mut store, &instance, &plugin.exports).await
-        });
-        // A host call that never returns is no guest code: no epoch ends it, dropping the task does.
-        let outcome = match tokio::time::timeout(patience, task).await {
-            Err(_) => Err(CallError::Timeout { plugin: name, export, within: patience }),
-            Ok(Err(panic)) => Err(CallError::Trap {
-                plugin: name,
-                export,
-                fault: Fault::Host,
-                message: format!("the host itself failed: {panic}"),
-            }),
-            Ok(Ok(Err(trap))) => {
-                let (fault, message) = explain(&trap, &meter, &self.manifest.limits, &stderr.contents());
-                Err(CallError::Trap { plugin: name, export, fault, message })
-            }
-            Ok(Ok(Ok(answer))) => Ok(answer),
         };
-        self.record(interface, began.elapsed(), &meter, outcome.as_ref().err());
+        self.watch(lanes, interface, patience, watched, work).await
+    }
+
+    /// Runs what calls into a store of this plugin, within all nets and on the guests' threads, and
+    /// books it.
+    pub(super) async fn watch<T: Send + 'static>(
+        &self,
+        lanes: &Lanes,
+        interface: Interface,
+        patience: Duration,
+        watched: Watched,
+        work: impl Future<Output = wasmtime::Result<T>> + Send + 'static,
+    ) -> Result<T, CallError> {
+        if self.may_rest(interface) && self.breaker.is_open() {
+            self.stats.skip();
+            return Err(CallError::Broken { plugin: self.manifest.name.clone(), export: interface.name() });
+        }
+        let began = Instant::now();
+        let outcome = self.within_nets(lanes, interface.name(), patience, &watched, work).await;
+        self.heavy.store(watched.meter.spent() > QUICK, Ordering::Relaxed);
+        self.record(interface, began.elapsed(), &watched.meter, outcome.as_ref().err());
         self.hand_over_folders().await;
         outcome
     }
 
+    async fn within_nets<T: Send + 'static>(
+        &self,
+        lanes: &Lanes,
+        export: &'static str,
+        patience: Duration,
+        watched: &Watched,
+        work: impl Future<Output = wasmtime::Result<T>> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let plugin = self.manifest.name.clone();
+        let lane = if self.heavy.load(Ordering::Relaxed) { Lane::Long } else { Lane::Quick };
+        // A host call that never returns is no guest code: no epoch ends it, dropping the task does.
+        match tokio::time::timeout(patience, lanes.run(lane, watched.meter.clone(), work)).await {
+            Err(_) => Err(CallError::Timeout { plugin, export, within: patience }),
+            Ok(Err(panic)) => {
+                let message = format!("the host itself failed: {panic}");
+                Err(CallError::Trap { plugin, export, fault: Fault::Host, message })
+            }
+            Ok(Ok(Err(trap))) => {
+                let (fault, message) =
+                    explain(&trap, &watched.meter, &self.manifest.limits, &watched.stderr.contents());
+                Err(CallError::Trap { plugin, export, fault, message })
+            }
+            Ok(Ok(Ok(answer))) => Ok(answer),
+        }
+    }
+
+    /// Makes one instance and looks at the types of what it exports, which no earlier step can. It runs
+    /// what a component does when it starts, and calls nothing of it.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(super) async fn probe(self: &Arc<Self>, lanes: &Lanes) -> Result<(), String> {
+        let Some(&interface) = self.manifest.provides.first() else { return Ok(()) };
+        let plugin = self.clone();
+        let mut store = self.new_store(&self.manifest, interface);
+        let watched = Watched::of(&store);
+        let work = async move {
+            let instance = plugin.pre.instantiate_async(&mut store).await?;
+            Ok(plugin.exports.check(&mut store, &instance))
+        };
+        let checked = self.within_nets(lanes, "start", PROBE_PATIENCE, &watched, work).await;
+        checked.map_err(|error| error.to_string())?.map_err(|detail| {
+            let (version, spoken) = (self.declaration.version.clone(), self.declaration.contract.version());
+            ContractError::Misfit { version, spoken, detail }.to_string()
+        })
+    }
+
     /// Gives agents what the component made in their folders, however its call ended.
-    pub(super) async fn hand_over_folders(&self) {
+    async fn hand_over_folders(&self) {
         let Some(spaces) = self.services.spaces.clone() else { return };
         if self.manifest.folders.iter().any(|grant| grant.write) {
             let manifest = self.manifest.clone();
@@ -202,13 +268,7 @@ impl Plugin {
         }
     }
 
-    /// Where its next call begins.
-    pub(super) fn lane(&self) -> Lane {
-        if self.heavy.load(Ordering::Relaxed) { Lane::Long } else { Lane::Quick }
-    }
-
-    pub(super) fn record(&self, interface: Interface, took: Duration, meter: &Meter, failed: Option<&CallError>) {
-        self.heavy.store(meter.spent() > QUICK, Ordering::Relaxed);
+    fn record(&self, interface: Interface, took: Duration, meter: &Meter, failed: Option<&CallError>) {
         let (plugin, export) = (self.manifest.name.clone(), interface.name());
         let word = match failed {
             None => "ok",

@@ -14,10 +14,9 @@ use wasmtime::{Store as WasmStore, component::Instance};
 
 use super::{
     exports::{Exports, Interface},
-    fault::{Fault, explain},
     lanes::Lanes,
     manifest::Manifest,
-    plugin::{CallError, Plugin},
+    plugin::{CallError, Plugin, Watched},
     state::State,
 };
 use crate::media::Lent;
@@ -72,18 +71,17 @@ impl Resident {
         + 'static,
     ) -> Result<R, CallError> {
         let began = Instant::now();
-        let (name, export) = (self.plugin.name().to_owned(), interface.name());
-        let late = CallError::Timeout { plugin: name.clone(), export, within: patience };
-        let Ok(mut place) = tokio::time::timeout(patience, self.living.lock()).await else { return Err(late) };
-        let mut living = place.take().unwrap_or_else(|| Living {
-            store: self.plugin.new_store(interface, self.manifest.clone()),
-            instance: None,
-        });
+        let late =
+            || CallError::Timeout { plugin: self.plugin.name().to_owned(), export: interface.name(), within: patience };
+        let mut place = tokio::time::timeout(patience, self.living.lock()).await.map_err(|_| late())?;
+        let mut living = place
+            .take()
+            .unwrap_or_else(|| Living { store: self.plugin.new_store(&self.manifest, interface), instance: None });
         living.begin(interface, files, self.manifest.limits.result_bytes());
-        let (stderr, meter) = (living.store.data().stderr.clone(), living.store.data().meter.clone());
+        let (watched, stderr) = (Watched::of(&living.store), living.store.data().stderr.clone());
         let plugin = self.plugin.clone();
         // Dropped with the call: what nobody waits for does not go on.
-        let task = self.lanes.run(self.plugin.lane(), meter.clone(), async move {
+        let work = async move {
             let instance = match living.instance {
                 Some(instance) => instance,
                 None => {
@@ -93,31 +91,14 @@ impl Resident {
             };
             let answer = call(&mut living.store, &instance, &plugin.exports).await?;
             living.instance = Some(instance);
-            Ok::<_, wasmtime::Error>((answer, living))
-        });
-        let left = patience.saturating_sub(began.elapsed());
-        let outcome = match tokio::time::timeout(left, task).await {
-            Err(_) => Err(late),
-            Ok(Err(panic)) => Err(CallError::Trap {
-                plugin: name,
-                export,
-                fault: Fault::Host,
-                message: format!("the host itself failed: {panic}"),
-            }),
-            Ok(Ok(Err(trap))) => {
-                let (fault, message) = explain(&trap, &meter, &self.manifest.limits, &stderr.contents());
-                Err(CallError::Trap { plugin: name, export, fault, message })
-            }
-            Ok(Ok(Ok((answer, living)))) => {
-                if stderr.contents().len() < MOST_SAID {
-                    *place = Some(living);
-                }
-                Ok(answer)
-            }
+            Ok((answer, living))
         };
-        self.plugin.record(interface, began.elapsed(), &meter, outcome.as_ref().err());
-        self.plugin.hand_over_folders().await;
-        outcome
+        let left = patience.saturating_sub(began.elapsed());
+        let (answer, living) = self.plugin.watch(&self.lanes, interface, left, watched, work).await?;
+        if stderr.contents().len() < MOST_SAID {
+            *place = Some(living);
+        }
+        Ok(answer)
     }
 }
 

@@ -25,6 +25,10 @@ pub(in crate::plugins) trait Export: Sized {
     /// # Errors
     /// Where the component does not export it, or its line of the contract does not have it.
     fn find(contract: Contract, pre: &InstancePre<State>) -> wasmtime::Result<Self>;
+
+    /// # Errors
+    /// Where its types are not those of the contract, which only an instance shows.
+    fn fits(&self, store: &mut WasmStore<State>, instance: &Instance) -> wasmtime::Result<()>;
 }
 
 /// Interfaces that the line 0.1 did not have.
@@ -36,6 +40,10 @@ macro_rules! since_0_2 {
                     Contract::V0_1 => Err(wasmtime::Error::msg("that line of the contract has no such interface")),
                     Contract::V0_2 => Self::new(pre),
                 }
+            }
+
+            fn fits(&self, store: &mut WasmStore<State>, instance: &Instance) -> wasmtime::Result<()> {
+                self.load(store, instance).map(drop)
             }
         })+
     };
@@ -72,6 +80,13 @@ macro_rules! since_0_1 {
                     Contract::V0_1 => Self::V0_1(v0_1::$module::GuestIndices::new(pre)?),
                     Contract::V0_2 => Self::V0_2(v0_2::$module::GuestIndices::new(pre)?),
                 })
+            }
+
+            fn fits(&self, store: &mut WasmStore<State>, instance: &Instance) -> wasmtime::Result<()> {
+                match self {
+                    Self::V0_1(export) => export.load(store, instance).map(drop),
+                    Self::V0_2(export) => export.load(store, instance).map(drop),
+                }
             }
         })+
     };
