@@ -70,6 +70,7 @@ impl Access {
         Self {
             plugin: plugin.to_owned(),
             http: Vec::new(),
+            sockets: Vec::new(),
             secrets: Secrets::none(),
             clients: Clients::new(plugin, services.resolver.clone(), Vec::new()),
             permits: Semaphore::new(MOST_OPEN),

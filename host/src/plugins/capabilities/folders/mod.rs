@@ -234,7 +234,9 @@ mod tests {
         for (name, fits) in
             [("knowledge", true), ("a.b_c-1", true), ("", false), (".hidden", false), ("a/b", false), ("..", false)]
         {
-            assert_eq!(Grant { space_folder: name.into(), write: false }.check().is_ok(), fits, "{name}");
+            let mut problems = Problems::default();
+            Grant { space_folder: name.into(), write: false }.check(&At::root(), &mut problems);
+            assert_eq!(problems.is_empty(), fits, "{name}");
         }
     }
 }
