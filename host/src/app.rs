@@ -23,7 +23,7 @@ use crate::{
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
     http::Bounded,
-    intake::Intake,
+    intake::{Intake, Lines},
     media::{self, MediaStore},
     plugins::{
         Compiler, LoadError, Plugins, Services, Spaces, TaskQueue,
@@ -319,6 +319,7 @@ async fn build(
         runs: runs.clone(),
         delivery: delivery.clone(),
         config: config.clone(),
+        waiting: Lines::default(),
     };
     let adapters = Adapters::new(services, intake.clone(), sandbox.clone());
     Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs, adapters, schedule })

@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod registry;
 pub mod site;
 pub mod telegram;
+pub mod wire;
 
 /// The variable's value, which `./dev` sets.
 ///

@@ -84,7 +84,7 @@ impl Adapters {
         let now = clock::millis();
         let mut next: Option<i64> = None;
         for (delivery, not_before) in self.store.heads().await? {
-            let Some(line) = self.lines.get(&delivery.new.platform).filter(|line| line.watched.is_running()) else {
+            let Some(line) = self.line(&delivery.new.platform).filter(|line| line.watched.is_running()) else {
                 continue;
             };
             let conversation = delivery.new.conversation.clone();
@@ -98,7 +98,7 @@ impl Adapters {
             }
             at_work.insert(conversation.clone());
             drop(at_work);
-            let (this, line, busy) = (self.clone(), line.clone(), busy.clone());
+            let (this, busy) = (self.clone(), busy.clone());
             self.spawn(async move {
                 tokio::select! {
                     () = this.stop.cancelled() => return,

@@ -1,7 +1,7 @@
 //! What plugins say by themselves: rows that are delivered like answers.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -24,14 +24,19 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct PluginMessenger {
     store: Store,
     delivery: Delivery,
-    platforms: BTreeSet<String>,
+    /// Whether a platform has an adapter.
+    reaches: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// By plugin, the moments of the last minute's messages.
     lately: Mutex<HashMap<String, VecDeque<Instant>>>,
 }
 
 impl PluginMessenger {
-    pub(super) fn new(store: Store, delivery: Delivery, platforms: BTreeSet<String>) -> Self {
-        Self { store, delivery, platforms, lately: Mutex::default() }
+    pub(super) fn new(
+        store: Store,
+        delivery: Delivery,
+        reaches: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { store, delivery, reaches: Box::new(reaches), lately: Mutex::default() }
     }
 
     fn allowance(&self, plugin: &str, grant: &Grant) -> Result<(), Error> {
@@ -79,7 +84,7 @@ impl PluginMessenger {
             return Err(Error::UnknownRecipient);
         }
         // Without its adapter nothing could carry it.
-        let reached: Vec<_> = found.into_iter().filter(|it| self.platforms.contains(&it.platform)).collect();
+        let reached: Vec<_> = found.into_iter().filter(|it| (self.reaches)(&it.platform)).collect();
         if reached.is_empty() { Err(Error::NotReady) } else { Ok(reached) }
     }
 
@@ -132,7 +137,10 @@ mod tests {
     async fn messenger() -> (tempfile::TempDir, PluginMessenger) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("state.db")).unwrap();
-        for (id, author, direct) in [("p:1", "p:ada", true), ("p:g", "p:ada", false), ("q:1", "q:eve", true)] {
+        let main = SpaceId::try_from("main".to_owned()).unwrap();
+        let all = [("p:1", "p:ada", true), ("p:g", "p:ada", false), ("q:1", "q:eve", true)];
+        // Seen, linked, and written to once more.
+        for (id, author, direct) in all.into_iter().chain(all) {
             let message = NewMessage {
                 conversation: Seen { id: id.into(), direct, title: None, address: None },
                 author: author.into(),
@@ -149,10 +157,10 @@ mod tests {
                 .await
                 .unwrap()
                 .unwrap();
-            store.link(id, Some(&SpaceId::try_from("main".to_owned()).unwrap())).await.unwrap();
+            store.link(id, Some(&main)).await.unwrap();
         }
         let delivery = Delivery::new(store.clone());
-        (folder, PluginMessenger::new(store, delivery, BTreeSet::from(["p".to_owned()])))
+        (folder, PluginMessenger::new(store, delivery, |platform| platform == "p"))
     }
 
     fn grant(space: &str) -> Grant {

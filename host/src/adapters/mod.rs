@@ -14,7 +14,11 @@ mod supervisor;
 mod timers;
 mod webhook;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -34,10 +38,12 @@ use standing::Watched;
 /// How long the adapters may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(6);
 
-/// One platform.
+/// One platform, with the adapter that it has until the plugin is exchanged.
 struct Line {
     adapter: Adapter,
     watched: Watched,
+    /// Ends with the adapter: at the host's stop, or when another takes its place.
+    stop: CancellationToken,
 }
 
 pub struct Adapters {
@@ -46,8 +52,8 @@ pub struct Adapters {
     services: Arc<Services>,
     delivery: Delivery,
     config: Arc<Config>,
-    /// By platform.
-    lines: BTreeMap<String, Arc<Line>>,
+    /// By platform. Never held while something is awaited: who needs one takes a copy.
+    lines: RwLock<BTreeMap<String, Arc<Line>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -55,10 +61,35 @@ pub struct Adapters {
 impl Adapters {
     /// Takes the adapters of the loaded plugins, and becomes what they hand events to.
     pub fn new(services: Arc<Services>, intake: Intake, sandbox: Arc<Sandbox>) -> Arc<Self> {
-        let mut lines = BTreeMap::new();
-        for adapter in intake.plugins.adapters() {
+        let this = Arc::new(Self {
+            store: intake.store.clone(),
+            plugins: intake.plugins.clone(),
+            services: services.clone(),
+            delivery: intake.delivery.clone(),
+            config: intake.config.clone(),
+            lines: RwLock::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        this.exchange();
+        let inbox = inbox::AdapterInbox::new(intake, sandbox, services.media.clone());
+        let _ = services.inbox.set(Arc::new(inbox));
+        let plugins = this.plugins.clone();
+        let reaches = move |platform: &str| plugins.reaches(platform);
+        let messenger = messenger::PluginMessenger::new(this.store.clone(), this.delivery.clone(), reaches);
+        let _ = services.messenger.set(Arc::new(messenger));
+        this
+    }
+
+    /// Takes the adapters that the plugins have now. Returns those that are new; those that are gone or
+    /// replaced are told to stop.
+    fn exchange(&self) -> Vec<Arc<Line>> {
+        let mut present = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *present);
+        let mut begun = Vec::new();
+        for adapter in self.plugins.adapters() {
             let platform = adapter.platform().to_owned();
-            if platform == "api" || lines.contains_key(&platform) {
+            if platform == "api" || present.contains_key(&platform) {
                 tracing::error!(
                     plugin = adapter.plugin(),
                     platform,
@@ -66,38 +97,69 @@ impl Adapters {
                 );
                 continue;
             }
-            let watched = Watched::new();
-            lines.insert(platform, Arc::new(Line { adapter, watched }));
+            let line = match before.remove(&platform) {
+                Some(line) if line.adapter.is_same_as(&adapter) => line,
+                replaced => {
+                    if let Some(line) = replaced {
+                        line.stop.cancel();
+                    }
+                    let line = Arc::new(Line { adapter, watched: Watched::new(), stop: self.stop.child_token() });
+                    begun.push(line.clone());
+                    line
+                }
+            };
+            present.insert(platform, line);
         }
-        let this = Arc::new(Self {
-            store: intake.store.clone(),
-            plugins: intake.plugins.clone(),
-            services: services.clone(),
-            delivery: intake.delivery.clone(),
-            config: intake.config.clone(),
-            lines,
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        });
-        let platforms = this.lines.keys().cloned().collect();
-        let inbox = inbox::AdapterInbox::new(intake, sandbox, services.media.clone());
-        let _ = services.inbox.set(Arc::new(inbox));
-        let messenger = messenger::PluginMessenger::new(this.store.clone(), this.delivery.clone(), platforms);
-        let _ = services.messenger.set(Arc::new(messenger));
-        this
+        for line in before.into_values() {
+            line.stop.cancel();
+        }
+        begun
     }
 
     /// Starts everything. Never fails: an adapter that does not start is tried again.
     pub fn start(self: &Arc<Self>) {
-        for line in self.lines.values() {
-            self.spawn(self.clone().supervise(line.clone()));
-            self.spawn(self.clone().show_presence(line.clone()));
+        for line in self.all() {
+            self.begin(line);
         }
-        for plugin in self.plugins.with_timers() {
-            self.spawn(self.clone().fire_timers(plugin));
-        }
+        self.spawn(self.clone().follow_plugins());
         self.spawn(self.clone().deliver_all());
         self.spawn(self.clone().ask_questions());
+    }
+
+    fn begin(self: &Arc<Self>, line: Arc<Line>) {
+        self.spawn(self.clone().supervise(line.clone()));
+        self.spawn(self.clone().show_presence(line));
+    }
+
+    /// Keeps the adapters and the timers those of the plugins that there are. What an old one is doing
+    /// ends where it began; what arrives meanwhile goes to the new one.
+    async fn follow_plugins(self: Arc<Self>) {
+        let mut changes = self.plugins.changes();
+        let mut timed = HashSet::new();
+        loop {
+            changes.borrow_and_update();
+            for line in self.exchange() {
+                self.begin(line);
+            }
+            for plugin in self.plugins.with_timers() {
+                // A plugin that went and came back has its timers still.
+                if timed.insert(plugin.clone()) {
+                    self.spawn(self.clone().fire_timers(plugin));
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Line>> {
+        self.lines.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn line(&self, platform: &str) -> Option<Arc<Line>> {
+        self.lines.read().unwrap_or_else(PoisonError::into_inner).get(platform).cloned()
     }
 
     /// Ends the adapters' work; what is not sent stays on disk.
@@ -111,13 +173,13 @@ impl Adapters {
 
     /// How each adapter stands, by platform.
     pub fn standings(&self) -> Vec<Standing> {
-        self.lines.values().map(|line| line.watched.standing(&line.adapter)).collect()
+        self.all().iter().map(|line| line.watched.standing(&line.adapter)).collect()
     }
 
     /// Starts an adapter anew, one that stands still as well. `false` where there is none.
     pub fn restart(&self, platform: &str) -> bool {
-        let line = self.lines.get(platform);
-        if let Some(line) = line {
+        let line = self.line(platform);
+        if let Some(line) = &line {
             line.watched.restart.notify_one();
         }
         line.is_some()

@@ -53,7 +53,7 @@ impl Adapters {
                 }
             };
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = line.stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
                 () = due => {}
             }

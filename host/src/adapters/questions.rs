@@ -36,7 +36,7 @@ impl Adapters {
                 continue;
             }
             if let Some((platform, chat)) = self.store.chat_of(question.inbound).await?
-                && self.lines.contains_key(&platform)
+                && self.line(&platform).is_some()
             {
                 let reply_to = (!chat.direct).then_some(chat.message_id);
                 if self.store.send(delivery(&question, platform, chat.thread, reply_to), clock::millis()).await? {

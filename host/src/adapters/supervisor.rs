@@ -2,8 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::mpsc;
+
 use super::{Adapters, Condition, Line, backoff::Backoff};
-use crate::plugins::{Interface, adapter::trouble::Trouble};
+use crate::plugins::{
+    Interface,
+    adapter::{SocketEvent, trouble::Trouble},
+};
 
 /// The shortest pause between two rounds of a long poll whose adapter asks for none: a platform that
 /// answers at once must not be asked in a loop without end.
@@ -32,7 +37,7 @@ impl Adapters {
             line.watched.set(Condition::Starting, None);
             let before = line.watched.standing(&line.adapter).last_sign_of_life;
             let ended = tokio::select! {
-                () = self.stop.cancelled() => Ended::Stopped,
+                () = line.stop.cancelled() => Ended::Stopped,
                 () = line.watched.restart.notified() => Ended::Asked,
                 ended = self.live(&line) => ended,
             };
@@ -56,7 +61,7 @@ impl Adapters {
                     );
                     line.watched.set(Condition::NeedsOperator, Some(reason));
                     tokio::select! {
-                        () = self.stop.cancelled() => break,
+                        () = line.stop.cancelled() => break,
                         () = line.watched.restart.notified() => {}
                     }
                     line.watched.count_restart();
@@ -70,12 +75,17 @@ impl Adapters {
                 line.watched.set(Condition::Waiting, Some(reason));
             }
             tokio::select! {
-                () = self.stop.cancelled() => break,
+                () = line.stop.cancelled() => break,
                 () = line.watched.restart.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        match line.adapter.stop().await {
+        let stopped = line.adapter.stop().await;
+        // Where another has taken its place, that one has opened its own by now, or will.
+        if self.stop.is_cancelled() || self.line(platform).is_none() {
+            line.adapter.close_sockets();
+        }
+        match stopped {
             Ok(Ok(())) => {}
             Ok(Err(said)) => tracing::warn!(platform, plugin, "the adapter could not stop cleanly: {said}"),
             Err(error) => tracing::warn!(platform, plugin, %error, "the adapter could not stop cleanly"),
@@ -97,6 +107,8 @@ impl Adapters {
             ));
         }
         line.watched.described(described);
+        // Before the start, which may open sockets. They stay open while instances come and go.
+        let events = line.adapter.provides(Interface::SocketClient).then(|| line.adapter.take_socket_events());
         match line.adapter.start().await {
             Ok(Ok(())) => {}
             Ok(Err(trouble)) => return trouble.into(),
@@ -108,8 +120,27 @@ impl Adapters {
         tokio::select! {
             ended = poll(line) => ended,
             ended = watch_silence(line) => ended,
+            ended = listen(line, events) => ended,
         }
     }
+}
+
+/// Hands the events of sockets over, one after the other.
+async fn listen(line: &Line, events: Option<mpsc::Receiver<(String, SocketEvent)>>) -> Ended {
+    let Some(mut events) = events else { return std::future::pending().await };
+    let platform = line.adapter.platform();
+    while let Some((socket, event)) = events.recv().await {
+        if matches!(event, SocketEvent::Text(_) | SocketEvent::Binary(_)) {
+            line.watched.sign_of_life();
+        }
+        match line.adapter.socket_event(socket, event).await {
+            Ok(Ok(())) => {}
+            Ok(Err(said)) => tracing::warn!(platform, "the adapter could not take a socket's event: {said}"),
+            // The instance is made anew for the next event; the socket stays.
+            Err(error) => tracing::warn!(platform, %error, "the adapter failed at a socket's event"),
+        }
+    }
+    std::future::pending().await
 }
 
 async fn poll(line: &Line) -> Ended {

@@ -26,7 +26,7 @@ pub enum WebhookError {
 impl Adapters {
     /// Hands a request to the platform's adapter and waits for its answer.
     pub async fn webhook(&self, platform: &str, request: WebhookRequest) -> Result<WebhookResponse, WebhookError> {
-        let line = self.lines.get(platform).ok_or(WebhookError::Unknown)?;
+        let line = self.line(platform).ok_or(WebhookError::Unknown)?;
         if !line.adapter.provides(Interface::Webhook) {
             return Err(WebhookError::NotTaken);
         }

@@ -169,8 +169,17 @@ fn bad_values_stop_the_start() {
 
 #[test]
 fn a_setting_without_its_feature_is_accepted_with_a_warning() {
-    let config = load_with(Some("ingress:\n  telegram: true\n"), &[]).unwrap();
-    assert!(config.warnings[0].contains("ingress.telegram is accepted but does nothing yet"));
+    let config = load_with(Some("ingress:\n  slack: true\n"), &[]).unwrap();
+    assert!(config.warnings[0].contains("ingress.slack is accepted but does nothing yet"));
+}
+
+/// adapters.md 1.1: the old switch and the new one are the same, and the new one wins.
+#[test]
+fn ingress_switches_plugins_on() {
+    let enabled = |yaml: &str| load_with(Some(yaml), &[]).unwrap().plugins.get("telegram").and_then(|it| it.enabled);
+    assert_eq!(enabled("ingress:\n  telegram: true\n"), Some(true));
+    assert_eq!(enabled("ingress:\n  telegram: true\nplugins:\n  telegram:\n    enabled: false\n"), Some(false));
+    assert_eq!(enabled("ingress:\n  telegram: false\n"), None);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Every message's one way in: written down, decided, shown to the guards, queued.
 
+mod lines;
+
 use std::sync::Arc;
 
 use crate::{
@@ -18,6 +20,8 @@ use crate::{
     store::{Accepted, Inbound, NewInbound, NewOutbound, NewRun, Problem, Store, StoreError},
 };
 
+pub use lines::Lines;
+
 /// How long after a failed attempt to decide a message the next one is made.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -29,6 +33,7 @@ pub struct Intake {
     pub runs: Arc<Runs>,
     pub delivery: Delivery,
     pub config: Arc<Config>,
+    pub waiting: Lines,
 }
 
 impl Intake {
@@ -43,12 +48,24 @@ impl Intake {
     }
 
     /// Begins the decision about a message that is on disk. `received` as at [`Intake::accept`].
+    /// What people write in one conversation of a chat is decided in the order of these calls.
     pub fn begin(&self, inbound: Inbound, received: u64) {
         let marks = Marks { received, accepted: clock::micros(), ..Marks::default() };
         metrics::counter!("mercury_messages_accepted_total", "platform" => inbound.message.platform.clone())
             .increment(1);
         let intake = self.clone();
-        tokio::spawn(async move { intake.settle(inbound, marks).await });
+        if inbound.message.chat.is_none() {
+            tokio::spawn(async move { intake.settle(inbound, marks).await });
+            return;
+        }
+        let conversation = inbound.message.conversation.clone();
+        if self.waiting.push(&conversation, (inbound, marks)) {
+            tokio::spawn(async move {
+                while let Some((inbound, marks)) = intake.waiting.next(&conversation) {
+                    intake.settle(inbound, marks).await;
+                }
+            });
+        }
     }
 
     /// Decides the messages that a predecessor accepted and did not decide.

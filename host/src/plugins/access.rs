@@ -25,6 +25,7 @@ pub(super) struct Access {
     pub(super) plugin: String,
     /// In the order of the manifest.
     pub(super) http: Vec<Grant>,
+    pub(super) sockets: Vec<Grant>,
     pub(super) secrets: Secrets,
     pub(super) clients: Clients,
     pub(super) permits: Semaphore,
@@ -53,6 +54,7 @@ impl Access {
         Ok(Self {
             plugin: manifest.name.clone(),
             http: manifest.http.iter().map(|grant| grant.read()).collect::<Result<_, _>>()?,
+            sockets: manifest.sockets.iter().map(|grant| grant.read()).collect::<Result<_, _>>()?,
             secrets,
             clients: Clients::new(&manifest.name, services.resolver.clone(), private),
             permits: Semaphore::new(MOST_OPEN),
@@ -68,6 +70,7 @@ impl Access {
         Self {
             plugin: plugin.to_owned(),
             http: Vec::new(),
+            sockets: Vec::new(),
             secrets: Secrets::none(),
             clients: Clients::new(plugin, services.resolver.clone(), Vec::new()),
             permits: Semaphore::new(MOST_OPEN),

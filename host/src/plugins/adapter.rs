@@ -7,6 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use mercury_bindings::mercury::plugin::{deliveries::DeliveryFailure, trouble::Trouble};
 
+use tokio::sync::mpsc;
+
 pub use mercury_bindings::{
     exports::mercury::plugin::{
         chat_adapter::{Choice, Delivered, Features, OutboundMessage, Platform},
@@ -92,6 +94,13 @@ impl Plugins {
         })
     }
 
+    /// Whether the platform has an adapter now.
+    pub fn reaches(&self, platform: &str) -> bool {
+        let is_its =
+            |plugin: &Arc<Plugin>| plugin.manifest.inbox.as_ref().is_some_and(|inbox| inbox.platform == platform);
+        self.providing(Interface::ChatAdapter).iter().any(is_its)
+    }
+
     /// Plugins that can be woken up.
     pub fn with_timers(&self) -> Vec<String> {
         self.providing(Interface::Timer).iter().map(|plugin| plugin.name().to_owned()).collect()
@@ -112,6 +121,11 @@ impl Plugins {
 }
 
 impl Adapter {
+    /// Whether both are of the very same loaded plugin.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.plugin, &other.plugin)
+    }
+
     pub fn plugin(&self) -> &str {
         self.plugin.name()
     }
@@ -130,6 +144,16 @@ impl Adapter {
         let bare = Arc::new(probe::without_grants(Manifest::clone(&self.plugin.manifest)));
         let resident = Resident::with_manifest(&self.plugin, &self.lanes, bare);
         call!(resident, ChatAdapter, chat_adapter, START_PATIENCE, call_describe())
+    }
+
+    /// Where the events of its sockets arrive; of an earlier taker no longer.
+    pub fn take_socket_events(&self) -> mpsc::Receiver<(String, SocketEvent)> {
+        self.plugin.services.sockets.take_events(self.plugin.name())
+    }
+
+    /// Ends its sockets.
+    pub fn close_sockets(&self) {
+        self.plugin.services.sockets.close_all(self.plugin.name());
     }
 
     pub async fn start(&self) -> Result<Result<(), Trouble>, CallError> {

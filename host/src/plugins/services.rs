@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::{
-    capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger},
+    capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger, sockets::Sockets},
     packages::Trust,
     registry::Registry,
     settings::Values,
@@ -36,6 +36,8 @@ pub struct Services {
     pub messenger: OnceLock<Arc<dyn Messenger>>,
     /// Changes when a timer is set.
     pub timers: watch::Sender<()>,
+    /// Open websockets, by plugin and name.
+    pub(super) sockets: Sockets,
     /// Variables that manifests may bind as secrets.
     pub secrets: BTreeMap<String, SecretString>,
     pub resolver: Arc<dyn Resolve>,
@@ -66,6 +68,7 @@ impl Services {
             inbox: OnceLock::new(),
             messenger: OnceLock::new(),
             timers: watch::Sender::new(()),
+            sockets: Sockets::default(),
             secrets: BTreeMap::new(),
             resolver: Arc::new(SystemResolver),
             spaces: None,

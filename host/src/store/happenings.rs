@@ -206,3 +206,97 @@ fn accept(
         Accepted::Duplicate(_) => Taken::Duplicate,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::SpaceId;
+
+    async fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        (folder, store)
+    }
+
+    fn main() -> SpaceId {
+        SpaceId::try_from("main".to_owned()).unwrap()
+    }
+
+    fn said(event: &str, conversation: &str, text: &str) -> NewHappening {
+        let message = NewMessage {
+            conversation: Seen { id: conversation.into(), direct: false, title: None, address: None },
+            author: "p:ada".into(),
+            author_name: Some("Ada".into()),
+            text: text.into(),
+            attachments: Vec::new(),
+            chat: Chat { message_id: event.into(), ..Chat::default() },
+            received_at: 1,
+        };
+        NewHappening { event: event.into(), happening: Happening::Message(Box::new(message)) }
+    }
+
+    async fn take(store: &Store, all: Vec<NewHappening>, cursor: &str, most: u32) -> Option<Vec<Taken>> {
+        store.take("plugin", "p", all, Some(cursor.into()), None, most, 1).await.unwrap()
+    }
+
+    async fn linked() -> (tempfile::TempDir, Store) {
+        let (folder, store) = store().await;
+        assert!(matches!(take(&store, vec![said("0", "p:g", "x")], "0", 9).await.unwrap()[..], [Taken::Ignored]));
+        assert!(store.link("p:g", Some(&main())).await.unwrap());
+        (folder, store)
+    }
+
+    /// adapters.md #18, and bounded intake: what is not taken moves no cursor.
+    #[tokio::test]
+    async fn the_cursor_moves_with_the_events() {
+        let (_folder, store) = linked().await;
+        assert!(take(&store, vec![said("1", "p:g", "a"), said("2", "p:g", "b")], "2", 2).await.is_some());
+        assert_eq!(store.cursor("plugin").await.unwrap().as_deref(), Some("2"));
+        assert!(take(&store, vec![said("3", "p:g", "c")], "3", 2).await.is_none(), "two wait already");
+        assert_eq!(store.cursor("plugin").await.unwrap().as_deref(), Some("2"));
+        // What is no message is no burden.
+        let removed = NewHappening { event: "4".into(), happening: Happening::Removed { conversation: "p:x".into() } };
+        assert!(take(&store, vec![removed], "4", 2).await.is_some());
+        assert_eq!(store.cursor("other").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_overheard_follows_its_message() {
+        let (_folder, store) = linked().await;
+        let taken = take(&store, vec![said("1", "p:g", "lunch at noon")], "1", 9).await.unwrap();
+        let [Taken::New(inbound)] = &taken[..] else { panic!("{taken:?}") };
+        for _ in 0..2 {
+            store.overhear(inbound.id).await.unwrap();
+        }
+        let ambient = async || {
+            let history = store.history(&main(), "p:g", "", 9).await.unwrap();
+            history.into_iter().map(|message| message.content).collect::<Vec<_>>()
+        };
+        assert_eq!(ambient().await, ["Ada: lunch at noon"]);
+        let on = |happening| vec![NewHappening { event: "e".into(), happening }];
+        let (conversation, message) = ("p:g".to_owned(), "1".to_owned());
+        let edit = Happening::Edited {
+            conversation: conversation.clone(),
+            message: message.clone(),
+            text: "lunch at one".into(),
+        };
+        take(&store, on(edit), "2", 9).await.unwrap();
+        assert_eq!(ambient().await, ["Ada: lunch at one"]);
+        take(&store, on(Happening::Deleted { conversation, message }), "3", 9).await.unwrap();
+        assert!(ambient().await.is_empty());
+    }
+
+    /// adapters.md #19: the space and what waits there go along, also where the new id was seen before.
+    #[tokio::test]
+    async fn a_conversation_moves() {
+        let (_folder, store) = linked().await;
+        take(&store, vec![said("1", "p:g", "x"), said("2", "p:new", "y")], "1", 9).await.unwrap();
+        let moved = Happening::Moved { from: "p:g".into(), to: "p:new".into() };
+        take(&store, vec![NewHappening { event: "m".into(), happening: moved }], "2", 9).await.unwrap();
+        assert_eq!(store.conversation("p:g").await.unwrap(), None);
+        assert_eq!(store.conversation("p:new").await.unwrap().unwrap().space.as_deref(), Some("main"));
+        assert_eq!(store.undecided().await.unwrap()[0].message.conversation, "p:new");
+        let again = take(&store, vec![said("1", "p:new", "x")], "3", 9).await.unwrap();
+        assert!(matches!(again[..], [Taken::Duplicate]));
+    }
+}

@@ -72,3 +72,18 @@ async fn failures_have_an_answer() {
     assert!(!problem["text"].as_str().unwrap().is_empty());
     host.until("SELECT state FROM outbound", "delivered").await;
 }
+
+/// Weakness W34, adapters.md #8: a run that takes long shows one message, where the platform can change
+/// and remove it, and takes it back at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_run_shows_one_message() {
+    let host = parley::start(&[]).await;
+    bring(&host, &[direct("1", "!sleep 31000\n!reply at last")]).await;
+    let shown = delivered(&host, "Processing…").await;
+    assert!(shown["id"].as_str().unwrap().starts_with("progress-"));
+    delivered(&host, "at last").await;
+    let removed = until(&host, "it is taken back", async || called(&host, "remove").pop()).await;
+    assert_eq!(removed["message"], "b1");
+    assert_eq!(called(&host, "deliver").len(), 2);
+    assert!(called(&host, "Activity::Thinking").len() >= 7, "the sign is repeated");
+}

@@ -60,6 +60,7 @@ async fn a_trap_costs_one_call() {
     delivered(&host, "still here").await;
     parley::script(&host, "poll", &["trap"]).await;
     until(&host, "a restart", async || (standing(&host).await["restarts"].as_u64()? > 0).then_some(())).await;
+    running(&host).await;
     parley::post(&host, "/queue", &json!([direct("2", "!reply polled")])).await;
     delivered(&host, "polled").await;
 }

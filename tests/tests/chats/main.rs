@@ -6,3 +6,4 @@ mod deliveries;
 mod inbox;
 mod life;
 mod plugins;
+mod sockets;

@@ -231,4 +231,15 @@ mod tests {
         }
         assert_eq!(std::fs::metadata(&secret).unwrap().uid(), 0, "neither link leads there");
     }
+
+    #[test]
+    fn names_of_folders_are_plain() {
+        for (name, fits) in
+            [("knowledge", true), ("a.b_c-1", true), ("", false), (".hidden", false), ("a/b", false), ("..", false)]
+        {
+            let mut problems = Problems::default();
+            Grant { space_folder: name.into(), write: false }.check(&At::root(), &mut problems);
+            assert_eq!(problems.is_empty(), fits, "{name}");
+        }
+    }
 }

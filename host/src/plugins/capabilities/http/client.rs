@@ -14,7 +14,10 @@ use reqwest::{
 };
 
 use crate::{
-    domain::outbound::{Refusal, check_addresses},
+    domain::{
+        egress::Host,
+        outbound::{Refusal, check_addresses},
+    },
     resolve::{Resolve, is_own},
 };
 
@@ -46,6 +49,17 @@ impl Clients {
 
     pub(super) fn unchecked(&self) -> Result<&Client, String> {
         self.unchecked.get_or_init(|| build(builder())).as_ref().map_err(Clone::clone)
+    }
+
+    /// The checked addresses of a host, for a connection that no HTTP client makes.
+    pub(in crate::plugins) async fn addresses(&self, host: &Host) -> Result<Vec<IpAddr>, LookupError> {
+        match host {
+            Host::Name(name) => self.resolver.lookup(name).await,
+            Host::Address(address) => {
+                self.check_address(*address).await?;
+                Ok(vec![*address])
+            }
+        }
     }
 
     /// For hosts that are addresses, which no client looks up.

@@ -8,6 +8,8 @@ mod exchange;
 mod host;
 mod prepare;
 
+pub(in crate::plugins) use prepare::{put_header, read_headers, stand_in_url, unsent, with_path_credentials};
+
 use serde::Deserialize;
 
 use crate::{

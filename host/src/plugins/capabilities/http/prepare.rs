@@ -70,7 +70,7 @@ pub(super) enum PartContent {
 }
 
 /// An error before a byte was sent.
-pub(super) fn unsent(kind: ErrorKind, message: impl Into<String>) -> Error {
+pub(in crate::plugins) fn unsent(kind: ErrorKind, message: impl Into<String>) -> Error {
     Error { kind, message: message.into(), request_sent: false }
 }
 
@@ -202,7 +202,7 @@ impl State {
 }
 
 /// The target with each credential of the path in its place.
-fn with_path_credentials<'a>(
+pub(in crate::plugins) fn with_path_credentials<'a>(
     target: &Target,
     credentials: &[Credential],
     value: impl Fn(&str) -> Result<&'a str, Unusable>,
@@ -216,7 +216,7 @@ fn with_path_credentials<'a>(
     Ok(Target { url, authority: target.authority.clone() })
 }
 
-fn read_headers(given: Vec<(String, String)>) -> Result<HeaderMap, Error> {
+pub(in crate::plugins) fn read_headers(given: Vec<(String, String)>) -> Result<HeaderMap, Error> {
     if given.len() > MOST_HEADERS {
         return Err(invalid(format!("http: more than {MOST_HEADERS} headers")));
     }
@@ -235,14 +235,19 @@ fn header_name(name: &str) -> Result<HeaderName, Error> {
 }
 
 /// In the place of what the component wrote itself.
-fn put_header(headers: &mut HeaderMap, name: &str, prefix: &str, secret: &str) -> Result<(), Error> {
+pub(in crate::plugins) fn put_header(
+    headers: &mut HeaderMap,
+    name: &str,
+    prefix: &str,
+    secret: &str,
+) -> Result<(), Error> {
     let mut value = HeaderValue::from_str(&format!("{prefix}{secret}")).map_err(|_| Error::from(PlaceError::Text))?;
     value.set_sensitive(true);
     headers.insert(header_name(name)?, value);
     Ok(())
 }
 
-fn stand_in_url(stand_in: &Url, asked: &Url) -> Url {
+pub(in crate::plugins) fn stand_in_url(stand_in: &Url, asked: &Url) -> Url {
     let mut url = stand_in.clone();
     url.set_path(&format!("{}{}", stand_in.path().trim_end_matches('/'), asked.path()));
     url.set_query(asked.query());

@@ -30,7 +30,7 @@ use super::*;
 use crate::{
     config::{PluginConfig, StandIn},
     media::MediaStore,
-    plugins::{Interface, Services, access::Access, manifest::Manifest, state::State},
+    plugins::{Interface, Services, access::Access, manifest::Manifest, state::State, stats::Stats},
     resolve::Resolve,
     store::Store,
 };
@@ -189,7 +189,8 @@ impl Setup {
         let services = Services::new(store).with_media(media).with_secrets(secrets).with_resolver(self.resolver);
         let access = Access::new(&manifest, Some(&self.config), &services).unwrap();
         let (manifest, services) = (Arc::new(manifest), Arc::new(services));
-        let state = State::new(Interface::Broker, manifest, Arc::default(), services, Arc::new(access), Arc::new(Stats::new()));
+        let stats = Arc::new(Stats::new());
+        let state = State::new(Interface::Broker, manifest, Arc::default(), services, Arc::new(access), stats);
         Plugin { state, data }
     }
 }

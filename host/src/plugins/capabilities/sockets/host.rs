@@ -1,39 +1,197 @@
 use mercury_bindings::mercury::plugin::{
-    credentials::Credential,
+    credentials::{Credential, Place},
     http::{Error, ErrorKind, Headers},
     sockets::{Frame, Host},
 };
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, handshake::client::Request};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::plugins::{capabilities::not_granted, state::State};
+use super::{
+    connection::{Destination, MOST_MESSAGE, authority_of},
+    registry::MOST_FRAMES,
+};
+use crate::{
+    domain::outbound::{Refusal, Target, decide},
+    plugins::{
+        Interface,
+        capabilities::{
+            credentials::{in_json, in_query},
+            http::{put_header, read_headers, stand_in_url, unsent, with_path_credentials},
+            not_granted,
+        },
+        state::State,
+    },
+};
+
+/// Characters of a socket's name.
+const MOST_NAME: usize = 128;
+const MOST_CREDENTIALS: usize = 16;
+
+impl State {
+    fn may_use_sockets(&self) -> Result<(), Error> {
+        if self.interface == Interface::ResultProcessor {
+            return Err(denied("sockets: a result processor may reach nobody".into()));
+        }
+        if self.access.sockets.is_empty() {
+            return Err(denied(not_granted("sockets", "[[sockets]] hosts = […]")));
+        }
+        Ok(())
+    }
+
+    fn open_socket(&self, name: String, uri: &str, headers: Headers, credentials: &[Credential]) -> Result<(), Error> {
+        self.may_use_sockets()?;
+        if name.chars().count() > MOST_NAME || credentials.len() > MOST_CREDENTIALS {
+            let message =
+                format!("sockets: a name has at most {MOST_NAME} characters, a socket {MOST_CREDENTIALS} credentials");
+            return Err(unsent(ErrorKind::Invalid, message));
+        }
+        let access = self.access.clone();
+        let target = Target::parse(&as_http(uri)?).map_err(refused)?;
+        let shape = with_path_credentials(&target, credentials, |_| Ok("SECRET"))?;
+        decide(&access.sockets, "GET", &shape).map_err(refused)?;
+        let stand_in = access.stand_in(&target);
+        let protected = target.is_encrypted() || stand_in.is_some();
+        let secret = |name: &str| access.secrets.for_target(name, &target, protected);
+        let mut headers = read_headers(headers)?;
+        let mut url = with_path_credentials(&target, credentials, secret)?.url;
+        for credential in credentials {
+            let value = secret(&credential.secret)?;
+            match &credential.place {
+                Place::Bearer => put_header(&mut headers, "authorization", "Bearer ", value)?,
+                Place::Header((name, prefix)) => put_header(&mut headers, name, prefix, value)?,
+                Place::Query(name) => in_query(&mut url, name, value),
+                Place::PathSegment(_) => {}
+                Place::Json(_) => {
+                    let message = "sockets: a secret in JSON belongs to a frame, not to the opening";
+                    return Err(unsent(ErrorKind::Invalid, message));
+                }
+            }
+        }
+        let authority = match stand_in {
+            Some(stand_in) => {
+                url = stand_in_url(stand_in, &url);
+                authority_of(stand_in).ok_or_else(|| unsent(ErrorKind::Invalid, "sockets: the stand-in has no host"))?
+            }
+            None => target.authority.clone(),
+        };
+        let request = request(&url, &headers)?;
+        let (Some(runtime), Some(events)) = (&self.services.runtime, self.services.sockets.taker(&access.plugin))
+        else {
+            let message =
+                "sockets: nobody takes this plugin's events; only adapters that provide socket-client have sockets";
+            return Err(unsent(ErrorKind::Other(message.into()), message));
+        };
+        let (sender, frames) = mpsc::channel(MOST_FRAMES);
+        let stand_in = stand_in.is_some();
+        let destination =
+            Destination { access: access.clone(), name: name.clone(), request, authority, stand_in, events };
+        let task = AbortOnDropHandle::new(runtime.spawn(destination.keep(frames)));
+        if self.services.sockets.put(&access.plugin, &name, sender, (target, protected), task) {
+            return Ok(());
+        }
+        let message = "sockets: too many are open";
+        Err(unsent(ErrorKind::Other(message.into()), message))
+    }
+
+    fn frame(&self, name: &str, frame: Frame, credentials: &[Credential]) -> Result<(), Error> {
+        self.may_use_sockets()?;
+        let closed = || {
+            let message = format!("sockets: there is no open socket {name}");
+            unsent(ErrorKind::Unreachable, message)
+        };
+        let sockets = &self.services.sockets;
+        let plugin = &self.access.plugin;
+        let sent = sockets.with(plugin, name, |line| {
+            let mut frame = frame;
+            for credential in credentials {
+                let value = self.access.secrets.for_target(&credential.secret, &line.target, line.protected)?;
+                let (Frame::Text(text), Place::Json(pointer)) = (&frame, &credential.place) else {
+                    let message = "sockets: in a frame, a secret stands in JSON text only";
+                    return Err(unsent(ErrorKind::Invalid, message));
+                };
+                let bytes = in_json(text.as_bytes(), pointer, value)?;
+                frame = Frame::Text(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            let message = match frame {
+                Frame::Text(text) => Message::text(text),
+                Frame::Binary(bytes) => Message::binary(bytes),
+            };
+            if message.len() > MOST_MESSAGE {
+                return Err(unsent(ErrorKind::TooLarge(MOST_MESSAGE as u64), "sockets: the frame is too large"));
+            }
+            line.frames.try_send(message).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    unsent(ErrorKind::Throttled(1_000), format!("sockets: {MOST_FRAMES} frames wait already"))
+                }
+                mpsc::error::TrySendError::Closed(_) => closed(),
+            })
+        });
+        sent.unwrap_or_else(|| Err(closed()))
+    }
+}
 
 impl Host for State {
     async fn open(
         &mut self,
-        _name: String,
-        _uri: String,
-        _headers: Headers,
-        _credentials: Vec<Credential>,
+        name: String,
+        uri: String,
+        headers: Headers,
+        credentials: Vec<Credential>,
     ) -> wasmtime::Result<Result<(), Error>> {
         self.count_call()?;
-        Ok(Err(denied()))
+        Ok(self.open_socket(name, &uri, headers, &credentials))
     }
 
     async fn send(
         &mut self,
-        _name: String,
-        _frame: Frame,
-        _credentials: Vec<Credential>,
+        name: String,
+        frame: Frame,
+        credentials: Vec<Credential>,
     ) -> wasmtime::Result<Result<(), Error>> {
         self.count_call()?;
-        Ok(Err(denied()))
+        Ok(self.frame(&name, frame, &credentials))
     }
 
-    async fn close(&mut self, _name: String) -> wasmtime::Result<()> {
-        self.count_call()
+    async fn close(&mut self, name: String) -> wasmtime::Result<()> {
+        self.count_call()?;
+        self.services.sockets.close(&self.manifest.name, &name);
+        Ok(())
     }
 }
 
-fn denied() -> Error {
-    let line = not_granted("sockets", "[[sockets]] hosts = […]");
-    Error { kind: ErrorKind::Denied(line.clone()), message: line, request_sent: false }
+/// The same address as the grants and the rules of `http` know it.
+fn as_http(uri: &str) -> Result<String, Error> {
+    match uri.split_once("://") {
+        Some(("wss", rest)) => Ok(format!("https://{rest}")),
+        Some(("ws", rest)) => Ok(format!("http://{rest}")),
+        _ => Err(unsent(ErrorKind::Invalid, "sockets: write a wss:// URI")),
+    }
+}
+
+fn request(url: &url::Url, headers: &reqwest::header::HeaderMap) -> Result<Request, Error> {
+    let unusable = |_| unsent(ErrorKind::Invalid, "sockets: the URI cannot be used");
+    let text = match url.as_str().split_once("://") {
+        Some(("https", rest)) => format!("wss://{rest}"),
+        Some((_, rest)) => format!("ws://{rest}"),
+        None => url.to_string(),
+    };
+    let mut request = text.into_client_request().map_err(unusable)?;
+    for (name, value) in headers {
+        request.headers_mut().append(name, value.clone());
+    }
+    Ok(request)
+}
+
+fn denied(message: String) -> Error {
+    unsent(ErrorKind::Denied(message.clone()), message)
+}
+
+/// The words of `http`, for sockets.
+fn refused(refusal: Refusal) -> Error {
+    let invalid = matches!(refusal, Refusal::Uri(_) | Refusal::Host(_));
+    let text = refusal.to_string();
+    let text = text.strip_prefix("http:").map_or(text.clone(), |rest| format!("sockets:{rest}"));
+    let text = text.replace("[[http]]", "[[sockets]]").replace("https://", "wss://");
+    if invalid { unsent(ErrorKind::Invalid, text) } else { denied(text) }
 }

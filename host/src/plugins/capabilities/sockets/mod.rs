@@ -1,10 +1,17 @@
 //! Outbound websockets, which the host keeps alive.
 
+mod connection;
 mod host;
+mod registry;
 
 use serde::Deserialize;
 
-use crate::plugins::manifest::{check, problems::At, problems::Problems};
+use crate::{
+    domain::{egress::Pattern, outbound},
+    plugins::manifest::{check, problems::At, problems::Problems},
+};
+
+pub(in crate::plugins) use registry::Sockets;
 
 /// One `[[sockets]]`
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +25,20 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// The grant as it is decided by: a websocket begins as a `GET`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(&self) -> Result<outbound::Grant, String> {
+        if self.hosts.is_empty() {
+            return Err("[[sockets]]: hosts: name at least one host".into());
+        }
+        let read =
+            |host: &String| Pattern::parse(host).map_err(|reason| format!("[[sockets]]: hosts: `{host}` {reason}"));
+        let hosts = self.hosts.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(outbound::Grant { hosts, methods: vec!["GET".into()], paths: Vec::new(), plain: self.plain })
+    }
+
     /// What an operator agrees to.
     pub fn in_words(&self) -> String {
         format!("keep connections open to {}", self.hosts.join(", "))
