@@ -261,6 +261,7 @@ async fn build(
     let services = Services::new(store.clone())
         .with_media(media)
         .with_secrets(config.plugin_secrets.clone())
+        .with_configuration(config.dotted.clone())
         .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
     let services = Arc::new(services);
     let plugins = async {

@@ -193,6 +193,8 @@ pub struct Config {
     pub chat_api_key: Option<SecretString>,
     pub docker_host: Option<String>,
     pub plugins: BTreeMap<String, PluginConfig>,
+    /// What is said under the dotted keys of the file, no secret among it, as plugins may read it.
+    pub dotted: BTreeMap<&'static str, String>,
     /// Said once at start: what was ignored, and what does nothing yet.
     pub warnings: Vec<String>,
 }
@@ -427,6 +429,7 @@ impl Settings {
                 .text("docker_host")
                 .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
             plugins: self.plugins(file).map_err(invalid)?,
+            dotted: self.dotted(),
             warnings: std::mem::take(&mut self.warnings),
         };
         config.check_exposure()?;
@@ -442,6 +445,11 @@ impl Settings {
         };
         let bot_name = self.text("bot_username").unwrap_or_default();
         trigger::Rules::new(mode, self.list("trigger_patterns"), &bot_name)
+    }
+
+    fn dotted(&self) -> BTreeMap<&'static str, String> {
+        let keys = KEYS.iter().filter(|key| !key.secret);
+        keys.filter_map(|key| Some((key.yaml?, self.values.get(key.name)?.to_string()))).collect()
     }
 
     /// `ingress.<platform>` is another spelling of `plugins.<platform>.enabled: true`.

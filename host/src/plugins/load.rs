@@ -82,7 +82,7 @@ impl Plugins {
                 Ok(source) => {
                     let essential = source.manifest.is_essential();
                     let path = source.path.clone();
-                    let settings = resolve_settings(&source.manifest, config, data_dir);
+                    let settings = resolve_settings(&source.manifest, config, &services.dotted, data_dir);
                     load_one(&engine, &linker, &cache, source, settings, config, &services)
                         .await
                         .map_err(|reason| (path, reason, essential))
@@ -173,12 +173,22 @@ fn read_folder(folder: &Path) -> Result<Source, String> {
     Ok(Source { manifest, wasm, path: folder.to_owned(), built_in: false })
 }
 
-fn resolve_settings(manifest: &Manifest, config: Option<&PluginConfig>, data_dir: &Path) -> BTreeMap<String, String> {
+/// The operator's word for the plugin, else for the host's key that the setting names, else the default.
+fn resolve_settings(
+    manifest: &Manifest,
+    config: Option<&PluginConfig>,
+    dotted: &BTreeMap<&'static str, String>,
+    data_dir: &Path,
+) -> BTreeMap<String, String> {
     let data_dir = data_dir.display().to_string();
     let mut settings: BTreeMap<String, String> = manifest
         .settings
         .iter()
-        .filter_map(|(key, setting)| Some((key.clone(), setting.default.as_ref()?.replace("${data-dir}", &data_dir))))
+        .filter_map(|(key, setting)| {
+            let said = setting.config.as_deref().and_then(|key| dotted.get(key)).cloned();
+            let default = || Some(setting.default.as_ref()?.replace("${data-dir}", &data_dir));
+            Some((key.clone(), said.or_else(default)?))
+        })
         .collect();
     for (key, value) in config.into_iter().flat_map(|config| &config.settings) {
         if !manifest.settings.contains_key(key) {
@@ -222,4 +232,27 @@ async fn load_one(
         access: Arc::new(access),
         breaker: Breaker::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_can_follow_a_key_of_the_host() {
+        let manifest = "name = \"t\"\nversion = \"1.0.0\"\ncomponent = \"t.wasm\"\nprovides = [\"broker\"]\n\
+            [settings.format]\ndefault = \"true\"\nconfig = \"telegram.format_enabled\"\n[settings.mode]\ndefault = \"auto\"\n";
+        let manifest = Manifest::parse(Path::new("plugin.toml"), manifest).unwrap();
+        let format = |said: Option<&str>, host: &[(&'static str, &str)]| {
+            let settings = said.map(|said| ("format".to_owned(), said.to_owned())).into_iter().collect();
+            let config = PluginConfig { settings, ..PluginConfig::default() };
+            let dotted = host.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+            let settings = resolve_settings(&manifest, Some(&config), &dotted, Path::new("/d"));
+            (settings["format"].clone(), settings["mode"].clone())
+        };
+        let host = [("telegram.format_enabled", "false"), ("mode", "other")];
+        assert_eq!(format(None, &[]), ("true".into(), "auto".into()));
+        assert_eq!(format(None, &host), ("false".into(), "auto".into()));
+        assert_eq!(format(Some("yes"), &host), ("yes".into(), "auto".into()));
+    }
 }

@@ -27,6 +27,8 @@ pub struct Services {
     pub timers: watch::Sender<()>,
     /// Variables that manifests may bind as secrets.
     pub secrets: BTreeMap<String, SecretString>,
+    /// The host's own configuration by dotted key, for settings that name one.
+    pub dotted: BTreeMap<&'static str, String>,
     pub resolver: Arc<dyn Resolve>,
     /// Without it plugins have no folders.
     pub spaces: Option<Spaces>,
@@ -43,6 +45,7 @@ impl Services {
             messenger: OnceLock::new(),
             timers: watch::Sender::new(()),
             secrets: BTreeMap::new(),
+            dotted: BTreeMap::new(),
             resolver: Arc::new(SystemResolver),
             spaces: None,
             runtime: tokio::runtime::Handle::try_current().ok(),
@@ -58,6 +61,12 @@ impl Services {
     #[must_use]
     pub fn with_secrets(mut self, secrets: BTreeMap<String, SecretString>) -> Self {
         self.secrets = secrets;
+        self
+    }
+
+    #[must_use]
+    pub fn with_configuration(mut self, dotted: BTreeMap<&'static str, String>) -> Self {
+        self.dotted = dotted;
         self
     }
 

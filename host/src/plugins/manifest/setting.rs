@@ -11,4 +11,8 @@ pub struct Setting {
     pub default: Option<String>,
     #[serde(default)]
     pub description: String,
+    /// A key of the host's own configuration, such as `telegram.format_enabled`: what is said there counts
+    /// where `plugins.<name>.settings` says nothing.
+    #[serde(default)]
+    pub config: Option<String>,
 }
