@@ -279,6 +279,7 @@ async fn build(
         .with_trust(Trust::new(config)?)
         .with_admins(config.admins.clone())
         .with_secrets(config.plugin_secrets.clone())
+        .with_configuration(config.dotted.clone())
         .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
     let services = Arc::new(services);
     let plugins = async {

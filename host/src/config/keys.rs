@@ -418,15 +418,13 @@ pub(super) const KEYS: &[Key] = &[
         ADAPTERS,
     ),
     later(secret("discord_gateway_secret", "MERCURY_DISCORD_GATEWAY_SECRET"), ADAPTERS),
-    later(
-        key(
-            "telegram_format_enabled",
-            Some("telegram.format_enabled"),
-            Some("MERCURY_TELEGRAM_FORMAT_ENABLED"),
-            Kind::Bool,
-            Some("true"),
-        ),
-        ADAPTERS,
+    // Read by the plugin, whose manifest names it.
+    key(
+        "telegram_format_enabled",
+        Some("telegram.format_enabled"),
+        Some("MERCURY_TELEGRAM_FORMAT_ENABLED"),
+        Kind::Bool,
+        Some("true"),
     ),
     key("media_enabled", Some("media.enabled"), Some("MERCURY_MEDIA_ENABLED"), Kind::Bool, Some("true")),
     key(

@@ -199,6 +199,8 @@ pub struct Config {
     pub trusted_keys: BTreeMap<String, String>,
     /// Folders of plugins that are loaded though nobody agreed to them; `*` for all.
     pub unlocked_folders: Vec<String>,
+    /// What is said under the dotted keys of the file, no secret among it, as plugins may read it.
+    pub dotted: BTreeMap<&'static str, String>,
     /// Said once at start: what was ignored, and what does nothing yet.
     pub warnings: Vec<String>,
 }
@@ -436,6 +438,7 @@ impl Settings {
             plugin_order: plugin_order(file).map_err(invalid)?,
             trusted_keys: trusted_keys(self.json("plugin_trusted_keys")).map_err(invalid)?,
             unlocked_folders: self.list("plugin_unlocked_folders"),
+            dotted: self.dotted(),
             warnings: std::mem::take(&mut self.warnings),
         };
         config.check_exposure()?;
@@ -451,6 +454,11 @@ impl Settings {
         };
         let bot_name = self.text("bot_username").unwrap_or_default();
         trigger::Rules::new(mode, self.list("trigger_patterns"), &bot_name)
+    }
+
+    fn dotted(&self) -> BTreeMap<&'static str, String> {
+        let keys = KEYS.iter().filter(|key| !key.secret);
+        keys.filter_map(|key| Some((key.yaml?, self.values.get(key.name)?.to_string()))).collect()
     }
 
     /// `ingress.<platform>` is another spelling of `plugins.<platform>.enabled: true`.

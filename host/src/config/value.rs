@@ -15,6 +15,20 @@ pub(super) enum Value {
     Json(Json),
 }
 
+/// As it would be written in the environment.
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bool(flag) => flag.fmt(f),
+            Self::Int(number) => number.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::List(items) => f.write_str(&items.join(",")),
+            Self::Json(value) => value.fmt(f),
+        }
+    }
+}
+
 /// Reads an environment value. `Ok(None)` means "as if unset": an empty number, choice or URL is
 /// what a generated env file leaves behind, not a wish (config.md C2).
 pub(super) fn from_env(kind: Kind, raw: &str) -> Result<Option<Value>, String> {

@@ -235,7 +235,8 @@ impl Loader {
 
     /// The plugin's settings as the configuration and its manifest have them.
     fn settings(&self, manifest: &Manifest) -> Result<BTreeMap<String, String>, String> {
-        settings::resolve(manifest, self.configured.get(&manifest.name), &self.data_dir.display().to_string())
+        let config = self.configured.get(&manifest.name);
+        settings::resolve(manifest, config, &self.services.dotted, &self.data_dir.display().to_string())
     }
 
     /// Loads it beside whatever runs, once it has shown that it works.

@@ -40,6 +40,8 @@ pub struct Services {
     pub(super) sockets: Sockets,
     /// Variables that manifests may bind as secrets.
     pub secrets: BTreeMap<String, SecretString>,
+    /// The host's own configuration by dotted key, for settings that name one.
+    pub dotted: BTreeMap<&'static str, String>,
     pub resolver: Arc<dyn Resolve>,
     /// Without it plugins have no folders.
     pub spaces: Option<Spaces>,
@@ -70,6 +72,7 @@ impl Services {
             timers: watch::Sender::new(()),
             sockets: Sockets::default(),
             secrets: BTreeMap::new(),
+            dotted: BTreeMap::new(),
             resolver: Arc::new(SystemResolver),
             spaces: None,
             runtime: tokio::runtime::Handle::try_current().ok(),
@@ -91,6 +94,11 @@ impl Services {
     #[must_use]
     pub fn with_admins(self, admins: Vec<String>) -> Self {
         Self { admins, ..self }
+    }
+
+    #[must_use]
+    pub fn with_configuration(self, dotted: BTreeMap<&'static str, String>) -> Self {
+        Self { dotted, ..self }
     }
 
     #[must_use]

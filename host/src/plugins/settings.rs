@@ -93,19 +93,24 @@ impl Values {
     }
 }
 
-/// The configuration's values over the manifest's defaults.
+/// The configuration's values over those of the host's keys that settings name, over the manifest's defaults.
 ///
 /// # Errors
 /// A configured value that the manifest does not allow, with its key.
 pub(super) fn resolve(
     manifest: &Manifest,
     config: Option<&PluginConfig>,
+    dotted: &BTreeMap<&'static str, String>,
     data_dir: &str,
 ) -> Result<BTreeMap<String, String>, String> {
     let mut settings: BTreeMap<String, String> = manifest
         .settings
         .iter()
-        .filter_map(|(key, setting)| Some((key.clone(), setting.default.as_ref()?.replace(DATA_DIR, data_dir))))
+        .filter_map(|(key, setting)| {
+            let said = setting.config.as_deref().and_then(|key| dotted.get(key)).cloned();
+            let default = || Some(setting.default.as_ref()?.replace(DATA_DIR, data_dir));
+            Some((key.clone(), said.or_else(default)?))
+        })
         .collect();
     for (key, value) in config.into_iter().flat_map(|config| &config.settings) {
         match manifest.settings.get(key) {
@@ -201,5 +206,30 @@ impl Plugins {
             "a plugin's setting was changed"
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_setting_can_follow_a_key_of_the_host() {
+        let manifest = "name = \"t\"\nversion = \"1.0.0\"\ncomponent = \"t.wasm\"\nprovides = [\"tool-guard\"]\n\
+            [settings.format]\ndefault = \"true\"\nconfig = \"telegram.format_enabled\"\n[settings.mode]\ndefault = \"auto\"\n";
+        let manifest = Manifest::parse(Path::new("plugin.toml"), manifest).unwrap();
+        let format = |said: Option<&str>, host: &[(&'static str, &str)]| {
+            let settings = said.map(|said| ("format".to_owned(), said.to_owned())).into_iter().collect();
+            let config = PluginConfig { settings, ..PluginConfig::default() };
+            let dotted = host.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+            let settings = resolve(&manifest, Some(&config), &dotted, "/d").unwrap();
+            (settings["format"].clone(), settings["mode"].clone())
+        };
+        let host = [("telegram.format_enabled", "false"), ("mode", "other")];
+        assert_eq!(format(None, &[]), ("true".into(), "auto".into()));
+        assert_eq!(format(None, &host), ("false".into(), "auto".into()));
+        assert_eq!(format(Some("yes"), &host), ("yes".into(), "auto".into()));
     }
 }

@@ -14,6 +14,9 @@ pub struct Setting {
     /// `${data-dir}` stands for the host's data directory.
     pub default: Option<String>,
     pub description: String,
+    /// A key of the host's own configuration, such as `telegram.format_enabled`: what is said there counts
+    /// where `plugins.<name>.settings` says nothing.
+    pub config: Option<String>,
     /// Of a `choice`: what may be chosen.
     pub choices: Vec<String>,
     /// Of an `integer` or a `number`: the smallest value.
