@@ -11,6 +11,7 @@ mod exports;
 mod load;
 mod manifest;
 mod plugin;
+pub mod replay;
 mod requests;
 mod services;
 mod state;
@@ -29,6 +30,7 @@ use crate::domain::approval;
 
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
+use exports::call_export;
 pub use exports::Interface;
 pub use load::LoadError;
 pub use manifest::{Manifest, ManifestError};
@@ -131,8 +133,7 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.prompt_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &prompt, &attachments).await
+                        call_export!(store, instance, exports.prompt_guard, call_check(&caller, &prompt, &attachments))
                     })
                 })
                 .await;
@@ -161,8 +162,7 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::ToolGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.tool_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &tool, &arguments).await
+                        call_export!(store, instance, exports.tool_guard, call_check(&caller, &tool, &arguments))
                     })
                 })
                 .await
@@ -193,8 +193,7 @@ impl Plugins {
             let outcome = self
                 .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_process(store, &input).await
+                        call_export!(store, instance, exports.result_processor, call_process(&input))
                     })
                 })
                 .await;

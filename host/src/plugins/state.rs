@@ -1,11 +1,12 @@
 //! What one call of a guest may see and use. Made for the call, dropped with it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use serde::Serialize;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
-use super::{exports::Interface, manifest::Manifest, services::Services};
+use super::{exports::Interface, manifest::Manifest, replay::recorder::Tape, services::Services};
 
 /// Bytes of standard error that are kept for the author.
 const STDERR_KEPT: usize = 64 << 10;
@@ -26,6 +27,8 @@ pub(super) struct State {
     pub(super) interface: Interface,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
+    /// The call that is at work, where the plugin is being recorded.
+    pub(super) tape: Option<Tape>,
     host_calls: u32,
     log_bytes: usize,
 }
@@ -43,7 +46,37 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(1_000);
         let limits = MemoryLimits { most: manifest.limits.memory_bytes(), memory: 0, elements: 0, high_water: 0 };
-        Self { wasi, table, manifest, settings, services, interface, limits, stderr, host_calls: 0, log_bytes: 0 }
+        Self {
+            wasi,
+            table,
+            manifest,
+            settings,
+            services,
+            interface,
+            limits,
+            stderr,
+            tape: None,
+            host_calls: 0,
+            log_bytes: 0,
+        }
+    }
+
+    /// Lets the guest believe that it is that long after the Unix epoch.
+    pub(super) fn set_clock(&mut self, since_epoch: Duration) {
+        let clock = StoppedClock(since_epoch);
+        self.wasi = WasiCtx::builder().stderr(self.stderr.clone()).wall_clock(clock).build();
+    }
+
+    /// Begins to note a call of the guest, where an operator has asked for it.
+    pub(super) fn begin_tape(&mut self, function: &str, arguments: &impl Serialize) {
+        let recorders = &self.services.recorders;
+        self.tape = recorders.tape(&self.manifest.name, self.interface, function, arguments);
+    }
+
+    pub(super) fn end_tape(&mut self, result: &impl Serialize) {
+        if let Some(tape) = self.tape.take() {
+            tape.finish(result);
+        }
     }
 
     /// Counts a host call.
@@ -71,6 +104,19 @@ impl State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// A recorded call sees the time of its recording.
+struct StoppedClock(Duration);
+
+impl HostWallClock for StoppedClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
     }
 }
 
