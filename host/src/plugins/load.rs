@@ -102,6 +102,39 @@ impl Plugins {
     }
 }
 
+/// A plugin that is there, whether or not it can be used. Nothing of it has run.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub name: String,
+    /// Empty where the manifest cannot be read.
+    pub version: String,
+    /// `built-in` or `folder`.
+    pub origin: &'static str,
+    pub state: String,
+    pub provides: Vec<&'static str>,
+}
+
+/// All that is there and not switched off, sorted by name.
+///
+/// # Errors
+/// Where the folder of plugins cannot be read.
+pub fn candidates(data_dir: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result<Vec<Candidate>, LoadError> {
+    let sources = collect(&data_dir.join("plugins"), configured)?;
+    let candidates = sources.into_iter().map(|(name, source)| match source {
+        Ok(source) => Candidate {
+            name,
+            version: source.manifest.version,
+            origin: if source.built_in { "built-in" } else { "folder" },
+            state: "ready".to_owned(),
+            provides: source.manifest.provides.iter().map(|interface| interface.name()).collect(),
+        },
+        Err((_, reason)) => {
+            Candidate { name, version: String::new(), origin: "folder", state: reason, provides: Vec::new() }
+        }
+    });
+    Ok(candidates.collect())
+}
+
 type Collected = BTreeMap<String, Result<Source, (PathBuf, String)>>;
 
 /// A misspelt name must not leave a guard with other settings than the operator believes.

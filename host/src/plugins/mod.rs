@@ -32,7 +32,7 @@ pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child}
 pub use egress::EgressRequest;
 use exports::call_export;
 pub use exports::Interface;
-pub use load::LoadError;
+pub use load::{Candidate, LoadError, candidates};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
