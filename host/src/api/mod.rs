@@ -5,6 +5,7 @@ mod chat;
 mod files;
 mod health;
 mod prebuild;
+mod recording;
 mod stop;
 
 use std::{
@@ -51,6 +52,7 @@ impl Api {
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
             .route("/api/stop", post(stop::stop))
+            .route("/api/plugins/{name}/recording", post(recording::record))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
             .method_not_allowed_fallback(|| async { ApiError::not_found() })

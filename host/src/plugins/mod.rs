@@ -30,8 +30,8 @@ use crate::domain::approval;
 
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
-use exports::call_export;
 pub use exports::Interface;
+use exports::call_export;
 pub use load::{Candidate, LoadError, candidates};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
@@ -99,6 +99,15 @@ impl Plugins {
 
     pub fn disabled(&self) -> &[(String, String)] {
         &self.disabled
+    }
+
+    /// Begins to record the next calls of a plugin.
+    ///
+    /// # Errors
+    /// None where no plugin of that name is loaded; else why it is not recorded.
+    pub fn record(&self, name: &str, calls: usize) -> Result<replay::Running, Option<replay::RecordingError>> {
+        let plugin = self.plugins.iter().find(|plugin| plugin.name() == name).ok_or(None)?;
+        plugin.services.recorders.start(name, calls).map_err(Some)
     }
 
     fn providing(&self, interface: Interface) -> impl Iterator<Item = &Arc<Plugin>> {
@@ -192,9 +201,9 @@ impl Plugins {
             let input = result.clone();
             let outcome = self
                 .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        call_export!(store, instance, exports.result_processor, call_process(&input))
-                    })
+                    Box::pin(
+                        async move { call_export!(store, instance, exports.result_processor, call_process(&input)) },
+                    )
                 })
                 .await;
             let problem = match outcome {

@@ -173,10 +173,27 @@ fn explain(trap: &wasmtime::Error, stderr: &[u8]) -> String {
         let tail: String = said.chars().rev().take(MOST_ERROR / 2).collect::<Vec<_>>().into_iter().rev().collect();
         text = format!("{text}; it said: {tail}");
     }
+    for line in source_lines(trap) {
+        text = format!("{text}\n  {line}");
+    }
     match text.char_indices().nth(MOST_ERROR) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// Where in its source the guest was, innermost first. Only engines for authors know it, and only of
+/// components with debug information.
+fn source_lines(trap: &wasmtime::Error) -> Vec<String> {
+    /// Frames that are shown.
+    const SHOWN: usize = 8;
+    let frames = trap.downcast_ref::<wasmtime::WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
+    let symbols = frames.iter().flat_map(|frame| frame.symbols());
+    let lines = symbols.filter_map(|symbol| {
+        let file = symbol.file().filter(|file| !file.starts_with("/rustc/"))?;
+        Some(format!("at {file}:{} ({})", symbol.line()?, symbol.name().unwrap_or("?")))
+    });
+    lines.take(SHOWN).collect()
 }
 
 /// Leaves a plugin alone that fails again and again.

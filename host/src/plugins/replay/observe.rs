@@ -52,8 +52,8 @@ macro_rules! functions {
 }
 
 use imports::{
-    credentials as c, history as hi, http as h, inbox as i, kv as k, log as l, media as m, messenger as me, sockets as s, tasks as t,
-    timers as ti, types as ty,
+    credentials as c, history as hi, http as h, inbox as i, kv as k, log as l, media as m, messenger as me,
+    sockets as s, tasks as t, timers as ti, types as ty,
 };
 
 functions! {

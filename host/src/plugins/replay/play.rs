@@ -73,12 +73,19 @@ pub struct Played {
 pub enum Verdict {
     Passed,
     /// It ended with something else than was recorded; a line for each difference.
-    Differs { differences: Vec<String>, actual: Value },
+    Differs {
+        differences: Vec<String>,
+        actual: Value,
+    },
     /// It has no expected result; this is what it returned.
-    Unknown { actual: Value },
+    Unknown {
+        actual: Value,
+    },
     /// It did not end, or not lawfully: a trap with the guest's last words, a deadline, a recording that
     /// does not fit.
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
 }
 
 impl Player {
@@ -116,12 +123,11 @@ impl Player {
         let outcome = self.call(recording, &script).await?;
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         let log = std::mem::take(&mut script.log);
-        let complaint = script.complaint.take().or_else(|| script.left_over());
-        let verdict = match (outcome, complaint) {
-            (_, Some(message)) => Verdict::Failed { message },
-            (Err(message), None) => Verdict::Failed { message },
-            (Ok((actual, None)), None) => Verdict::Unknown { actual },
-            (Ok((actual, Some(expected))), None) => match values::differences(&expected, &actual) {
+        // A call that does not fit traps the component: what did not fit says more than the trap.
+        let verdict = match (script.complaint.take(), outcome, script.left_over()) {
+            (Some(message), ..) | (None, Err(message), _) | (None, Ok(_), Some(message)) => Verdict::Failed { message },
+            (None, Ok((actual, None)), None) => Verdict::Unknown { actual },
+            (None, Ok((actual, Some(expected))), None) => match values::differences(&expected, &actual) {
                 differences if differences.is_empty() => Verdict::Passed,
                 differences => Verdict::Differs { differences, actual },
             },
@@ -154,7 +160,8 @@ impl Player {
                 recording.arguments.len()
             )));
         }
-        let arguments = types.iter().zip(&recording.arguments).map(|((name, ty), json)| values::from_json(json, ty, name));
+        let arguments =
+            types.iter().zip(&recording.arguments).map(|((name, ty), json)| values::from_json(json, ty, name));
         let arguments: Vec<Val> = match arguments.collect() {
             Ok(arguments) => arguments,
             Err(misfit) => return Ok(Err(misfit.to_string())),
@@ -184,8 +191,7 @@ impl Player {
                     }
                     let missing = || wasmtime::Error::msg(format!("{export} has no function {function}"));
                     let place = instance.get_export_index(&mut *store, None, &export).ok_or_else(missing)?;
-                    let place =
-                        instance.get_export_index(&mut *store, Some(&place), &function).ok_or_else(missing)?;
+                    let place = instance.get_export_index(&mut *store, Some(&place), &function).ok_or_else(missing)?;
                     let called = instance.get_func(&mut *store, place).ok_or_else(missing)?;
                     let mut results = vec![Val::Bool(false); count];
                     called.call_async(&mut *store, &arguments, &mut results).await?;
@@ -241,7 +247,8 @@ impl Player {
             };
             let prefix = format!("{interface}.");
             let scripted = recording.traffic.iter().any(|exchange| exchange.call.starts_with(&prefix));
-            if !(scripted || interface == "log" || needs_recording(interface) && is_granted(&self.manifest, interface)) {
+            if !(scripted || interface == "log" || needs_recording(interface) && is_granted(&self.manifest, interface))
+            {
                 continue;
             }
             let functions = instance.exports(&self.engine).filter_map(|(function, export)| match export.ty {
@@ -397,7 +404,8 @@ impl Script {
         let complete = |exchange: &Exchange| {
             let typed = ty.params().zip(&exchange.arguments);
             let typed = typed.map(|((name, ty), json)| {
-                let value = values::from_json(json, &ty, &format!("traffic: {call}: {name}")).map_err(|e| e.to_string())?;
+                let value =
+                    values::from_json(json, &ty, &format!("traffic: {call}: {name}")).map_err(|e| e.to_string())?;
                 values::to_json(&value)
             });
             typed.collect::<Result<Vec<_>, _>>().map(Value::Array)

@@ -51,9 +51,10 @@ struct Recorder {
 /// Calls of one plugin, while it lasts. Dropping it ends the recording.
 pub struct Recording {
     plugin: String,
-    recorder: Arc<Recorder>,
     recorders: Arc<Recorders>,
-    pub calls: mpsc::Receiver<File>,
+    calls: mpsc::Receiver<File>,
+    told: usize,
+    most: usize,
 }
 
 impl Recorders {
@@ -70,10 +71,10 @@ impl Recorders {
         if running.contains_key(plugin) {
             return Err(RecordingError::Running { plugin: plugin.to_owned() });
         }
-        running.insert(plugin.to_owned(), recorder.clone());
+        running.insert(plugin.to_owned(), recorder);
         self.any.store(true, Ordering::Release);
         tracing::warn!(plugin, most, "an operator records the calls of this plugin");
-        Ok(Recording { plugin: plugin.to_owned(), recorder, recorders: self.clone(), calls })
+        Ok(Recording { plugin: plugin.to_owned(), recorders: self.clone(), calls, told: 0, most })
     }
 
     /// A tape for a call of that plugin that begins now, if it is recorded.
@@ -88,8 +89,8 @@ impl Recorders {
             return None;
         }
         let recorder = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(plugin)?.clone();
-        recorder.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).ok()?;
         let Ok(Value::Array(arguments)) = serial::to_json(arguments) else { return None };
+        recorder.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).ok()?;
         let file = File {
             about: String::new(),
             interface: interface.name().to_owned(),
@@ -106,9 +107,14 @@ impl Recorders {
 }
 
 impl Recording {
-    /// Whether all calls that were asked for have begun.
-    pub fn is_used_up(&self) -> bool {
-        self.recorder.left.load(Ordering::Acquire) == 0
+    /// The next call that has ended; none after the last.
+    pub async fn next(&mut self) -> Option<File> {
+        if self.told == self.most {
+            return None;
+        }
+        let call = self.calls.recv().await?;
+        self.told += 1;
+        Some(call)
     }
 }
 
@@ -172,7 +178,10 @@ impl Drop for Tape {
         match small.and_then(|value| serde_json::from_value(value).ok()) {
             // The channel has room for every call; a closed one means that nobody listens any more.
             Some(file) => drop(self.recorder.calls.try_send(file)),
-            None => tracing::warn!("a call is larger than {MOST_BYTES} bytes and is not recorded"),
+            None => {
+                tracing::warn!("a call is larger than {MOST_BYTES} bytes and is not recorded; the next one is");
+                self.recorder.left.fetch_add(1, Ordering::AcqRel);
+            }
         }
     }
 }

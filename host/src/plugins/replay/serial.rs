@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn kebab_case_keeps_digits_with_their_word() {
-        for (name, expected) in [("hmac_sha256", "hmac-sha256"), ("Ed25519", "ed25519"), ("RetryAfter", "retry-after")] {
+        for (name, expected) in [("hmac_sha256", "hmac-sha256"), ("Ed25519", "ed25519"), ("RetryAfter", "retry-after")]
+        {
             assert_eq!(kebab(name), expected);
         }
     }

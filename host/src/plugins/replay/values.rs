@@ -13,7 +13,7 @@ use wasmtime::component::{Type, Val, types};
 /// A JSON value that does not fit its type, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {message}")]
-pub struct Misfit {
+pub(super) struct Misfit {
     /// `arguments[0].role`
     pub path: String,
     pub message: String,
@@ -23,7 +23,7 @@ pub struct Misfit {
 ///
 /// # Errors
 /// What no recording can hold: a resource, a stream, a future.
-pub fn to_json(value: &Val) -> Result<Value, String> {
+pub(super) fn to_json(value: &Val) -> Result<Value, String> {
     let payload = |value: &Option<Box<Val>>| value.as_deref().map_or(Ok(Value::Null), to_json);
     Ok(match value {
         Val::Bool(value) => json!(value),
@@ -91,7 +91,7 @@ pub(super) fn bytes_from_json(json: &Value) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// The first place that does not fit.
-pub fn from_json(json: &Value, ty: &Type, path: &str) -> Result<Val, Misfit> {
+pub(super) fn from_json(json: &Value, ty: &Type, path: &str) -> Result<Val, Misfit> {
     let misfit = |message: String| Misfit { path: path.to_owned(), message };
     let expected = |what: &str| misfit(format!("{what} is expected, {} is there", summary(json)));
     let unsigned = |most: u64| {
@@ -162,7 +162,8 @@ pub fn from_json(json: &Value, ty: &Type, path: &str) -> Result<Val, Misfit> {
             let names = given.iter().map(|name| name.as_str().filter(|name| ty.names().any(|known| known == *name)));
             let names: Option<Vec<String>> = names.map(|name| name.map(str::to_owned)).collect();
             Val::Flags(
-                names.ok_or_else(|| expected(&format!("names out of {}", ty.names().collect::<Vec<_>>().join(", "))))?,
+                names
+                    .ok_or_else(|| expected(&format!("names out of {}", ty.names().collect::<Vec<_>>().join(", "))))?,
             )
         }
         other => return Err(misfit(format!("a value of the type {other:?} cannot be written as JSON"))),
@@ -176,8 +177,7 @@ fn items(
     count: Option<usize>,
 ) -> Result<Vec<Val>, Misfit> {
     let misfit = |message: String| Misfit { path: path.to_owned(), message };
-    let values =
-        json.as_array().ok_or_else(|| misfit(format!("a list is expected, {} is there", summary(json))))?;
+    let values = json.as_array().ok_or_else(|| misfit(format!("a list is expected, {} is there", summary(json))))?;
     if let Some(count) = count.filter(|count| *count != values.len()) {
         return Err(misfit(format!("{count} values are expected, {} are there", values.len())));
     }
@@ -190,8 +190,7 @@ fn items(
 
 fn record(json: &Value, ty: &types::Record, path: &str) -> Result<Val, Misfit> {
     let misfit = |message: String| Misfit { path: path.to_owned(), message };
-    let given =
-        json.as_object().ok_or_else(|| misfit(format!("an object is expected, {} is there", summary(json))))?;
+    let given = json.as_object().ok_or_else(|| misfit(format!("an object is expected, {} is there", summary(json))))?;
     if let Some(stranger) = given.keys().find(|key| !ty.fields().any(|field| field.name == key.as_str())) {
         let names: Vec<_> = ty.fields().map(|field| field.name.to_owned()).collect();
         return Err(misfit(format!("there is no field `{stranger}`; it has {}", names.join(", "))));
@@ -236,7 +235,7 @@ pub(super) fn summary(json: &Value) -> String {
 }
 
 /// Where two values differ, a line each.
-pub fn differences(expected: &Value, actual: &Value) -> Vec<String> {
+pub(super) fn differences(expected: &Value, actual: &Value) -> Vec<String> {
     let mut found = Vec::new();
     compare(expected, actual, &mut String::new(), &mut found);
     found
@@ -248,7 +247,12 @@ fn compare(expected: &Value, actual: &Value, path: &mut String, found: &mut Vec<
         (Value::Object(wanted), Value::Object(got)) => {
             for name in wanted.keys().chain(got.keys().filter(|name| !wanted.contains_key(*name))) {
                 let _ = write!(path, "{}{name}", if path.is_empty() { "" } else { "." });
-                compare(&wanted.get(name).cloned().unwrap_or_default(), &got.get(name).cloned().unwrap_or_default(), path, found);
+                compare(
+                    &wanted.get(name).cloned().unwrap_or_default(),
+                    &got.get(name).cloned().unwrap_or_default(),
+                    path,
+                    found,
+                );
                 path.truncate(length);
             }
         }
@@ -257,7 +261,9 @@ fn compare(expected: &Value, actual: &Value, path: &mut String, found: &mut Vec<
                 let _ = write!(path, "[{index}]");
                 match (wanted.get(index), got.get(index)) {
                     (Some(wanted), Some(got)) => compare(wanted, got, path, found),
-                    (Some(wanted), None) => found.push(format!("{path}: expected {}, it is not there", summary(wanted))),
+                    (Some(wanted), None) => {
+                        found.push(format!("{path}: expected {}, it is not there", summary(wanted)))
+                    }
                     (_, got) => found.push(format!("{path}: not expected: {}", got.map(summary).unwrap_or_default())),
                 }
                 path.truncate(length);
