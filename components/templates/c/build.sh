@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")"
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/mercury/c
 PATH="${WASI_SDK_PATH:+$WASI_SDK_PATH/bin:}$tools/bin:$PATH"
-for tool in wit-bindgen-cli:wit-bindgen:0.63.0 wasm-component-ld:wasm-component-ld:0.5.27; do
+for tool in wit-bindgen-cli:wit-bindgen:0.63.0 wasm-component-ld:wasm-component-ld:0.5.21; do
     program=${tool#*:} version=${tool##*:}
     program=${program%:*}
     command -v "$program" >/dev/null || cargo install "${tool%%:*}" --version "$version" --locked --quiet --root "$tools"

@@ -1,15 +1,16 @@
-// Writes types/ out of wit/: one declaration for each interface of the contract.
+// Writes types/ out of wit/ (or the folder that is named): one declaration for each interface of the contract.
 import fs from 'node:fs';
 import path from 'node:path';
 
 const modules = process.argv[2];
+const wit = process.argv[3] ?? 'wit';
 const bindgen = path.join(modules, '@bytecodealliance/jco-transpile/vendor/js-component-bindgen-component.js');
 const { $init, generateTypes } = await import(bindgen);
 await $init;
 
 // As one text: the generator's own reader of folders does not work on every file system.
 const header = 'package mercury:plugin@0.2.0;';
-const sources = fs.readdirSync('wit').map((file) => fs.readFileSync(path.join('wit', file), 'utf8').replace(header, ''));
+const sources = fs.readdirSync(wit).map((file) => fs.readFileSync(path.join(wit, file), 'utf8').replace(header, ''));
 const files = generateTypes('plugin', {
   wit: { tag: 'source', val: [header, ...sources].join('\n') },
   world: 'plugin',

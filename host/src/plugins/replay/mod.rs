@@ -16,3 +16,6 @@ mod values;
 pub use play::{PlayError, Played, Player, Verdict};
 pub use recorder::{Recorders, Recording as Running, RecordingError};
 pub use recording::{Exchange, Recording, RecordingFile};
+
+#[cfg(test)]
+mod tests;
