@@ -22,7 +22,10 @@ use crate::{
     gateway::{Gateway, GatewayError},
     http::Bounded,
     intake::Intake,
-    plugins::{Compiler, LoadError, Plugins, Services},
+    plugins::{
+        Compiler, LoadError, Plugins, Services,
+        packages::{SignatureError, Trust},
+    },
     runs::Runs,
     sandbox::Sandbox,
     store::{Store, StoreError},
@@ -50,6 +53,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Plugins(#[from] LoadError),
+    #[error("plugins.trusted_keys of mercury.yaml: {0}")]
+    TrustedKeys(#[from] SignatureError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
 }
@@ -122,9 +127,11 @@ impl App {
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
         rooms.runs.log_variables();
-        let plugins = rooms.plugins.clone();
-        let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
-        rooms.sandbox.want_programs(programs);
+        want_programs(&rooms).await;
+        let (plugins, data_dir, until) = (rooms.plugins.clone(), config.data_dir.clone(), hand_over.clone());
+        tokio::spawn(async move { plugins.follow(&data_dir, until).await });
+        let (changing, until) = (rooms.clone(), hand_over.clone());
+        tokio::spawn(async move { until.run_until_cancelled(follow_plugins(&changing)).await });
         let (settling, until) = (rooms.clone(), hand_over.clone());
         tokio::spawn(async move { until.run_until_cancelled(settle_docker(&settling)).await });
         let _ = rooms_slot.set(rooms.clone());
@@ -244,7 +251,7 @@ async fn build(
     let sandbox =
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
-    let services = Arc::new(Services::new(store.clone()));
+    let services = Arc::new(Services::new(store.clone()).with_trust(Trust::new(config)?));
     let plugins = async {
         let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services).await;
         loaded.map_err(AppError::from)
@@ -278,6 +285,21 @@ async fn build(
         config: config.clone(),
     };
     Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs })
+}
+
+async fn want_programs(rooms: &Rooms) {
+    let plugins = rooms.plugins.clone();
+    let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
+    rooms.sandbox.want_programs(programs);
+}
+
+/// The agent's image has the programs of the plugins that are there now.
+async fn follow_plugins(rooms: &Rooms) {
+    let mut changes = rooms.plugins.changes();
+    while changes.changed().await.is_ok() {
+        want_programs(rooms).await;
+        rooms.sandbox.rebuild().await;
+    }
 }
 
 /// What needs Docker and nobody waits for: it may be down, and a pull or a build take minutes.

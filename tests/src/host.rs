@@ -64,6 +64,8 @@ impl Setup {
             ("MERCURY_ANTHROPIC_API_KEY", crate::docker::CANARY),
             ("MERCURY_DOCKER_HOST", &required("DOCKER_HOST")),
             ("MERCURY_LOG_LEVEL", "debug"),
+            // What a suite puts into the folder of plugins is meant.
+            ("MERCURY_PLUGIN_UNLOCKED_FOLDERS", "*"),
         ] {
             setup = setup.set(name, value);
         }

@@ -6,6 +6,7 @@ mod files;
 mod health;
 mod prebuild;
 mod recording;
+mod reload;
 mod stop;
 
 use std::{
@@ -51,6 +52,7 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
+            .route("/api/plugins/reload", post(reload::reload))
             .route("/api/stop", post(stop::stop))
             .route("/api/plugins/{name}/recording", post(recording::record))
             .route("/pre-build-ext-image", post(prebuild::prebuild))

@@ -539,6 +539,15 @@ pub(super) const KEYS: &[Key] = &[
         AUTO_SPACE,
     ),
     key("extension_defaults", None, Some("MERCURY_EXTENSION_DEFAULTS"), Kind::Json, None),
+    // New: whose signatures on plugins count, and which folders are loaded without a lock.
+    key("plugin_trusted_keys", Some("plugins.trusted_keys"), Some("MERCURY_PLUGIN_TRUSTED_KEYS"), Kind::Json, None),
+    key(
+        "plugin_unlocked_folders",
+        Some("plugins.unlocked_folders"),
+        Some("MERCURY_PLUGIN_UNLOCKED_FOLDERS"),
+        Kind::List,
+        None,
+    ),
     // Outside the old schema, read from the environment there.
     key("agent_id", None, Some("MERCURY_AGENT_ID"), Kind::Text, None),
     key("host_data_dir", None, Some("MERCURY_HOST_DATA_DIR"), Kind::Text, None),

@@ -167,6 +167,10 @@ pub struct Config {
     pub chat_api_key: Option<SecretString>,
     pub docker_host: Option<String>,
     pub plugins: BTreeMap<String, PluginConfig>,
+    /// Name → public key of those whose signatures on plugins count.
+    pub trusted_keys: BTreeMap<String, String>,
+    /// Folders of plugins that are loaded though nobody agreed to them; `*` for all.
+    pub unlocked_folders: Vec<String>,
     /// Said once at start: what was ignored, and what does nothing yet.
     pub warnings: Vec<String>,
 }
@@ -394,6 +398,8 @@ impl Settings {
                 .text("docker_host")
                 .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
             plugins: plugins(file, self.json("extension_defaults")).map_err(invalid)?,
+            trusted_keys: trusted_keys(self.json("plugin_trusted_keys")).map_err(invalid)?,
+            unlocked_folders: self.list("plugin_unlocked_folders"),
             warnings: std::mem::take(&mut self.warnings),
         };
         config.check_exposure()?;
@@ -494,6 +500,16 @@ fn variables(environment: &BTreeMap<String, String>) -> BTreeMap<String, SecretS
     set.map(|(name, value)| (name.clone(), SecretString::from(value.clone()))).collect()
 }
 
+/// Keys under `plugins` that are no plugin's name: none has an underscore.
+const OF_ALL_PLUGINS: &[&str] = &["trusted_keys", "unlocked_folders"];
+
+fn trusted_keys(value: Option<&Json>) -> Result<BTreeMap<String, String>, String> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let wrong = || "plugins.trusted_keys must be a mapping of names to keys such as `ed25519:…`".to_owned();
+    let keys = value.as_object().ok_or_else(wrong)?;
+    keys.iter().map(|(name, key)| Ok((name.clone(), key.as_str().ok_or_else(wrong)?.trim().to_owned()))).collect()
+}
+
 /// `plugins.<name>.{enabled, settings.<key>}` of the file, and `<name>.<key>` pairs of
 /// `extensions` (the old spelling), which the environment's JSON replaces as a whole.
 fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<String, PluginConfig>, String> {
@@ -517,7 +533,8 @@ fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<Stri
             }
         }
     }
-    for (name, entry) in file.get("plugins").and_then(Json::as_object).into_iter().flatten() {
+    let entries = file.get("plugins").and_then(Json::as_object).into_iter().flatten();
+    for (name, entry) in entries.filter(|(name, _)| !OF_ALL_PLUGINS.contains(&name.as_str())) {
         let plugin = plugins.entry(name.clone()).or_default();
         for (key, value) in entry.as_object().ok_or_else(|| format!("plugins.{name} must be a mapping"))? {
             match (key.as_str(), value) {

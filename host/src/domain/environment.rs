@@ -186,7 +186,7 @@ fn inside(name: &str) -> Option<&str> {
     name.strip_prefix(PREFIX).filter(|rest| !rest.is_empty())
 }
 
-fn is_reserved(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || name.starts_with(PREFIX)
 }
 

@@ -78,7 +78,7 @@ struct Shared {
 impl Egress {
     pub fn new(config: &Config, plugins: Arc<Plugins>) -> Self {
         for name in &config.egress.plugins {
-            let guard = plugins.loaded().iter().find(|plugin| plugin.name() == name);
+            let guard = plugins.loaded().into_iter().find(|plugin| plugin.name() == name);
             if !guard.is_some_and(|plugin| plugin.manifest().provides(Interface::EgressGuard)) {
                 tracing::warn!(
                     "agent.egress_plugins names `{name}`, which is no loaded plugin that provides egress-guard"

@@ -20,7 +20,7 @@ impl Plugins {
         openers: &[String],
     ) -> Result<bool, String> {
         let mut opened = false;
-        for plugin in self.providing(Interface::EgressGuard) {
+        for plugin in &self.providing(Interface::EgressGuard) {
             let (caller, request) = (caller.clone(), request.clone());
             let verdict = self
                 .call(plugin, Interface::EgressGuard, GUARD_PATIENCE, move |store, instance, exports| {

@@ -1,4 +1,7 @@
-//! From folders and the binary's own components to loaded plugins.
+//! From what is there to loaded plugins: at the start, and again whenever it changes.
+//!
+//! A change is one exchange of the whole set. Calls that are under way end with the plugin that they
+//! began with; a new version that fails its check never takes the place of one that works.
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +16,9 @@ use super::{
     compile::{Cache, CompileError, Compiler},
     engine,
     exports::Exports,
-    manifest::{Manifest, ManifestError},
+    packages::{self, Collected, Found, Loadable, Origin, SourceError},
     plugin::{Breaker, Plugin},
+    probe,
     services::Services,
     state::State,
 };
@@ -26,29 +30,48 @@ pub enum LoadError {
     Engine(String),
     #[error(transparent)]
     Cache(CompileError),
-    #[error("the plugin folder {} cannot be read: {source}", path.display())]
-    Folder { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Sources(#[from] SourceError),
     #[error("the plugin `{name}` ({}) cannot be used: {reason}. Mend it, or switch it off with plugins.{name}.enabled: false", path.display())]
     Plugin { name: String, path: PathBuf, reason: String },
 }
 
-/// A plugin before it is compiled.
-struct Source {
-    manifest: Manifest,
-    wasm: Vec<u8>,
-    /// For messages.
-    path: PathBuf,
-    built_in: bool,
+/// What makes a loaded plugin of what is there.
+pub(super) struct Loader {
+    engine: Engine,
+    linker: Linker<State>,
+    cache: Cache,
+    data_dir: PathBuf,
+    configured: BTreeMap<String, PluginConfig>,
+    services: Arc<Services>,
 }
 
-impl Plugins {
-    /// Loads the built-in components and those in `folder`; one there replaces the built-in one of
-    /// its name. What is not essential and does not load is left out and reported.
-    ///
-    /// # Errors
-    /// Where a guard or a required processor cannot be loaded: without it, what it closes would
-    /// stand open.
-    pub async fn load(
+/// The plugins of one moment.
+#[derive(Default)]
+pub(super) struct Set {
+    pub(super) plugins: Vec<Arc<Plugin>>,
+    /// What is there and not used, with the reason.
+    pub(super) disabled: Vec<(String, String)>,
+}
+
+/// What a reload changed, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Reloaded {
+    pub added: Vec<String>,
+    pub updated: Vec<String>,
+    pub removed: Vec<String>,
+    /// New ones that cannot be used, and why: an earlier version goes on where there was one.
+    pub refused: BTreeMap<String, String>,
+}
+
+impl Reloaded {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Loader {
+    pub(super) fn new(
         data_dir: &Path,
         configured: &BTreeMap<String, PluginConfig>,
         compiler: Compiler,
@@ -59,92 +82,224 @@ impl Plugins {
         engine::start_clock(&engine).map_err(|error| LoadError::Engine(error.to_string()))?;
         let linker = engine::linker(&engine).map_err(failed)?;
         let cache = Cache::open(&data_dir.join("cache/components"), compiler).map_err(LoadError::Cache)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let guests = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(cores)
-            .thread_name("guest")
-            .enable_time()
-            .build()
-            .map_err(|error| LoadError::Engine(error.to_string()))?;
-        let mut plugins = Self {
-            plugins: Vec::new(),
-            guests: Some(guests),
-            permits: tokio::sync::Semaphore::new(cores * 2),
-            disabled: Vec::new(),
-        };
+        let (data_dir, configured) = (data_dir.to_owned(), configured.clone());
+        Ok(Self { engine, linker, cache, data_dir, configured, services })
+    }
 
-        let sources = collect(&data_dir.join("plugins"), configured)?;
-        warn_of_strangers(configured, &sources);
-        for (name, source) in sources {
-            let config = configured.get(&name);
-            let loaded = match source {
-                Ok(source) => {
-                    let essential = source.manifest.is_essential();
-                    let path = source.path.clone();
-                    let settings = resolve_settings(&source.manifest, config, data_dir);
-                    load_one(&engine, &linker, &cache, source, settings, &services)
-                        .await
-                        .map_err(|reason| (path, reason, essential))
-                }
-                // Whoever cannot read the manifest cannot know whether it closes something.
-                Err((path, reason)) => Err((path, reason, true)),
-            };
-            match loaded {
-                Ok(plugin) => plugins.plugins.push(Arc::new(plugin)),
-                Err((path, reason, true)) => return Err(LoadError::Plugin { name, path, reason }),
-                Err((path, reason, false)) => {
-                    tracing::error!(plugin = name, path = %path.display(), reason, "a plugin cannot be used and is left out");
-                    plugins.disabled.push((name, reason));
-                }
-            }
+    async fn collect(&self) -> Result<Collected, SourceError> {
+        let (data_dir, configured, services) = (self.data_dir.clone(), self.configured.clone(), self.services.clone());
+        // Files of any size, and digests over them.
+        let collected =
+            tokio::task::spawn_blocking(move || packages::collect(&data_dir, &configured, &services.trust)).await;
+        match collected {
+            Ok(collected) => collected,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
-        Ok(plugins)
+    }
+
+    /// Everything that can be used. What is not essential and does not load is left out and reported.
+    ///
+    /// # Errors
+    /// Where a guard or a required processor cannot be loaded: without it, what it closes would
+    /// stand open.
+    pub(super) async fn first(&self) -> Result<Set, LoadError> {
+        let collected = self.collect().await?;
+        warn_of_strangers(&self.configured, &collected);
+        let mut set = Set::default();
+        for (name, found) in collected {
+            let (path, reason, essential) = match found {
+                Found::Usable(source) => {
+                    let (path, essential) = (source.path.clone(), source.manifest.is_essential());
+                    match self.load_or_previous(source).await {
+                        Ok(plugin) => {
+                            set.plugins.push(Arc::new(plugin));
+                            continue;
+                        }
+                        Err(reason) => (path, reason, essential),
+                    }
+                }
+                Found::Off(_) => continue,
+                Found::Inactive { source, reason } => (source.path, format!("inactive: {reason}"), false),
+                Found::Refused { path, reason, essential } => (path, reason, essential),
+            };
+            if essential {
+                return Err(LoadError::Plugin { name, path, reason });
+            }
+            tracing::error!(plugin = name, path = %path.display(), reason, "a plugin cannot be used and is left out");
+            set.disabled.push((name, reason));
+        }
+        Ok(set)
+    }
+
+    /// The installed version, or where it does not load any more the one before.
+    async fn load_or_previous(&self, mut source: Loadable) -> Result<Plugin, String> {
+        let previous = source.previous.take();
+        let name = source.manifest.name.clone();
+        match (self.load(source).await, previous) {
+            (Err(reason), Some(previous)) => {
+                tracing::error!(
+                    plugin = name,
+                    reason,
+                    version = previous.manifest.version,
+                    "the plugin's new version cannot be used: its version before is used again"
+                );
+                self.load(*previous).await
+            }
+            (loaded, _) => loaded,
+        }
+    }
+
+    /// What comes after `old`, and what changed. Plugins that stay the same stay themselves.
+    ///
+    /// # Errors
+    /// Where what is there cannot be read: then nothing changes.
+    pub(super) async fn next(
+        &self,
+        old: &Set,
+        threads: &tokio::runtime::Handle,
+    ) -> Result<(Set, Reloaded), SourceError> {
+        let mut collected = self.collect().await?;
+        let mut set = Set::default();
+        let mut changes = Reloaded::default();
+        for plugin in &old.plugins {
+            let name = plugin.name().to_owned();
+            let keep = match collected.remove(&name) {
+                None | Some(Found::Off(_)) => {
+                    changes.removed.push(name);
+                    continue;
+                }
+                Some(Found::Usable(source)) if source.identity == plugin.identity => {
+                    set.plugins.push(plugin.clone());
+                    continue;
+                }
+                Some(Found::Usable(source)) => match self.load_checked(source, threads).await {
+                    Ok(fresh) => {
+                        changes.updated.push(name);
+                        set.plugins.push(Arc::new(fresh));
+                        continue;
+                    }
+                    Err(reason) => reason,
+                },
+                Some(Found::Inactive { reason, .. } | Found::Refused { reason, .. }) => reason,
+            };
+            set.plugins.push(plugin.clone());
+            changes.refused.insert(name, keep);
+        }
+        for (name, found) in collected {
+            let reason = match found {
+                Found::Off(_) => continue,
+                Found::Usable(source) => match self.load_checked(source, threads).await {
+                    Ok(fresh) => {
+                        changes.added.push(name);
+                        set.plugins.push(Arc::new(fresh));
+                        continue;
+                    }
+                    Err(reason) => reason,
+                },
+                Found::Inactive { reason, .. } => format!("inactive: {reason}"),
+                Found::Refused { reason, .. } => reason,
+            };
+            if !old.disabled.iter().any(|known| *known == (name.clone(), reason.clone())) {
+                changes.refused.insert(name.clone(), reason.clone());
+            }
+            set.disabled.push((name, reason));
+        }
+        set.plugins.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok((set, changes))
+    }
+
+    /// Loads it beside whatever runs, once it has shown that it works.
+    pub(super) async fn load_checked(
+        &self,
+        source: Loadable,
+        threads: &tokio::runtime::Handle,
+    ) -> Result<Plugin, String> {
+        let mut bare = source.clone();
+        bare.manifest = probe::without_grants(bare.manifest);
+        let platform = source.manifest.inbox.as_ref().map(|inbox| inbox.platform.clone());
+        probe::check(Arc::new(self.load(bare).await?), platform.as_deref(), threads).await?;
+        self.load(source).await
+    }
+
+    async fn load(&self, source: Loadable) -> Result<Plugin, String> {
+        let component = self.cache.load(&self.engine, &source.wasm).await.map_err(|error| error.to_string())?;
+        let pre = self.linker.instantiate_pre(&component).map_err(|error| {
+            format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}. Build it against the host's wit/ folder")
+        })?;
+        let exports = Exports::find(&pre, &source.manifest.provides)?;
+        let settings = resolve_settings(&source.manifest, self.configured.get(&source.manifest.name), &self.data_dir);
+        let built_in = source.origin == Origin::BuiltIn;
+        tracing::info!(
+            plugin = source.manifest.name,
+            version = source.manifest.version,
+            origin = source.origin.word(),
+            provides = ?source.manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
+            "plugin loaded"
+        );
+        if source.origin == Origin::Folder {
+            tracing::warn!(
+                plugin = source.manifest.name,
+                "this plugin is loaded from a folder that nobody agreed to; its files may change without a question"
+            );
+        }
+        Ok(Plugin {
+            manifest: Arc::new(source.manifest),
+            origin: source.origin,
+            identity: source.identity,
+            folder: (!built_in).then_some(source.path),
+            exports,
+            settings: Arc::new(settings),
+            pre,
+            services: self.services.clone(),
+            breaker: Breaker::new(),
+        })
     }
 }
 
-/// A plugin that is there, whether or not it can be used. Nothing of it has run.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    pub name: String,
-    /// Empty where the manifest cannot be read.
-    pub version: String,
-    /// `built-in` or `folder`.
-    pub origin: &'static str,
-    pub state: String,
-    pub provides: Vec<&'static str>,
+impl Plugins {
+    /// Loads the built-in components, the installed packages and the folders that the operator allows;
+    /// what is installed replaces the built-in one of its name.
+    ///
+    /// # Errors
+    /// Where a guard or a required processor cannot be loaded: without it, what it closes would
+    /// stand open.
+    pub async fn load(
+        data_dir: &Path,
+        configured: &BTreeMap<String, PluginConfig>,
+        compiler: Compiler,
+        services: Arc<Services>,
+    ) -> Result<Self, LoadError> {
+        let loader = Loader::new(data_dir, configured, compiler, services)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let guests = threads(cores)?;
+        let set = loader.first().await?;
+        Ok(Self {
+            set: std::sync::RwLock::new(Arc::new(set)),
+            loader: tokio::sync::Mutex::new(loader),
+            generation: tokio::sync::watch::Sender::new(0),
+            guests: Some(guests),
+            permits: tokio::sync::Semaphore::new(cores * 2),
+        })
+    }
 }
 
-/// All that is there and not switched off, sorted by name.
-///
-/// # Errors
-/// Where the folder of plugins cannot be read.
-pub fn candidates(data_dir: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result<Vec<Candidate>, LoadError> {
-    let sources = collect(&data_dir.join("plugins"), configured)?;
-    let candidates = sources.into_iter().map(|(name, source)| match source {
-        Ok(source) => Candidate {
-            name,
-            version: source.manifest.version,
-            origin: if source.built_in { "built-in" } else { "folder" },
-            state: "ready".to_owned(),
-            provides: source.manifest.provides.iter().map(|interface| interface.name()).collect(),
-        },
-        Err((_, reason)) => {
-            Candidate { name, version: String::new(), origin: "folder", state: reason, provides: Vec::new() }
-        }
-    });
-    Ok(candidates.collect())
+/// Where guests run.
+pub(super) fn threads(cores: usize) -> Result<tokio::runtime::Runtime, LoadError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores)
+        .thread_name("guest")
+        .enable_time()
+        .build()
+        .map_err(|error| LoadError::Engine(error.to_string()))
 }
-
-type Collected = BTreeMap<String, Result<Source, (PathBuf, String)>>;
 
 /// A misspelt name must not leave a guard with other settings than the operator believes.
-fn warn_of_strangers(configured: &BTreeMap<String, PluginConfig>, sources: &Collected) {
-    let built_in = || mercury_carried::COMPONENTS.iter().map(|component| component.name);
+fn warn_of_strangers(configured: &BTreeMap<String, PluginConfig>, collected: &Collected) {
     for (name, _) in configured.iter().filter(|(_, plugin)| plugin.enabled != Some(false)) {
-        if sources.contains_key(name) || built_in().any(|known| known == name) {
+        if collected.contains_key(name) {
             continue;
         }
-        let nearest = sources.keys().map(String::as_str).chain(built_in());
+        let nearest = collected.keys().map(String::as_str);
         let nearest = nearest.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
         tracing::warn!(
             "plugins.{name} of the configuration belongs to no plugin that is here; the nearest is `{}`",
@@ -153,53 +308,11 @@ fn warn_of_strangers(configured: &BTreeMap<String, PluginConfig>, sources: &Coll
     }
 }
 
-/// Sorted by name, which is also the order of the calls.
-fn collect(folder: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result<Collected, LoadError> {
-    let enabled = |name: &str| configured.get(name).and_then(|plugin| plugin.enabled).unwrap_or(true);
-    let mut found = Collected::new();
-    for component in mercury_carried::COMPONENTS {
-        if enabled(component.name) {
-            let path = PathBuf::from(format!("built-in {}", component.name));
-            let source = Manifest::parse(&path, component.manifest)
-                .map(|manifest| Source { manifest, wasm: component.wasm.to_vec(), path: path.clone(), built_in: true })
-                .map_err(|error| (path, error.to_string()));
-            found.insert(component.name.to_owned(), source);
-        }
-    }
-    let unreadable = |source| LoadError::Folder { path: folder.to_owned(), source };
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
-        Err(source) => return Err(unreadable(source)),
-    };
-    for entry in entries {
-        let path = entry.map_err(unreadable)?.path();
-        if !path.is_dir() {
-            continue;
-        }
-        let folder_name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        match read_folder(&path) {
-            Ok(source) if !enabled(&source.manifest.name) => {}
-            Ok(source) => {
-                found.insert(source.manifest.name.clone(), Ok(source));
-            }
-            Err(_) if !enabled(&folder_name) => {}
-            Err(reason) => {
-                found.insert(folder_name, Err((path, reason)));
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn read_folder(folder: &Path) -> Result<Source, String> {
-    let manifest = Manifest::read(folder).map_err(|error: ManifestError| error.to_string())?;
-    let path = folder.join(&manifest.component);
-    let wasm = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Source { manifest, wasm, path: folder.to_owned(), built_in: false })
-}
-
-fn resolve_settings(manifest: &Manifest, config: Option<&PluginConfig>, data_dir: &Path) -> BTreeMap<String, String> {
+fn resolve_settings(
+    manifest: &super::Manifest,
+    config: Option<&PluginConfig>,
+    data_dir: &Path,
+) -> BTreeMap<String, String> {
     let data_dir = data_dir.display().to_string();
     let mut settings: BTreeMap<String, String> = manifest
         .settings
@@ -213,36 +326,4 @@ fn resolve_settings(manifest: &Manifest, config: Option<&PluginConfig>, data_dir
         settings.insert(key.clone(), value.clone());
     }
     settings
-}
-
-async fn load_one(
-    engine: &Engine,
-    linker: &Linker<State>,
-    cache: &Cache,
-    source: Source,
-    settings: BTreeMap<String, String>,
-    services: &Arc<Services>,
-) -> Result<Plugin, String> {
-    let component = cache.load(engine, &source.wasm).await.map_err(|error| error.to_string())?;
-    let pre = linker.instantiate_pre(&component).map_err(|error| {
-        format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}. Build it against the host's wit/ folder")
-    })?;
-    let exports = Exports::find(&pre, &source.manifest.provides)?;
-    tracing::info!(
-        plugin = source.manifest.name,
-        version = source.manifest.version,
-        built_in = source.built_in,
-        provides = ?source.manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
-        "plugin loaded"
-    );
-    Ok(Plugin {
-        manifest: Arc::new(source.manifest),
-        built_in: source.built_in,
-        folder: (!source.built_in).then_some(source.path),
-        exports,
-        settings: Arc::new(settings),
-        pre,
-        services: services.clone(),
-        breaker: Breaker::new(),
-    })
 }

@@ -10,9 +10,13 @@ mod engine;
 mod exports;
 mod load;
 mod manifest;
+pub mod packages;
 mod plugin;
 pub mod replay;
+mod probe;
+mod reload;
 mod requests;
+mod rights;
 mod services;
 mod state;
 
@@ -32,13 +36,14 @@ pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child}
 pub use egress::EgressRequest;
 pub use exports::Interface;
 use exports::call_export;
-pub use load::{Candidate, LoadError, candidates};
+pub use load::{LoadError, Reloaded};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
     mercury::plugin::{types, verdicts},
 };
 pub use plugin::{CallError, Plugin};
+pub use rights::{Rights, in_words};
 pub use services::Services;
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
@@ -83,37 +88,19 @@ pub enum Processed {
 
 /// The loaded plugins. Cheap to share.
 pub struct Plugins {
-    plugins: Vec<Arc<Plugin>>,
+    /// Of this moment. Never held while something is awaited: who needs it takes a copy.
+    set: std::sync::RwLock<Arc<load::Set>>,
+    /// Held by who exchanges the set.
+    loader: tokio::sync::Mutex<load::Loader>,
+    /// Exchanges so far.
+    generation: tokio::sync::watch::Sender<u64>,
     /// Guests have a runtime of their own: a spinning one delays no timer of the host.
     guests: Option<tokio::runtime::Runtime>,
     /// Calls at once: more would only wait for the cores.
     permits: tokio::sync::Semaphore,
-    /// Plugins that could not be loaded and are not essential, for status and health.
-    disabled: Vec<(String, String)>,
 }
 
 impl Plugins {
-    pub fn loaded(&self) -> &[Arc<Plugin>] {
-        &self.plugins
-    }
-
-    pub fn disabled(&self) -> &[(String, String)] {
-        &self.disabled
-    }
-
-    /// Begins to record the next calls of a plugin.
-    ///
-    /// # Errors
-    /// None where no plugin of that name is loaded; else why it is not recorded.
-    pub fn record(&self, name: &str, calls: usize) -> Result<replay::Running, Option<replay::RecordingError>> {
-        let plugin = self.plugins.iter().find(|plugin| plugin.name() == name).ok_or(None)?;
-        plugin.services.recorders.start(name, calls).map_err(Some)
-    }
-
-    fn providing(&self, interface: Interface) -> impl Iterator<Item = &Arc<Plugin>> {
-        self.plugins.iter().filter(move |plugin| plugin.manifest.provides(interface))
-    }
-
     async fn call<R: Send + 'static>(
         &self,
         plugin: &Arc<Plugin>,
@@ -137,7 +124,7 @@ impl Plugins {
 
     /// Asks every prompt guard in order; the first objection ends it.
     pub async fn check_prompt(&self, caller: Caller, prompt: &str, attachments: Vec<Media>) -> Answer {
-        for plugin in self.providing(Interface::PromptGuard) {
+        for plugin in &self.providing(Interface::PromptGuard) {
             let (caller, prompt, attachments) = (caller.clone(), prompt.to_owned(), attachments.clone());
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
@@ -163,7 +150,7 @@ impl Plugins {
         consultation: &Consultation,
     ) -> Vec<Opinion> {
         let mut opinions = Vec::new();
-        for plugin in self.providing(Interface::ToolGuard) {
+        for plugin in &self.providing(Interface::ToolGuard) {
             if consultation.after.as_deref().is_some_and(|after| plugin.name() <= after) {
                 continue;
             }
@@ -197,7 +184,7 @@ impl Plugins {
     /// Hands the result through every processor in order, each on what the one before returned.
     /// A processor may leave attachments out, but cannot add any that the run did not make.
     pub async fn process(&self, mut result: RunResult) -> Processed {
-        for plugin in self.providing(Interface::ResultProcessor) {
+        for plugin in &self.providing(Interface::ResultProcessor) {
             let input = result.clone();
             let outcome = self
                 .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {

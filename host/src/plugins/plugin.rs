@@ -22,6 +22,7 @@ use wasmtime::{
 use super::{
     exports::{Exports, Interface},
     manifest::Manifest,
+    packages::Origin,
     services::Services,
     state::State,
 };
@@ -49,7 +50,9 @@ pub enum CallError {
 
 pub struct Plugin {
     pub(super) manifest: Arc<Manifest>,
-    pub(super) built_in: bool,
+    pub(super) origin: Origin,
+    /// The same for the same manifest and the same component.
+    pub(super) identity: String,
     /// Where it was loaded from, unless it is built in.
     pub(super) folder: Option<PathBuf>,
     pub(super) exports: Exports,
@@ -68,8 +71,8 @@ impl Plugin {
         &self.manifest
     }
 
-    pub fn built_in(&self) -> bool {
-        self.built_in
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     fn new_store(&self, engine: &Engine, interface: Interface, budget: Duration) -> WasmStore<State> {

@@ -6,7 +6,8 @@ use crate::domain::{environment::Claim, install::Program};
 impl Plugins {
     /// The host's variables that plugins declare.
     pub fn claims(&self) -> Vec<Claim> {
-        let manifests = self.plugins.iter().map(|plugin| plugin.manifest());
+        let now = self.now();
+        let manifests = now.plugins.iter().map(|plugin| plugin.manifest());
         manifests
             .flat_map(|manifest| {
                 manifest.agent.env.iter().map(|variable| Claim {
@@ -23,7 +24,7 @@ impl Plugins {
     /// A program that cannot be read is left out, and said to be.
     pub fn programs(&self) -> Vec<Program> {
         let mut programs: Vec<Program> = Vec::new();
-        for plugin in &self.plugins {
+        for plugin in &self.now().plugins {
             for cli in &plugin.manifest().agent.clis {
                 let file = cli.bin.as_ref().and_then(|bin| Some(plugin.folder.as_ref()?.join(bin)));
                 let bin = match file.as_ref().map(std::fs::read).transpose() {

@@ -1,18 +1,32 @@
 //! `mercury plugins`: what is installed, what it may do, and the way in and out. A file a command.
 
+mod add;
+mod approve;
+mod consent;
 mod list;
 mod new;
 mod record;
 mod test;
+mod reload;
+mod remove;
+mod show;
+mod sign;
+mod update;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::Project;
+use super::{Project, run};
+use crate::{
+    config::Config,
+    plugins::packages::{Installer, Trust},
+};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mercury plugins\n  mercury plugins list --json")]
+#[command(
+    after_help = "Examples:\n  mercury plugins\n  mercury plugins add ./my-plugin\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins update\n  mercury plugins remove telegram --purge"
+)]
 pub(super) struct Plugins {
     #[command(subcommand)]
     command: Option<Command>,
@@ -28,6 +42,22 @@ enum Command {
     Test(test::Test),
     /// Write the next calls of a plugin of the running host as recordings for `test`.
     Record(record::Record),
+    /// Show what a plugin is, what it may do and what it needs.
+    Show(show::Show),
+    /// Install a plugin: show what it asks for, ask, try it, and lock what was agreed to.
+    Add(add::Add),
+    /// Fetch newer versions of installed plugins. One that asks for more is held until you agree.
+    Update(update::Update),
+    /// Agree to all that an installed plugin asks for.
+    Approve(approve::Approve),
+    /// Remove an installed plugin.
+    Remove(remove::Remove),
+    /// Have the running host take up what was changed. It also notices by itself.
+    Reload(reload::Reload),
+    /// Make a key for signing plugins.
+    Keygen(sign::Keygen),
+    /// Sign a plugin's folder.
+    Sign(sign::Sign),
 }
 
 impl Plugins {
@@ -37,6 +67,27 @@ impl Plugins {
             Command::New(new) => new.run(),
             Command::Test(test) => test.run().await,
             Command::Record(record) => record.run(project).await,
+            Command::Show(show) => show.run(project),
+            Command::Add(add) => add.run(project).await,
+            Command::Update(update) => update.run(project).await,
+            Command::Approve(approve) => approve.run(project).await,
+            Command::Remove(remove) => remove.run(project).await,
+            Command::Reload(reload) => reload.run(project).await,
+            Command::Keygen(keygen) => keygen.run(),
+            Command::Sign(sign) => sign.run(),
         }
     }
+}
+
+fn trust(config: &Config) -> Result<Trust> {
+    Trust::new(config).context("plugins.trusted_keys of mercury.yaml")
+}
+
+fn installer(project: &Project, config: &Config) -> Result<Installer> {
+    crate::app::make_private(&config.data_dir)?;
+    let variable = |name: &str| project.environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // As Docker's own client finds it.
+    let docker = variable("DOCKER_CONFIG").or_else(|| Some(std::env::home_dir()?.join(".docker")));
+    let docker = docker.map(|folder| folder.join("config.json"));
+    Ok(Installer::new(&config.data_dir, &config.plugins, trust(config)?, run::this_executable()?, docker))
 }

@@ -3,6 +3,8 @@
 //! Unknown fields are errors: a typo in a limit must not lose the limit.
 
 mod agent;
+pub(crate) mod check;
+pub(crate) mod problems;
 mod run;
 mod setting;
 
@@ -17,6 +19,7 @@ use serde::Deserialize;
 use super::capabilities::{credentials, folders, history, http, inbox, kv, media, messenger, sockets, tasks, timers};
 pub(crate) use super::exports::Interface;
 pub(crate) use agent::Agent;
+use problems::Problems;
 pub(crate) use run::{Broker, Job, RunHook, Widget};
 pub(crate) use setting::Setting;
 
@@ -26,6 +29,8 @@ pub enum ManifestError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{} is not a valid manifest:\n{message}", path.display())]
     Invalid { path: PathBuf, message: String },
+    #[error("{}: the name `{name}` belongs to the host itself. Give the plugin another one", path.display())]
+    Reserved { path: PathBuf, name: String },
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +38,7 @@ pub enum ManifestError {
 pub struct Manifest {
     /// Lower-case letters, digits and dashes; also the name under which it is configured.
     pub name: String,
+    /// As semver.org has it: `1.0.0`.
     pub version: String,
     #[serde(default)]
     pub description: String,
@@ -116,51 +122,23 @@ impl Manifest {
         Self::parse(&path, &text)
     }
 
+    /// Reads `text`, which stands in the file `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with line and column, or the name where the host keeps it for itself.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ManifestError> {
         let invalid = |message: String| ManifestError::Invalid { path: path.to_owned(), message };
-        let manifest: Self = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        manifest.check().map_err(invalid)?;
+        let manifest: Self = toml::from_str(text).map_err(|error| invalid(problems::of_parser(text, &error)))?;
+        let mut problems = Problems::default();
+        problems::check_characters(text, &mut problems);
+        manifest.check(&mut problems);
+        if !problems.is_empty() {
+            return Err(invalid(problems.render(text)));
+        }
+        if check::is_reserved(&manifest.name) {
+            return Err(ManifestError::Reserved { path: path.to_owned(), name: manifest.name });
+        }
         Ok(manifest)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let plain = |text: &str| {
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        };
-        if !plain(&self.name) {
-            return Err(format!("name `{}`: use lower-case letters, digits and dashes", self.name));
-        }
-        if self.component.contains(['/', '\\']) || self.component.starts_with('.') || self.component.is_empty() {
-            return Err(format!("component `{}`: must be a file name in the plugin's own folder", self.component));
-        }
-        for cli in &self.agent.clis {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            if cli.name.is_empty() || cli.name.starts_with(['.', '-']) || !cli.name.bytes().all(plain) {
-                return Err(format!("agent.clis `{}`: use letters, digits, dots, dashes and underscores", cli.name));
-            }
-            if cli.bin.as_ref().is_some_and(|bin| bin.is_empty() || bin.contains(['/', '\\']) || bin.starts_with('.')) {
-                return Err(format!("agent.clis `{}`: bin must be a file name in the plugin's own folder", cli.name));
-            }
-            if cli.install.trim().is_empty() && cli.bin.is_none() {
-                return Err(format!("agent.clis `{}`: name an `install` line, a `bin`, or both", cli.name));
-            }
-        }
-        if let Some(variable) = self.agent.env.iter().find(|variable| !variable.name.starts_with("MERCURY_")) {
-            return Err(format!("agent.env `{}`: the host's variables begin with MERCURY_", variable.name));
-        }
-        if self.provides.is_empty() {
-            return Err(format!(
-                "provides: name at least one of {}",
-                Interface::ALL.iter().map(|interface| interface.name()).collect::<Vec<_>>().join(", ")
-            ));
-        }
-        if !(1..=256).contains(&self.limits.memory_mib) {
-            return Err(format!("limits.memory-mib {} is not between 1 and 256", self.limits.memory_mib));
-        }
-        if !(1..=10_000).contains(&self.limits.deadline_ms) {
-            return Err(format!("limits.deadline-ms {} is not between 1 and 10000", self.limits.deadline_ms));
-        }
-        Ok(())
     }
 
     pub fn provides(&self, interface: Interface) -> bool {
@@ -174,57 +152,4 @@ impl Manifest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = "name = \"g\"\nversion = \"1.0.0\"\ncomponent = \"g.wasm\"\nprovides = [\"tool-guard\"]\n";
-
-    fn refusal(text: &str) -> String {
-        Manifest::parse(Path::new("plugin.toml"), text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_small_manifest_has_safe_defaults() {
-        let manifest = Manifest::parse(Path::new("plugin.toml"), GOOD).unwrap();
-        assert_eq!(manifest.limits.memory_bytes(), 64 << 20);
-        assert_eq!(manifest.kv.quota_bytes, 0);
-        assert!(manifest.is_essential());
-    }
-
-    #[test]
-    fn a_typo_is_an_error_with_its_line() {
-        insta::assert_snapshot!(refusal(&format!("{GOOD}[limits]\nmemory-mb = 1\n")), @r"
-        plugin.toml is not a valid manifest:
-        TOML parse error at line 6, column 1
-          |
-        6 | memory-mb = 1
-          | ^^^^^^^^^
-        unknown field `memory-mb`, expected `memory-mib` or `deadline-ms`
-        ");
-    }
-
-    #[test]
-    fn what_leads_out_of_the_folder_is_refused() {
-        for component in ["../g.wasm", "/etc/passwd", ".hidden", ""] {
-            let text = GOOD.replace("g.wasm", component);
-            assert!(refusal(&text).contains("own folder"), "{component}");
-        }
-        assert!(refusal(&GOOD.replace("name = \"g\"", "name = \"G!\"")).contains("lower-case"));
-        assert!(refusal(&format!("{GOOD}[limits]\nmemory-mib = 4096\n")).contains("between 1 and 256"));
-        assert!(refusal(&format!("{GOOD}[[agent.clis]]\nname = \"x\"\nbin = \"../x\"\n")).contains("own folder"));
-        assert!(refusal(&format!("{GOOD}[[agent.clis]]\nname = \"../x\"\ninstall = \"true\"\n")).contains("letters"));
-        assert!(refusal(&format!("{GOOD}[[agent.clis]]\nname = \"x\"\n")).contains("install"));
-        assert!(refusal(&format!("{GOOD}[[agent.env]]\nname = \"PATH\"\n")).contains("MERCURY_"));
-    }
-
-    #[test]
-    fn what_the_agent_gets() {
-        let manifest = Manifest::parse(
-            Path::new("plugin.toml"),
-            &format!("{GOOD}[agent]\npermission = true\n[[agent.clis]]\nname = \"gws\"\ninstall = \"npm install -g gws\"\n[[agent.env]]\nname = \"MERCURY_GWS_TOKEN\"\nas = \"TOKEN\"\n"),
-        )
-        .unwrap();
-        assert_eq!((manifest.agent.clis[0].name.as_str(), manifest.agent.permission), ("gws", true));
-        assert_eq!(manifest.agent.env[0].given_as.as_deref(), Some("TOKEN"));
-    }
-}
+mod tests;

@@ -277,16 +277,8 @@ impl Player {
             Ok(exports) => exports,
             Err(message) => return Ok(Err(message)),
         };
-        Ok(Ok(Plugin {
-            manifest: self.manifest.clone(),
-            built_in: false,
-            folder: None,
-            exports,
-            settings: Arc::new(settings),
-            pre,
-            services: Arc::new(Services::new(store)),
-            breaker: Breaker::new(),
-        }))
+        let services = Arc::new(Services::new(store));
+        Ok(Ok(Plugin::for_author(self.manifest.clone(), exports, settings, pre, services)))
     }
 
     fn imports(&self, call: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::plugins::manifest::{check, problems::At, problems::Problems};
+
 /// One `[[folders]]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -17,5 +19,9 @@ impl Grant {
     pub fn in_words(&self) -> String {
         let how = if self.write { "read and change" } else { "read" };
         format!("{how} the folder `{}` of every space", self.space_folder)
+    }
+
+    pub(crate) fn check(&self, at: &At, problems: &mut Problems) {
+        check::space_folder(&self.space_folder, &at.field("space-folder"), problems);
     }
 }

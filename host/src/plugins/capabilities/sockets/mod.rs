@@ -4,6 +4,8 @@ mod host;
 
 use serde::Deserialize;
 
+use crate::plugins::manifest::{check, problems::At, problems::Problems};
+
 /// One `[[sockets]]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -19,5 +21,9 @@ impl Grant {
     /// What an operator agrees to.
     pub fn in_words(&self) -> String {
         format!("keep connections open to {}", self.hosts.join(", "))
+    }
+
+    pub(crate) fn check(&self, at: &At, problems: &mut Problems) {
+        check::hosts(&self.hosts, at, problems);
     }
 }

@@ -1,0 +1,63 @@
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use super::{
+    super::{Project, terminal},
+    consent, installer, reload,
+};
+use crate::plugins::packages::{InstallError, Source};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  mercury plugins add ./my-plugin --allow-unsigned\n  mercury plugins add telegram-1.2.0.tar.gz\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0 --json    show what it asks for, as JSON"
+)]
+pub(in crate::cli) struct Add {
+    /// A folder, a `.tar` or `.tar.gz`, or `oci://registry/name:version`, also with `@sha256:…`.
+    source: String,
+    /// Agree to what it asks for, without a question.
+    #[arg(short, long)]
+    yes: bool,
+    /// Take it though nobody whom you trust has signed it. The lock remembers.
+    #[arg(long)]
+    allow_unsigned: bool,
+    /// Print JSON and ask nothing: without --yes it only shows.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Add {
+    pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
+        let config = project.config()?;
+        let installer = installer(project, &config)?;
+        let offer = installer.fetch(&Source::parse(&self.source)?).await?;
+        if offer.installed.is_some() {
+            bail!(InstallError::Installed { name: offer.name().to_owned() });
+        }
+        let view = self.json.then(|| consent::view_offer(&offer));
+        match &view {
+            Some(view) if !self.yes => {
+                terminal::line(serde_json::to_string_pretty(&json!({ "added": false, "plugin": view }))?);
+                return Ok(ExitCode::SUCCESS);
+            }
+            Some(_) => {}
+            None => consent::show_offer(&offer),
+        }
+        let signer = installer.signer(&offer, self.allow_unsigned)?;
+        if !consent::ask(self.yes, "Install it?")? {
+            terminal::note("Nothing was installed.");
+            return Ok(ExitCode::FAILURE);
+        }
+        let name = offer.name().to_owned();
+        let agreed = installer.install(offer, signer).await?;
+        let host = reload::tell_host(&config, &name).await?;
+        match view {
+            Some(view) => {
+                terminal::line(serde_json::to_string_pretty(&json!({ "added": true, "plugin": view, "host": host }))?);
+            }
+            None => terminal::line(format!("\nInstalled {name} {}. {}", agreed.version, host.note())),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

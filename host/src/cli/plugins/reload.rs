@@ -1,0 +1,87 @@
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use axum::http::Method;
+use serde_json::Value;
+
+use super::super::{Project, client, terminal};
+use crate::config::Config;
+
+const PATH: &str = "/api/plugins/reload";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  mercury plugins reload\n  mercury plugins reload --json")]
+pub(in crate::cli) struct Reload {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whether a host runs here and what it made of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Host {
+    TookItUp,
+    DoesNotRun,
+}
+
+impl Host {
+    pub(super) fn note(self) -> &'static str {
+        match self {
+            Self::TookItUp => "The running host has taken it up.",
+            Self::DoesNotRun => "No host runs; the next start takes it up.",
+        }
+    }
+}
+
+/// Has the host, if one runs, take up a change of `plugin`.
+///
+/// # Errors
+/// Where the host refuses the plugin as it is now.
+pub(super) async fn tell_host(config: &Config, plugin: &str) -> Result<Host> {
+    let base = client::base_url(config, None);
+    let Ok(answer) = client::send(Method::POST, &base, PATH, secret(config), None).await else {
+        return Ok(Host::DoesNotRun);
+    };
+    let changes: Value = serde_json::from_slice(&answer.success()?).context("the host's answer is not understood")?;
+    if let Some(reason) = changes["refused"][plugin].as_str() {
+        bail!(
+            "the lock is written, but the running host does not use this version of {plugin}: {}",
+            terminal::printable(reason)
+        );
+    }
+    Ok(Host::TookItUp)
+}
+
+fn secret(config: &Config) -> Option<&secrecy::SecretString> {
+    config.api_secret.as_ref().or(config.chat_api_key.as_ref())
+}
+
+impl Reload {
+    pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
+        let config = project.config()?;
+        let base = client::base_url(&config, None);
+        let answer = client::send(Method::POST, &base, PATH, secret(&config), None).await?.success()?;
+        let changes: Value = serde_json::from_slice(&answer).context("the host's answer is not understood")?;
+        if self.json {
+            terminal::line(serde_json::to_string_pretty(&changes)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut nothing = true;
+        for (what, field) in [("Added", "added"), ("Updated", "updated"), ("Removed", "removed")] {
+            for name in changes[field].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                terminal::line(format!("{what} {}", terminal::printable(name)));
+                nothing = false;
+            }
+        }
+        for (name, reason) in changes["refused"].as_object().into_iter().flatten() {
+            let reason = terminal::printable(reason.as_str().unwrap_or_default());
+            terminal::line(format!("Refused {}: {reason}", terminal::printable(name)));
+            nothing = false;
+        }
+        if nothing {
+            terminal::line("Nothing has changed.");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

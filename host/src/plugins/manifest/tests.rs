@@ -1,0 +1,379 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const GOOD: &str = "name = \"g\"\nversion = \"1.0.0\"\ncomponent = \"g.wasm\"\nprovides = [\"tool-guard\"]\n";
+
+fn parse(text: &str) -> Result<Manifest, ManifestError> {
+    Manifest::parse(Path::new("plugin.toml"), text)
+}
+
+fn refusal(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+/// `more` behind the good beginning.
+fn with(more: &str) -> String {
+    refusal(&format!("{GOOD}{more}"))
+}
+
+#[test]
+fn a_small_manifest_has_safe_defaults() {
+    let manifest = parse(GOOD).unwrap();
+    assert_eq!(manifest.limits.memory_bytes(), 64 << 20);
+    assert_eq!(manifest.kv.quota_bytes, 0);
+    assert!(manifest.is_essential());
+}
+
+/// Promise 17: an unknown field is an error with its line, and with the field that was meant.
+#[test]
+fn a_typo_is_an_error_with_its_line_and_what_was_meant() {
+    insta::assert_snapshot!(with("[limits]\nmemory-mb = 1\n"), @r#"
+    plugin.toml is not a valid manifest:
+    line 6, column 1: unknown field `memory-mb`; did you mean `memory-mib`?
+      6 | memory-mb = 1
+        | ^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(with("[kv]\nquota = 1\n"), @r#"
+    plugin.toml is not a valid manifest:
+    line 6, column 1: unknown field `quota`; did you mean `quota-bytes`?
+      6 | quota = 1
+        | ^^^^^
+    "#);
+    insta::assert_snapshot!(refusal(&GOOD.replace("tool-guard", "tool-gard")), @r#"
+    plugin.toml is not a valid manifest:
+    line 4, column 13: unknown variant `tool-gard`; did you mean `tool-guard`?
+      4 | provides = ["tool-gard"]
+        |             ^^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(with("[[http]]\nhost = [\"a.example\"]\n"), @r#"
+    plugin.toml is not a valid manifest:
+    line 6, column 1: unknown field `host`; did you mean `hosts`?
+      6 | host = ["a.example"]
+        | ^^^^
+    "#);
+    insta::assert_snapshot!(refusal(&GOOD.replace("version = \"1.0.0\"\n", "")), @r#"
+    plugin.toml is not a valid manifest:
+    line 1, column 1: missing field `version`
+      1 | name = "g"
+        | ^
+    "#);
+    insta::assert_snapshot!(with("[limits\n"), @r#"
+    plugin.toml is not a valid manifest:
+    line 5, column 8: unclosed table, expected `]`
+      5 | [limits
+        |        ^
+    "#);
+    insta::assert_snapshot!(with("[limits]\nmemory-mib = \"64\"\n"), @r#"
+    plugin.toml is not a valid manifest:
+    line 6, column 14: invalid type: string "64", expected u32
+      6 | memory-mib = "64"
+        |              ^^^^
+    "#);
+    insta::assert_snapshot!(with("[[folders]]\nzzz = 1\n"), @r#"
+    plugin.toml is not a valid manifest:
+    line 6, column 1: unknown field `zzz`, expected `space-folder` or `write`
+      6 | zzz = 1
+        | ^^^
+    "#);
+}
+
+/// All that is wrong is said at once, each with its place.
+#[test]
+fn what_a_manifest_says_is_checked() {
+    let text = r#"
+name = "G!"
+version = "1"
+component = "../g.wasm"
+provides = ["webhook", "webhook"]
+required = true
+[limits]
+memory-mib = 4096
+deadline-ms = 0
+[[http]]
+hosts = ["https://a.example/x", "*", "b.example"]
+methods = ["get"]
+paths = ["v1", "/a/../b"]
+max-response-mib = 17
+per-minute = 0
+[[secrets]]
+name = "Token"
+variable = "TOKEN"
+hosts = ["c.example"]
+[[secrets]]
+name = "host"
+variable = "MERCURY_API_SECRET"
+[kv]
+quota-bytes = 9999999999
+[timers]
+most = 1
+[messenger]
+per-minute = 5
+[inbox]
+platform = "api"
+[[folders]]
+space-folder = "../other"
+[[folders]]
+space-folder = "inbox"
+"#;
+    insta::assert_snapshot!(refusal(text), @r#"
+    plugin.toml is not a valid manifest:
+    line 2, column 8: name: `G!`: use lower-case letters, digits and dashes, beginning with a letter or digit, 64 at most
+      2 | name = "G!"
+        |        ^^^^
+    line 3, column 11: version: `1` is not a version such as `1.0.0`
+      3 | version = "1"
+        |           ^^^
+    line 4, column 13: component: `../g.wasm` must be a file name in the plugin's own folder
+      4 | component = "../g.wasm"
+        |             ^^^^^^^^^^^
+    line 8, column 14: limits.memory-mib: 4096 is not between 1 and 256
+      8 | memory-mib = 4096
+        |              ^^^^
+    line 9, column 15: limits.deadline-ms: 0 is not between 1 and 10000
+      9 | deadline-ms = 0
+        |               ^
+    line 5, column 24: provides[1]: `webhook` is there twice
+      5 | provides = ["webhook", "webhook"]
+        |                        ^^^^^^^^^
+    line 6, column 12: required: only a result-processor can be required
+      6 | required = true
+        |            ^^^^
+    line 5, column 12: provides: webhook belongs to an adapter: it needs `chat-adapter` as well
+      5 | provides = ["webhook", "webhook"]
+        |            ^^^^^^^^^^^^^^^^^^^^^^
+    line 29, column 1: inbox: only an adapter has it: add `chat-adapter` to provides
+      29 | [inbox]
+         | ^^^^^^^
+    line 25, column 1: timers: has no use without `timer` in provides
+      25 | [timers]
+         | ^^^^^^^^
+    line 11, column 10: http[0].hosts[0]: `https://a.example/x` is not a host: write `example.com` or `example.com:8443`, without scheme and path
+      11 | hosts = ["https://a.example/x", "*", "b.example"]
+         |          ^^^^^^^^^^^^^^^^^^^^^
+    line 11, column 33: http[0].hosts[1]: `*`: every host cannot be granted; name those that are needed
+      11 | hosts = ["https://a.example/x", "*", "b.example"]
+         |                                 ^^^
+    line 12, column 12: http[0].methods[0]: `get` is no method such as `GET`
+      12 | methods = ["get"]
+         |            ^^^^^
+    line 13, column 10: http[0].paths[0]: `v1` is no path such as `/v1/*`: it begins with `/`, without `?`, `#` and `..`
+      13 | paths = ["v1", "/a/../b"]
+         |          ^^^^
+    line 13, column 16: http[0].paths[1]: `/a/../b` is no path such as `/v1/*`: it begins with `/`, without `?`, `#` and `..`
+      13 | paths = ["v1", "/a/../b"]
+         |                ^^^^^^^^^
+    line 14, column 20: http[0].max-response-mib: 17 is not between 1 and 16
+      14 | max-response-mib = 17
+         |                    ^^
+    line 15, column 14: http[0].per-minute: 0 is not between 1 and 6000
+      15 | per-minute = 0
+         |              ^
+    line 17, column 8: secrets[0].name: `Token`: use lower-case letters, digits and dashes
+      17 | name = "Token"
+         |        ^^^^^^^
+    line 18, column 12: secrets[0].variable: `TOKEN`: the host's variables begin with MERCURY_
+      18 | variable = "TOKEN"
+         |            ^^^^^^^
+    line 19, column 10: secrets[0].hosts[0]: `c.example` is no host of `[[http]]` or `[[sockets]]`
+      19 | hosts = ["c.example"]
+         |          ^^^^^^^^^^^
+    and 6 more
+    "#);
+}
+
+#[test]
+fn what_a_plugin_does_around_runs_is_checked() {
+    let text = r#"
+name = "g"
+version = "1.0.0"
+component = "g.wasm"
+provides = ["run-hook", "broker", "job", "widget"]
+[run-hook]
+environment = ["PATH", "MERCURY_X", "a-b", "FINE", "FINE"]
+[broker]
+per-minute = 601
+[[broker.actions]]
+name = "book it"
+schema = { type = "no such type" }
+[[jobs]]
+name = "neither"
+[[jobs]]
+name = "both"
+every-s = 5
+cron = "* * * * *"
+[[jobs]]
+name = "wrong"
+cron = "* * * * * *"
+time-zone = "Berlin"
+deadline-s = 3601
+[[widgets]]
+name = "w"
+label = " "
+[agent]
+[[agent.clis]]
+name = "../x"
+install = "true"
+[[agent.clis]]
+name = "x"
+bin = "../x"
+[[agent.clis]]
+name = "y"
+[[agent.env]]
+name = "PATH"
+[[agent.env]]
+name = "MERCURY_API_SECRET"
+[[agent.env]]
+name = "MERCURY_GWS"
+as = "HOME"
+"#;
+    insta::assert_snapshot!(refusal(text), @r#"
+    plugin.toml is not a valid manifest:
+    line 7, column 16: run-hook.environment[0]: `PATH` is set by the host itself and by nobody else
+      7 | environment = ["PATH", "MERCURY_X", "a-b", "FINE", "FINE"]
+        |                ^^^^^^
+    line 7, column 24: run-hook.environment[1]: `MERCURY_X` is set by the host itself and by nobody else
+      7 | environment = ["PATH", "MERCURY_X", "a-b", "FINE", "FINE"]
+        |                        ^^^^^^^^^^^
+    line 7, column 37: run-hook.environment[2]: `a-b` is no name of a variable: use `A` to `Z`, digits and `_`
+      7 | environment = ["PATH", "MERCURY_X", "a-b", "FINE", "FINE"]
+        |                                     ^^^^^
+    line 7, column 52: run-hook.environment[4]: `FINE` is there twice
+      7 | environment = ["PATH", "MERCURY_X", "a-b", "FINE", "FINE"]
+        |                                                    ^^^^^^
+    line 9, column 14: broker.per-minute: 601 is not between 1 and 600
+      9 | per-minute = 601
+        |              ^^^
+    line 11, column 8: broker.actions[0].name: `book it`: use lower-case letters, digits and dashes, beginning with a letter or digit, 64 at most
+      11 | name = "book it"
+         |        ^^^^^^^^^
+    line 12, column 10: broker.actions[0].schema: is not a JSON Schema: "no such type" is not valid under any of the schemas listed in the 'anyOf' keyword
+      12 | schema = { type = "no such type" }
+         |          ^^^^^^^^^^^^^^^^^^^^^^^^^
+    line 13, column 1: jobs[0]: name one of `every-s` and `cron`
+      13 | [[jobs]]
+         | ^^^^^^^^
+    line 15, column 1: jobs[1]: name one of `every-s` and `cron`
+      15 | [[jobs]]
+         | ^^^^^^^^
+    line 21, column 8: jobs[2].cron: `* * * * * *` is not understood: Invalid pattern: Pattern must have 5 fields when seconds are disallowed.
+      21 | cron = "* * * * * *"
+         |        ^^^^^^^^^^^^^
+    line 22, column 13: jobs[2].time-zone: `Berlin` is no time zone such as `Europe/Berlin`
+      22 | time-zone = "Berlin"
+         |             ^^^^^^^^
+    line 23, column 14: jobs[2].deadline-s: 3601 is not between 1 and 3600
+      23 | deadline-s = 3601
+         |              ^^^^
+    line 26, column 9: widgets[0].label: is empty
+      26 | label = " "
+         |         ^^^
+    line 29, column 8: agent.clis[0].name: `../x`: use letters, digits, dots, dashes and underscores
+      29 | name = "../x"
+         |        ^^^^^^
+    line 33, column 7: agent.clis[1].bin: must be a file name in the plugin's own folder
+      33 | bin = "../x"
+         |       ^^^^^^
+    line 34, column 1: agent.clis[2]: name an `install` line, a `bin`, or both
+      34 | [[agent.clis]]
+         | ^^^^^^^^^^^^^^
+    line 37, column 8: agent.env[0].name: `PATH`: the host's variables begin with MERCURY_
+      37 | name = "PATH"
+         |        ^^^^^^
+    line 39, column 8: agent.env[1].name: `MERCURY_API_SECRET` is the host's own and passes to no agent
+      39 | name = "MERCURY_API_SECRET"
+         |        ^^^^^^^^^^^^^^^^^^^^
+    line 42, column 6: agent.env[2].as: `HOME` cannot be set: it is no name of a variable, or the host's own
+      42 | as = "HOME"
+         |      ^^^^^^
+    "#);
+}
+
+/// What an operator reads before agreeing cannot be arranged by who wants the agreement.
+#[test]
+fn marks_that_turn_text_around_are_refused_and_not_shown() {
+    let refusal = with("description = \"safe \\u202E evil\"\n");
+    assert!(refusal.contains("description: holds control characters"), "{refusal}");
+    let raw = with("description = \"safe \u{202e} evil\"\n");
+    assert!(raw.contains("description: holds") && !raw.contains('\u{202e}'), "{raw}");
+    assert!(!with("x = \"\u{1b}[2J\"\n").contains('\u{1b}'));
+    // Marks of a right-to-left language stay.
+    assert!(parse(&format!("{GOOD}description = \"\u{200f}שלום\"\n")).is_ok());
+}
+
+/// extensions.md #2: names of the host are refused, as such.
+#[test]
+fn names_of_the_host_are_refused() {
+    for name in ["tasks", "whoami", "help", "prompt", "stop", "context"] {
+        let error = parse(&GOOD.replace("\"g\"", &format!("\"{name}\""))).unwrap_err();
+        assert!(matches!(&error, ManifestError::Reserved { name: reserved, .. } if reserved == name), "{error}");
+    }
+}
+
+#[test]
+fn paths_that_leave_the_folder_are_refused() {
+    for component in ["../g.wasm", "/etc/passwd", ".hidden", "", "a/b.wasm", "plugin.toml"] {
+        assert!(refusal(&GOOD.replace("g.wasm", component)).contains("own folder"), "{component}");
+    }
+}
+
+#[test]
+fn versions_are_semantic() {
+    for version in ["1.0.0", "0.1.12", "1.0.0-rc.1", "1.0.0+linux-gnu", "1.2.3-a.b+c.d"] {
+        assert!(parse(&GOOD.replace("1.0.0", version)).is_ok(), "{version}");
+    }
+    for version in ["1", "1.0", "v1.0.0", "01.0.0", "1.0.0-", "1.0.0+", "1.0.0 beta", "1.0.0.0", ""] {
+        assert!(refusal(&GOOD.replace("1.0.0", version)).contains("version"), "{version}");
+    }
+}
+
+#[test]
+fn what_the_agent_gets() {
+    let manifest = parse(&format!("{GOOD}[agent]\npermission = true\n[[agent.clis]]\nname = \"gws\"\ninstall = \"npm install -g gws\"\n[[agent.env]]\nname = \"MERCURY_GWS_TOKEN\"\nas = \"TOKEN\"\n")).unwrap();
+    assert_eq!((manifest.agent.clis[0].name.as_str(), manifest.agent.permission), ("gws", true));
+    assert_eq!(manifest.agent.env[0].given_as.as_deref(), Some("TOKEN"));
+}
+
+/// The manifests that come with the host are in order.
+#[test]
+fn built_in_manifests_are_valid() {
+    for component in mercury_carried::COMPONENTS {
+        parse(component.manifest).unwrap_or_else(|error| panic!("{}: {error}", component.name));
+    }
+}
+
+/// Pieces of manifests, so that random texts get beyond the first character.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => prop::sample::select(vec![
+            "name = \"g\"\n", "version = \"1.0.0\"\n", "component = \"g.wasm\"\n", "provides = [\"job\"]\n", "[limits]\n",
+            "memory-mib = 1\n", "[[http]]\n", "hosts = [\"a.example\"]\n", "[[secrets]]\n", "[[broker.actions]]\n",
+            "schema = {}\n", "[kv]\n", "quota-bytes = -1\n", "[settings.a]\n", "[agent]\n", "[[agent.clis]]\n", "[[jobs]]\n",
+            "cron = \"1 2 3 4 5\"\n", "every-s = 99999999999999999999\n", "[inbox]\n", "platform = 1\n", "]]", "\"\"\"", "= ",
+        ]).prop_map(str::to_owned),
+        1 => "\\PC{0,12}",
+        1 => any::<String>().prop_map(|text| text.chars().take(16).collect()),
+    ];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    /// Promise 22: any text is a manifest or an error, whose text is safe to show.
+    #[test]
+    fn any_text_is_a_manifest_or_an_error(text in pieces()) {
+        if let Err(error) = parse(&text) {
+            let shown = error.to_string();
+            prop_assert!(!shown.chars().any(|c| c != '\n' && problems::steers(c)), "{shown:?}");
+        }
+    }
+
+    /// A good manifest with one character exchanged is still one, or an error that names a line.
+    #[test]
+    fn a_changed_character_is_found_or_harmless(at in 0..GOOD.len(), with in any::<char>()) {
+        let mut text = GOOD.to_owned();
+        text.replace_range(at..=at, &with.to_string());
+        if let Err(error) = parse(&text) {
+            prop_assert!(matches!(error, ManifestError::Reserved { .. }) || error.to_string().contains("line "), "{error}");
+        }
+    }
+}
