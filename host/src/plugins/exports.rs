@@ -73,18 +73,17 @@ interfaces! {
 }
 
 /// Calls one function of an export, and notes the call where the plugin is being recorded:
-/// `call_export!(store, instance, exports.tool_guard, call_check(&caller, &tool))`.
-macro_rules! call_export {
-    ($store:ident, $instance:ident, $exports:ident.$export:ident, $function:ident($($argument:expr),* $(,)?)) => {{
-        let indices = $exports.$export.as_ref().ok_or_else($crate::plugins::missing)?;
-        let guest = indices.load(&mut *$store, $instance)?;
+/// `recorded!(store, guest, call_check(&caller, &tool))` for `guest.call_check(store, &caller, &tool).await`.
+macro_rules! recorded {
+    ($store:ident, $guest:expr, $function:ident($($argument:expr),* $(,)?)) => {{
+        let guest = $guest;
         $store.data_mut().begin_tape(stringify!($function).trim_start_matches("call_"), &($(&$argument,)*));
         let answer = guest.$function(&mut *$store, $($argument),*).await?;
         $store.data_mut().end_tape(&answer);
         Ok(answer)
     }};
 }
-pub(super) use call_export;
+pub(super) use recorded;
 
 impl Interface {
     pub fn is_guard(self) -> bool {

@@ -12,9 +12,9 @@ mod load;
 mod manifest;
 pub mod packages;
 mod plugin;
-pub mod replay;
 mod probe;
 mod reload;
+pub mod replay;
 mod requests;
 mod rights;
 mod services;
@@ -35,7 +35,7 @@ use crate::domain::approval;
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
 pub use exports::Interface;
-use exports::call_export;
+use exports::recorded;
 pub use load::{LoadError, Reloaded};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
@@ -129,7 +129,12 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        call_export!(store, instance, exports.prompt_guard, call_check(&caller, &prompt, &attachments))
+                        let indices = exports.prompt_guard.as_ref().ok_or_else(missing)?;
+                        recorded!(
+                            store,
+                            indices.load(&mut *store, instance)?,
+                            call_check(&caller, &prompt, &attachments)
+                        )
                     })
                 })
                 .await;
@@ -158,7 +163,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::ToolGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        call_export!(store, instance, exports.tool_guard, call_check(&caller, &tool, &arguments))
+                        let indices = exports.tool_guard.as_ref().ok_or_else(missing)?;
+                        recorded!(store, indices.load(&mut *store, instance)?, call_check(&caller, &tool, &arguments))
                     })
                 })
                 .await
@@ -188,9 +194,10 @@ impl Plugins {
             let input = result.clone();
             let outcome = self
                 .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
-                    Box::pin(
-                        async move { call_export!(store, instance, exports.result_processor, call_process(&input)) },
-                    )
+                    Box::pin(async move {
+                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
+                        recorded!(store, indices.load(&mut *store, instance)?, call_process(&input))
+                    })
                 })
                 .await;
             let problem = match outcome {

@@ -63,6 +63,27 @@ pub struct Plugin {
 }
 
 impl Plugin {
+    /// One that is loaded for its author's tests, not by a host.
+    pub(super) fn for_author(
+        manifest: Arc<Manifest>,
+        exports: Exports,
+        settings: BTreeMap<String, String>,
+        pre: InstancePre<State>,
+        services: Arc<Services>,
+    ) -> Self {
+        Self {
+            manifest,
+            origin: Origin::Folder,
+            identity: String::new(),
+            folder: None,
+            exports,
+            settings: Arc::new(settings),
+            pre,
+            services,
+            breaker: Breaker::new(),
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.manifest.name
     }

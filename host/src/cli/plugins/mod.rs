@@ -6,11 +6,11 @@ mod consent;
 mod list;
 mod new;
 mod record;
-mod test;
 mod reload;
 mod remove;
 mod show;
 mod sign;
+mod test;
 mod update;
 
 use std::{path::PathBuf, process::ExitCode};

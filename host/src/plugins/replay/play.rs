@@ -25,7 +25,7 @@ use crate::{
         engine,
         exports::{Exports, Interface},
         manifest::{Manifest, ManifestError},
-        plugin::{Breaker, CallError, Plugin},
+        plugin::{CallError, Plugin},
         services::Services,
         state::State,
     },

@@ -19,10 +19,13 @@ use super::{
     recording::{Exchange, Recording as File},
     serial,
 };
-use crate::{clock, plugins::exports::Interface};
+use crate::{
+    clock,
+    plugins::{Plugins, exports::Interface},
+};
 
 /// The most calls that one request records.
-pub const MOST_CALLS: usize = 200;
+const MOST_CALLS: usize = 200;
 /// Bytes of JSON that one recording may have: beyond, it is left out.
 const MOST_BYTES: usize = 4 << 20;
 /// Stands where a component had a secret in its hands to compare it.
@@ -123,6 +126,17 @@ impl Drop for Recording {
         let mut running = self.recorders.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.remove(&self.plugin);
         self.recorders.any.store(!running.is_empty(), Ordering::Release);
+    }
+}
+
+impl Plugins {
+    /// Begins to record the next calls of a plugin.
+    ///
+    /// # Errors
+    /// None where no plugin of that name is loaded; else why it is not recorded.
+    pub fn record(&self, name: &str, calls: usize) -> Result<Recording, Option<RecordingError>> {
+        let plugin = self.loaded().into_iter().find(|plugin| plugin.name() == name).ok_or(None)?;
+        plugin.services.recorders.start(name, calls).map_err(Some)
     }
 }
 
