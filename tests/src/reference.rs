@@ -14,6 +14,9 @@ const CONTRACT: [&str; 5] = ["types.wit", "run.wit", "chat.wit", "capabilities.w
 /// Where the manifest's structs stand.
 const MANIFEST: [&str; 2] = ["host/src/plugins/manifest", "host/src/plugins/capabilities"];
 
+/// What has a table of its own.
+const SECTION: &str = "section";
+
 const HEAD: &str = "# Reference
 
 Made of `wit/` and of the host's own structs by `./dev docs`; do not edit it. How to read a plugin's
@@ -64,7 +67,7 @@ fn structs(source: &str, page: &mut String) {
         let title =
             if item.ident == "Manifest" { "The file".to_owned() } else { title(&about, &item.ident.to_string()) };
         let _ = write!(page, "\n### {title}\n\n");
-        if !about.is_empty() && about.trim_matches('`') != title.trim_matches('`') {
+        if !about.is_empty() && about.trim_start_matches("One ") != title {
             let _ = write!(page, "{about}\n\n");
         }
         page.push_str("| field | type | |\n|---|---|---|\n");
@@ -85,7 +88,7 @@ fn structs(source: &str, page: &mut String) {
 /// `[[http]]` of the documentation, which names the section, else the struct's name.
 fn title(about: &str, name: &str) -> String {
     let section = about.split('`').nth(1).filter(|text| text.starts_with('['));
-    section.map_or_else(|| name.to_lowercase(), |section| format!("`{section}`"))
+    section.map_or_else(|| format!("`[{}]`", name.to_lowercase()), |section| format!("`{section}`"))
 }
 
 fn derives_deserialize(attributes: &[Attribute]) -> bool {
@@ -137,11 +140,12 @@ fn type_words(ty: &Type) -> String {
         ("bool", _) => "true or false".into(),
         ("u8" | "u16" | "u32" | "u64" | "usize", _) => "whole number".into(),
         ("Option", Some(inner)) => inner,
+        ("Vec", Some(inner)) if inner == SECTION => "sections".into(),
         ("Vec", Some(inner)) => format!("list of {inner}"),
-        ("BTreeMap", Some(inner)) => format!("a {inner} for each name"),
+        ("BTreeMap", Some(_)) => "a section for each name".into(),
         ("Interface", _) => "name of an interface".into(),
-        ("Grant", _) => "its section below".into(),
-        (name, _) => name.to_lowercase(),
+        ("Table", _) => "table".into(),
+        _ => SECTION.into(),
     }
 }
 
