@@ -18,6 +18,7 @@ pub mod openai;
 pub mod plugins;
 pub mod proxy;
 pub mod reference;
+pub mod registry;
 pub mod site;
 
 /// The variable's value, which `./dev` sets.

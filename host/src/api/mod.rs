@@ -4,9 +4,9 @@ mod approvals;
 mod chat;
 mod files;
 mod health;
+mod plugins;
 mod prebuild;
 mod recording;
-mod reload;
 mod stop;
 
 use std::{
@@ -52,7 +52,9 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
-            .route("/api/plugins/reload", post(reload::reload))
+            .route("/api/plugins/reload", post(plugins::reload))
+            .route("/api/plugins", get(plugins::list))
+            .route("/api/plugins/{name}/log", get(plugins::log))
             .route("/api/stop", post(stop::stop))
             .route("/api/plugins/{name}/recording", post(recording::record))
             .route("/pre-build-ext-image", post(prebuild::prebuild))

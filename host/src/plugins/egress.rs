@@ -4,7 +4,7 @@ use mercury_bindings::mercury::plugin::{types::Caller, verdicts::Verdict};
 
 pub use mercury_bindings::exports::mercury::plugin::egress_guard::Request as EgressRequest;
 
-use super::{GUARD_PATIENCE, Interface, Plugins, exports::recorded, missing};
+use super::{GUARD_PATIENCE, Interface, Plugins, missing};
 
 impl Plugins {
     /// Asks every egress guard in order. `Ok(true)` means that one of those in `openers` allowed it,
@@ -25,8 +25,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::EgressGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.egress_guard.as_ref().ok_or_else(missing)?;
-                        recorded!(store, indices.load(&mut *store, instance)?, call_check(&caller, &request))
+                        let guard = exports.egress_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &request).await
                     })
                 })
                 .await;

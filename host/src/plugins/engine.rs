@@ -9,6 +9,7 @@ use wasmtime::{
 };
 
 use super::{
+    contract,
     replay::observe::{Observing, observed},
     state::State,
 };
@@ -102,5 +103,6 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     imports::verdicts::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::deliveries::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::trouble::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    contract::link_old_lines(&mut linker)?;
     Ok(linker)
 }

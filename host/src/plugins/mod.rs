@@ -3,13 +3,18 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+mod breaker;
 mod capabilities;
 mod compile;
+mod contract;
 mod egress;
 mod engine;
 mod exports;
+mod fault;
+mod lanes;
 mod load;
 mod manifest;
+mod meter;
 pub mod packages;
 mod plugin;
 mod probe;
@@ -19,6 +24,7 @@ mod requests;
 mod rights;
 mod services;
 mod state;
+mod stats;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,9 +39,10 @@ use mercury_bindings::{
 use crate::domain::approval;
 
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
+pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
-use exports::recorded;
+pub use fault::Fault;
 pub use load::{LoadError, Reloaded};
 pub use manifest::{Manifest, ManifestError};
 pub use mercury_bindings::{
@@ -45,11 +52,15 @@ pub use mercury_bindings::{
 pub use plugin::{CallError, Plugin};
 pub use rights::{Rights, in_words};
 pub use services::Services;
+pub use stats::{LastError, LogLine, Seen};
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 /// The same for a processor, whose failure only costs its own change.
 const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Calls of all plugins at once. With the memory that a manifest may ask for, and that few do.
+const MOST_CALLS: usize = 32;
 
 /// What all guards together say to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +105,10 @@ pub struct Plugins {
     loader: tokio::sync::Mutex<load::Loader>,
     /// Exchanges so far.
     generation: tokio::sync::watch::Sender<u64>,
-    /// Guests have a runtime of their own: a spinning one delays no timer of the host.
-    guests: Option<tokio::runtime::Runtime>,
-    /// Calls at once: more would only wait for the cores.
+    /// Guests have threads of their own: a spinning one delays no timer of the host.
+    guests: Option<lanes::Threads>,
+    /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
+    /// those that live longer than a call.
     permits: tokio::sync::Semaphore,
 }
 
@@ -117,9 +129,11 @@ impl Plugins {
         let late =
             || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
-        let _permit = tokio::time::timeout(patience, self.permits.acquire()).await.map_err(|_| late())?;
-        let guests = self.guests.as_ref().ok_or_else(late)?.handle();
-        plugin.call(guests, interface, patience.saturating_sub(began.elapsed()), call).await
+        // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
+        let permits = async { (plugin.permits.acquire().await, self.permits.acquire().await) };
+        let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
+        let lanes = self.guests.as_ref().ok_or_else(late)?.lanes();
+        plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await
     }
 
     /// Asks every prompt guard in order; the first objection ends it.
@@ -129,12 +143,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.prompt_guard.as_ref().ok_or_else(missing)?;
-                        recorded!(
-                            store,
-                            indices.load(&mut *store, instance)?,
-                            call_check(&caller, &prompt, &attachments)
-                        )
+                        let guard = exports.prompt_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &prompt, &attachments).await
                     })
                 })
                 .await;
@@ -163,8 +173,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::ToolGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.tool_guard.as_ref().ok_or_else(missing)?;
-                        recorded!(store, indices.load(&mut *store, instance)?, call_check(&caller, &tool, &arguments))
+                        let guard = exports.tool_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &tool, &arguments).await
                     })
                 })
                 .await
@@ -195,8 +205,8 @@ impl Plugins {
             let outcome = self
                 .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        recorded!(store, indices.load(&mut *store, instance)?, call_process(&input))
+                        let processor = exports.result_processor.as_ref().ok_or_else(missing)?;
+                        processor.process(store, instance, &input).await
                     })
                 })
                 .await;
@@ -223,9 +233,8 @@ impl Plugins {
 
 impl Drop for Plugins {
     fn drop(&mut self) {
-        // A runtime may not be dropped from within another; its guests are of no use any more.
         if let Some(guests) = self.guests.take() {
-            guests.shutdown_background();
+            guests.shut_down();
         }
     }
 }

@@ -87,9 +87,12 @@ impl Rights {
         if *required {
             self.hold(REQUIRED);
         }
-        let Limits { memory_mib, deadline_ms } = *limits;
+        let Limits { memory_mib, deadline_ms, concurrency, host_calls, result_kib } = *limits;
         self.up_to("limits memory-mib", memory_mib.into());
         self.up_to("limits deadline-ms", deadline_ms.into());
+        self.up_to("limits concurrency", concurrency.into());
+        self.up_to("limits host-calls", host_calls.into());
+        self.up_to("limits result-kib", result_kib.into());
         self.add_agent(agent);
         let RunHook { optional: _, environment } = run_hook;
         for name in environment {
@@ -231,8 +234,10 @@ pub fn in_words(manifest: &Manifest) -> Vec<String> {
     for variable in manifest.agent.env.iter().filter(|variable| !variable.host_only) {
         words.push(format!("show the value of {} to {to}", variable.name));
     }
-    let Limits { memory_mib, deadline_ms } = manifest.limits;
-    words.push(format!("use {memory_mib} MiB of memory and {deadline_ms} ms of computing time in a call"));
+    let Limits { memory_mib, deadline_ms, concurrency, .. } = manifest.limits;
+    words.push(format!(
+        "use {memory_mib} MiB of memory and {deadline_ms} ms of computing time in a call, {concurrency} calls at once"
+    ));
     words
 }
 
@@ -302,7 +307,18 @@ install = "npm install -g x"
 
     #[test]
     fn what_is_agreed_to_is_said_in_words() {
-        insta::assert_snapshot!(in_words(&manifest(BASE)).join("\n"), @"");
+        insta::assert_snapshot!(in_words(&manifest(BASE)).join("\n"), @r#"
+        read and change every reply
+        work when the agent calls it
+        exchange data with api.example.com (GET, only /v1/*)
+        use the secret MERCURY_X_TOKEN without seeing it, only for api.example.com
+        read the folder `notes` of every space
+        keep up to 64 KiB of its own state
+        offer the agent: look-up
+        run as root while the agent's image is built, for `x`: npm install -g x
+        show the value of MERCURY_X_KEY to agents of callers with its permission
+        use 64 MiB of memory and 200 ms of computing time in a call, 8 calls at once
+        "#);
     }
 
     /// extensions.md #28: whatever is widened is seen; what is narrowed needs no consent.

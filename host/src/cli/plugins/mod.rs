@@ -4,20 +4,24 @@ mod add;
 mod approve;
 mod consent;
 mod list;
+mod logs;
 mod new;
 mod record;
 mod reload;
 mod remove;
 mod show;
 mod sign;
+mod stats;
 mod test;
 mod update;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
+use axum::http::Method;
+use serde_json::Value;
 
-use super::{Project, run};
+use super::{Project, client, run};
 use crate::{
     config::Config,
     plugins::packages::{Installer, Trust},
@@ -25,7 +29,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mercury plugins\n  mercury plugins add ./my-plugin\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins update\n  mercury plugins remove telegram --purge"
+    after_help = "Examples:\n  mercury plugins\n  mercury plugins add ./my-plugin\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins update\n  mercury plugins remove telegram --purge\n  mercury plugins stats redact"
 )]
 pub(super) struct Plugins {
     #[command(subcommand)]
@@ -58,6 +62,10 @@ enum Command {
     Keygen(sign::Keygen),
     /// Sign a plugin's folder.
     Sign(sign::Sign),
+    /// Show what the running host has seen of each plugin: calls, time, memory, faults.
+    Stats(stats::Stats),
+    /// Show what a plugin logged last, and how its calls failed.
+    Logs(logs::Logs),
 }
 
 impl Plugins {
@@ -75,6 +83,8 @@ impl Plugins {
             Command::Reload(reload) => reload.run(project).await,
             Command::Keygen(keygen) => keygen.run(),
             Command::Sign(sign) => sign.run(),
+            Command::Stats(stats) => stats.run(project).await,
+            Command::Logs(logs) => logs.run(project).await,
         }
     }
 }
@@ -90,4 +100,12 @@ fn installer(project: &Project, config: &Config) -> Result<Installer> {
     let docker = variable("DOCKER_CONFIG").or_else(|| Some(std::env::home_dir()?.join(".docker")));
     let docker = docker.map(|folder| folder.join("config.json"));
     Ok(Installer::new(&config.data_dir, &config.plugins, trust(config)?, run::this_executable()?, docker))
+}
+
+/// What the running host says to its operator.
+async fn ask(project: &Project, port: Option<u16>, path: &str) -> Result<Value> {
+    let config = project.config()?;
+    let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
+    let answer = client::send(Method::GET, &client::base_url(&config, port), path, secret, None).await?.success()?;
+    serde_json::from_slice(&answer).context("the host's answer is not understood")
 }

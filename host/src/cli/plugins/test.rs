@@ -64,8 +64,7 @@ impl Test {
             );
         }
         let (folder, component) = (self.folder.clone(), self.component.clone());
-        let handle = tokio::runtime::Handle::current();
-        let player = tokio::task::spawn_blocking(move || Player::load(&folder, component.as_deref(), handle)).await??;
+        let player = tokio::task::spawn_blocking(move || Player::load(&folder, component.as_deref())).await??;
         let mut results = Vec::new();
         let mut failed = 0;
         for mut file in files {

@@ -246,7 +246,7 @@ fn package(plugins: &Path, name: &str, entry: &Entry, trust: &Trust) -> Found {
 }
 
 /// The package, if it is what was agreed to.
-fn agreed(plugins: &Path, name: &str, agreed: &Agreed, trust: &Trust) -> Result<Source, String> {
+pub(super) fn agreed(plugins: &Path, name: &str, agreed: &Agreed, trust: &Trust) -> Result<Source, String> {
     let path = folder_of(plugins, name, agreed);
     let package = Package::read(&path).map_err(|error| error.to_string())?;
     check_agreed(name, &package, agreed, trust)?;

@@ -9,11 +9,11 @@ use crate::config::Config;
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     /// By the name that the operator gave to the key.
-    keys: BTreeMap<String, PublicKey>,
+    pub(super) keys: BTreeMap<String, PublicKey>,
     /// Names of folders that may be loaded though nobody agreed to them; `*` for all.
-    unlocked: BTreeSet<String>,
+    pub(super) unlocked: BTreeSet<String>,
     /// Names of the host's variables that are set; `None` where nobody looks.
-    variables: Option<BTreeSet<String>>,
+    pub(super) variables: Option<BTreeSet<String>>,
 }
 
 impl Trust {

@@ -22,8 +22,10 @@ use super::{
 };
 use crate::{
     plugins::{
+        contract::{ContractError, Declaration},
         engine,
         exports::{Exports, Interface},
+        lanes::Threads,
         manifest::{Manifest, ManifestError},
         plugin::{CallError, Plugin},
         services::Services,
@@ -58,7 +60,8 @@ pub struct Player {
     engine: Engine,
     component: Component,
     manifest: Arc<Manifest>,
-    guests: tokio::runtime::Handle,
+    declaration: Declaration,
+    guests: Option<Threads>,
 }
 
 /// How one recording went.
@@ -88,13 +91,21 @@ pub enum Verdict {
     },
 }
 
+impl Drop for Player {
+    fn drop(&mut self) {
+        if let Some(guests) = self.guests.take() {
+            guests.shut_down();
+        }
+    }
+}
+
 impl Player {
     /// Loads the plugin in `folder`; `component` is used in place of the one that its manifest names.
     /// Compiles, and reads files: not for the async runtime's own threads.
     ///
     /// # Errors
     /// What keeps the plugin from being loaded.
-    pub fn load(folder: &Path, component: Option<&Path>, guests: tokio::runtime::Handle) -> Result<Self, PlayError> {
+    pub fn load(folder: &Path, component: Option<&Path>) -> Result<Self, PlayError> {
         let manifest = Manifest::read(folder)?;
         let path = component.map_or_else(|| folder.join(&manifest.component), Path::to_owned);
         let wasm = std::fs::read(&path).map_err(|source| PlayError::Component { path: path.clone(), source })?;
@@ -102,12 +113,16 @@ impl Player {
         let engine = engine::engine_for_authors().map_err(failed)?;
         engine::start_clock(&engine).map_err(|error| PlayError::Engine(error.to_string()))?;
         let unusable = |message: String| PlayError::Unusable { path: path.clone(), message };
+        let declaration = Declaration::read(&wasm).map_err(|error| unusable(error.to_string()))?;
         let component = Component::new(&engine, &wasm).map_err(|error| unusable(format!("{error:#}")))?;
         let pre = engine::linker(&engine).map_err(failed)?.instantiate_pre(&component).map_err(|error| {
-            unusable(format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}"))
+            let (version, spoken) = (declaration.version.clone(), declaration.contract.version());
+            unusable(ContractError::Misfit { version, spoken, detail: format!("{error:#}") }.to_string())
         })?;
-        Exports::find(&pre, &manifest.provides).map_err(unusable)?;
-        Ok(Self { engine, component, manifest: Arc::new(manifest), guests })
+        Exports::find(declaration.contract, &pre, &manifest.provides).map_err(unusable)?;
+        // Behind what may fail: threads end by being told to.
+        let guests = Threads::start(1).map_err(|error| PlayError::Engine(error.to_string()))?;
+        Ok(Self { engine, component, manifest: Arc::new(manifest), declaration, guests: Some(guests) })
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -182,9 +197,11 @@ impl Player {
             Ok(plugin) => Arc::new(plugin),
             Err(message) => return Ok(Err(message)),
         };
+        let lanes = self.guests.as_ref().map(Threads::lanes);
+        let lanes = lanes.ok_or_else(|| PlayError::Engine("its threads have ended".into()))?;
         let (function, time, count) = (recording.function.clone(), recording.time, usize::from(result.is_some()));
         let ended = plugin
-            .call(&self.guests, interface, PATIENCE, move |store, instance: &Instance, _| {
+            .call(&lanes, interface, PATIENCE, move |store, instance: &Instance, _| {
                 Box::pin(async move {
                     if let Some(time) = time {
                         store.data_mut().set_clock(Duration::from_millis(time));
@@ -273,12 +290,12 @@ impl Player {
             .collect();
         settings.extend(recording.settings.clone());
         let pre = linker.instantiate_pre(&self.component).map_err(failed)?;
-        let exports = match Exports::find(&pre, &self.manifest.provides) {
+        let exports = match Exports::find(self.declaration.contract, &pre, &self.manifest.provides) {
             Ok(exports) => exports,
             Err(message) => return Ok(Err(message)),
         };
         let services = Arc::new(Services::new(store));
-        Ok(Ok(Plugin::for_author(self.manifest.clone(), exports, settings, pre, services)))
+        Ok(Ok(Plugin::for_author(self.manifest.clone(), self.declaration.clone(), exports, settings, pre, services)))
     }
 
     fn imports(&self, call: &str) -> bool {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock,
-    plugins::{Plugins, exports::Interface},
+    plugins::{Contract, Plugins, exports::Interface},
 };
 
 /// The most calls that one request records.
@@ -35,6 +35,10 @@ const REMOVED: &str = "[secret removed]";
 pub enum RecordingError {
     #[error("{plugin} is being recorded already. Wait until that has ended, or end it")]
     Running { plugin: String },
+    #[error(
+        "{plugin} speaks the contract {version}; only calls of the newest line are recorded. Build it against the host's wit/"
+    )]
+    OldContract { plugin: String, version: String },
 }
 
 /// The plugins that are being recorded. One for the host.
@@ -136,6 +140,10 @@ impl Plugins {
     /// None where no plugin of that name is loaded; else why it is not recorded.
     pub fn record(&self, name: &str, calls: usize) -> Result<Recording, Option<RecordingError>> {
         let plugin = self.loaded().into_iter().find(|plugin| plugin.name() == name).ok_or(None)?;
+        if plugin.declaration().contract != Contract::NEWEST {
+            let version = plugin.declaration().version.to_string();
+            return Err(Some(RecordingError::OldContract { plugin: name.to_owned(), version }));
+        }
         plugin.services.recorders.start(name, calls).map_err(Some)
     }
 }

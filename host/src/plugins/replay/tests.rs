@@ -24,8 +24,8 @@ fn folder_of(name: &str, manifest: impl Fn(&str) -> String) -> tempfile::TempDir
 use crate::plugins::Manifest;
 
 async fn player(folder: &Path) -> Player {
-    let (folder, handle) = (folder.to_owned(), tokio::runtime::Handle::current());
-    tokio::task::spawn_blocking(move || Player::load(&folder, None, handle)).await.unwrap().unwrap()
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || Player::load(&folder, None)).await.unwrap().unwrap()
 }
 
 fn redaction() -> Value {

@@ -1,0 +1,256 @@
+use secrecy::SecretString;
+
+use super::{lock::Editing, *};
+use crate::{config::PluginConfig, plugins::Rights};
+
+const MANIFEST: &str = "name = \"p\"\nversion = \"1.0.0\"\ncomponent = \"p.wasm\"\nprovides = [\"result-processor\"]\n";
+
+/// The smallest component of the contract: it imports an empty `mercury:plugin/log`.
+fn tiny_component() -> Vec<u8> {
+    let name = b"mercury:plugin/log@0.2.0";
+    let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
+    // Type section: one instance type without declarations.
+    wasm.extend([7, 3, 1, 0x42, 0]);
+    // Import section: the name, and an instance of type 0.
+    wasm.extend([10, name.len() as u8 + 5, 1, 0, name.len() as u8]);
+    wasm.extend(name);
+    wasm.extend([5, 0]);
+    wasm
+}
+
+fn package_in(folder: &Path, manifest: &str) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
+    std::fs::write(folder.join("p.wasm"), tiny_component()).unwrap();
+}
+
+fn trusting(key: &PublicKey) -> Trust {
+    Trust { keys: [("ada".to_owned(), key.clone())].into(), ..Trust::default() }
+}
+
+/// Puts a package into the lock as it is, without trying it.
+fn locked(data_dir: &Path, name: &str, manifest: &str, signer: Option<&SigningKey>) {
+    let plugins = folder(data_dir);
+    let raw = plugins.join(".raw");
+    package_in(&raw, manifest);
+    if let Some(key) = signer {
+        Package::sign(&raw, key).unwrap();
+    }
+    let package = Package::read(&raw).unwrap();
+    let agreed = Agreed {
+        version: package.manifest.version.clone(),
+        contract: package.contract.clone(),
+        digest: package.digest(),
+        source: "/somewhere".into(),
+        signer: package.signer.clone(),
+        files: package.files.clone(),
+        rights: Rights::of(&package.manifest),
+    };
+    let place = folder_of(&plugins, name, &agreed);
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    std::fs::rename(&raw, &place).unwrap();
+    let mut editing = Editing::begin(&plugins).unwrap();
+    editing.lock.plugins.insert(name.to_owned(), Entry { current: agreed, previous: None });
+    editing.commit().unwrap();
+}
+
+fn state_of(data_dir: &Path, trust: &Trust, name: &str) -> State {
+    let listed = list(data_dir, &BTreeMap::new(), trust).unwrap();
+    listed.into_iter().find(|plugin| plugin.name == name).unwrap().state
+}
+
+#[test]
+fn a_key_signs_and_is_read_again() {
+    let (key, text) = SigningKey::generate().unwrap();
+    assert_eq!(SigningKey::parse(&text).unwrap().public(), key.public());
+    assert_eq!(PublicKey::parse(&key.public().to_string()).unwrap(), key.public());
+    for text in ["", "mercury plugin signing key 1\n!", "mercury plugin signing key 1\nAAAA\n"] {
+        assert!(SigningKey::parse(&SecretString::from(text)).is_err(), "{text}");
+    }
+    for text in ["", "ed25519:", "ed25519:AAAA", "rsa:AAAA"] {
+        assert!(PublicKey::parse(text).is_err(), "{text}");
+    }
+}
+
+/// Promise 18: any flipped bit of manifest, component or signature is refused, in a signed package as
+/// it arrives and in an installed one at its load.
+#[test]
+fn any_flipped_bit_is_refused() {
+    let (key, _) = SigningKey::generate().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    locked(data.path(), "p", MANIFEST, Some(&key));
+    let trust = trusting(&key.public());
+    assert_eq!(state_of(data.path(), &trust, "p"), State::Ready);
+    let agreed = Lock::read(&folder(data.path())).unwrap().plugins["p"].current.clone();
+    let place = folder_of(&folder(data.path()), "p", &agreed);
+    let mut flipped = 0;
+    for file in ["plugin.toml", "p.wasm", SIGNATURE_FILE] {
+        let path = place.join(file);
+        let good = std::fs::read(&path).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bad).unwrap();
+            // As it arrives: read, it is broken, or somebody else's, whom nobody trusts.
+            let arrives = Package::read(&place)
+                .is_ok_and(|package| package.signer.as_ref().is_some_and(|signer| trust.name_of(signer).is_some()));
+            assert!(!arrives, "{file}: bit {bit} is not noticed where it arrives");
+            assert!(sources::agreed(&folder(data.path()), "p", &agreed, &trust).is_err(), "{file}: bit {bit}");
+            flipped += 1;
+        }
+        std::fs::write(&path, &good).unwrap();
+    }
+    assert!(flipped > 2_000);
+    assert_eq!(state_of(data.path(), &trust, "p"), State::Ready);
+}
+
+/// An unsigned package holds to its bytes as well, whichever file is changed.
+#[test]
+fn what_was_changed_after_the_installation_is_refused_with_what_to_do() {
+    let data = tempfile::tempdir().unwrap();
+    locked(data.path(), "p", MANIFEST, None);
+    let trust = Trust::default();
+    assert_eq!(state_of(data.path(), &trust, "p"), State::Ready);
+    let lock = Lock::read(&folder(data.path())).unwrap();
+    let place = folder_of(&folder(data.path()), "p", &lock.plugins["p"].current);
+    let refused = |what: &str| match state_of(data.path(), &trust, "p") {
+        State::Refused(reason) => assert!(reason.contains("mercury plugins update p"), "{what}: {reason}"),
+        state => panic!("{what}: {state}"),
+    };
+    std::fs::create_dir(place.join("skill")).unwrap();
+    std::fs::write(place.join("skill/SKILL.md"), "new").unwrap();
+    refused("a file more");
+    std::fs::remove_dir_all(place.join("skill")).unwrap();
+    std::fs::write(place.join("plugin.toml"), format!("{MANIFEST}[kv]\nquota-bytes = 1\n")).unwrap();
+    refused("another manifest");
+    std::fs::remove_file(place.join("p.wasm")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", place.join("p.wasm")).unwrap();
+    std::fs::write(place.join("plugin.toml"), MANIFEST).unwrap();
+    assert!(matches!(state_of(data.path(), &trust, "p"), State::Refused(reason) if reason.contains("link")));
+}
+
+/// More rights in the manifest than in the lock: a host that learned of new ones asks again.
+#[test]
+fn rights_that_nobody_agreed_to_are_refused_with_what_to_do() {
+    let data = tempfile::tempdir().unwrap();
+    locked(data.path(), "p", &format!("{MANIFEST}[kv]\nquota-bytes = 100\n"), None);
+    let mut editing = Editing::begin(&folder(data.path())).unwrap();
+    editing.lock.plugins.get_mut("p").unwrap().current.rights = Rights::default();
+    editing.commit().unwrap();
+    let State::Refused(reason) = state_of(data.path(), &Trust::default(), "p") else { panic!() };
+    assert!(reason.contains("kv quota-bytes: 100") && reason.contains("mercury plugins approve p"), "{reason}");
+}
+
+#[test]
+fn a_signer_who_is_trusted_no_more_is_refused() {
+    let (key, _) = SigningKey::generate().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    locked(data.path(), "p", MANIFEST, Some(&key));
+    let State::Refused(reason) = state_of(data.path(), &Trust::default(), "p") else { panic!() };
+    assert!(reason.contains("no longer under plugins.trusted_keys"), "{reason}");
+}
+
+/// extensions.md #1 and #2: the order is that of the names, what is no plugin is passed over, and a
+/// reserved name disables that plugin alone.
+#[test]
+fn folders_are_found_in_order_and_strangers_passed_over() {
+    let data = tempfile::tempdir().unwrap();
+    let plugins = folder(data.path());
+    for name in ["b-ext", "a-ext", "Bad_Name", "tasks"] {
+        let manifest = MANIFEST.replace("\"p\"", &format!("\"{}\"", name.to_lowercase().replace('_', "-")));
+        package_in(&plugins.join(name), &manifest);
+    }
+    std::fs::create_dir(plugins.join("no-index")).unwrap();
+    std::fs::write(plugins.join("x"), "a file").unwrap();
+    let listed = list(data.path(), &BTreeMap::new(), &Trust::everything()).unwrap();
+    let by_hand: Vec<_> = listed.iter().filter(|plugin| plugin.origin != Some(Origin::BuiltIn)).collect();
+    let names: Vec<&str> = by_hand.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(names, ["a-ext", "b-ext", "tasks"]);
+    assert_eq!((&by_hand[0].state, &by_hand[1].state), (&State::Ready, &State::Ready));
+    assert!(matches!(&by_hand[2].state, State::Refused(reason) if reason.contains("belongs to the host")));
+    let found = collect(data.path(), &BTreeMap::new(), &Trust::everything()).unwrap();
+    assert!(matches!(found["tasks"], Found::Refused { essential: false, .. }));
+}
+
+/// extensions.md #3: what the operator installed takes the place of what comes along.
+#[test]
+fn an_installed_plugin_replaces_the_built_in_one() {
+    let data = tempfile::tempdir().unwrap();
+    locked(data.path(), "redact", &MANIFEST.replace("\"p\"", "\"redact\""), None);
+    let listed = list(data.path(), &BTreeMap::new(), &Trust::default()).unwrap();
+    let redact: Vec<_> = listed.iter().filter(|plugin| plugin.name == "redact").collect();
+    assert_eq!(redact.len(), 1);
+    assert!(redact[0].agreed().is_some());
+}
+
+/// extensions.md #4, W9: without its credential it is listed and not used; a guard stops the start.
+#[test]
+fn a_missing_credential_is_said() {
+    let data = tempfile::tempdir().unwrap();
+    let secret = "[[http]]\nhosts = [\"x.example\"]\n[[secrets]]\nname = \"t\"\nvariable = \"MERCURY_X\"\nhosts = [\"x.example\"]\n";
+    locked(data.path(), "p", &format!("{MANIFEST}{secret}"), None);
+    let guard = MANIFEST.replace("result-processor", "tool-guard").replace("\"p\"", "\"g\"");
+    locked(data.path(), "g", &format!("{guard}{secret}"), None);
+    let without = Trust { variables: Some([].into()), ..Trust::default() };
+    assert_eq!(state_of(data.path(), &without, "p").to_string(), "inactive: missing credential MERCURY_X");
+    let found = collect(data.path(), &BTreeMap::new(), &without).unwrap();
+    assert!(matches!(&found["g"], Found::Refused { essential: true, reason, .. } if reason.contains("MERCURY_X")));
+    let with = Trust { variables: Some(["MERCURY_X".to_owned()].into()), ..Trust::default() };
+    assert_eq!(state_of(data.path(), &with, "p"), State::Ready);
+}
+
+/// A folder that nobody agreed to is not loaded, unless the operator lists it.
+#[test]
+fn a_folder_put_there_by_hand_needs_a_word() {
+    let data = tempfile::tempdir().unwrap();
+    package_in(&folder(data.path()).join("p"), MANIFEST);
+    let State::Refused(reason) = state_of(data.path(), &Trust::default(), "p") else { panic!() };
+    assert!(reason.contains("mercury plugins add") && reason.contains("plugins.unlocked_folders"), "{reason}");
+    let listed = Trust { unlocked: ["p".to_owned()].into(), ..Trust::default() };
+    assert_eq!(state_of(data.path(), &listed, "p"), State::Ready);
+    let other = Trust { unlocked: ["q".to_owned()].into(), ..Trust::default() };
+    assert!(matches!(state_of(data.path(), &other, "p"), State::Refused(_)));
+    let off = PluginConfig { enabled: Some(false), ..PluginConfig::default() };
+    let found = collect(data.path(), &[("p".to_owned(), off)].into(), &Trust::default()).unwrap();
+    assert!(matches!(found["p"], Found::Refused { essential: false, .. }));
+}
+
+#[test]
+fn a_lock_that_cannot_be_read_is_an_error_and_no_empty_lock() {
+    let data = tempfile::tempdir().unwrap();
+    locked(data.path(), "p", MANIFEST, None);
+    let path = folder(data.path()).join(LOCK_FILE);
+    let good = std::fs::read_to_string(&path).unwrap();
+    for (bad, says) in [
+        (good.replace("version = 1\n", "version = 2\n"), "newer Mercury"),
+        (good.replace("digest = ", "digest: "), "damaged"),
+        (String::new(), "no version"),
+        (good.replace("[plugins.p]", "[plugin.p]"), "damaged"),
+    ] {
+        assert_ne!(bad, good, "{says}");
+        std::fs::write(&path, bad).unwrap();
+        let error = list(data.path(), &BTreeMap::new(), &Trust::default()).unwrap_err().to_string();
+        assert!(error.contains(says), "{says}: {error}");
+    }
+    std::fs::write(&path, &good).unwrap();
+    assert_eq!(state_of(data.path(), &Trust::default(), "p"), State::Ready);
+}
+
+/// A package has the files that its manifest names, and plain ones only.
+#[test]
+fn only_named_and_plain_files_belong_to_a_package() {
+    let data = tempfile::tempdir().unwrap();
+    let place = data.path().join("p");
+    package_in(&place, MANIFEST);
+    std::fs::create_dir_all(place.join("target/deep")).unwrap();
+    std::fs::write(place.join("target/deep/large"), "x").unwrap();
+    std::fs::create_dir_all(place.join("skill/more")).unwrap();
+    std::fs::write(place.join("skill/more/a.md"), "a").unwrap();
+    let files: Vec<String> = Package::read(&place).unwrap().files.into_keys().collect();
+    assert_eq!(files, ["p.wasm", "plugin.toml", "skill/more/a.md"]);
+    std::os::unix::fs::symlink("/etc/passwd", place.join("skill/link")).unwrap();
+    assert!(matches!(Package::read(&place), Err(PackageError::Special { .. })));
+    std::fs::remove_file(place.join("skill/link")).unwrap();
+    std::fs::write(place.join("skill/a\nfile plugin.toml"), "x").unwrap();
+    assert!(matches!(Package::read(&place), Err(PackageError::Name { .. })));
+}
