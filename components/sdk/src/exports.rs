@@ -36,7 +36,11 @@ interface!(
     "package mercury:sdk; world chat-adapter-part { export mercury:plugin/chat-adapter@0.2.0; }",
     "mercury:sdk/chat-adapter-part",
     "mercury_plugin::chat_adapter::bindings",
-    ["mercury:plugin/types@0.2.0" = types, "mercury:plugin/trouble@0.2.0" = trouble, "mercury:plugin/deliveries@0.2.0" = deliveries]
+    [
+        "mercury:plugin/types@0.2.0" = types,
+        "mercury:plugin/trouble@0.2.0" = trouble,
+        "mercury:plugin/deliveries@0.2.0" = deliveries
+    ]
 );
 interface!(
     webhook,
@@ -44,7 +48,11 @@ interface!(
     "package mercury:sdk; world webhook-part { export mercury:plugin/webhook@0.2.0; }",
     "mercury:sdk/webhook-part",
     "mercury_plugin::webhook::bindings",
-    ["mercury:plugin/types@0.2.0" = types, "mercury:plugin/credentials@0.2.0" = credentials, "mercury:plugin/http@0.2.0" = http]
+    [
+        "mercury:plugin/types@0.2.0" = types,
+        "mercury:plugin/credentials@0.2.0" = credentials,
+        "mercury:plugin/http@0.2.0" = http
+    ]
 );
 interface!(
     poller,

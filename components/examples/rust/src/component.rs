@@ -25,11 +25,7 @@ impl tool_guard::Guest for MailGuard {
             None => Verdict::Allow,
             Some(text) => {
                 let seconds: u32 = setting("timeout-s").parse().unwrap_or(600);
-                Verdict::Ask(Question {
-                    text,
-                    approver: setting("approver"),
-                    timeout_ms: seconds.saturating_mul(1000),
-                })
+                Verdict::Ask(Question { text, approver: setting("approver"), timeout_ms: seconds.saturating_mul(1000) })
             }
         }
     }

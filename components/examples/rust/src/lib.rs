@@ -45,7 +45,9 @@ fn addresses(text: &str) -> Vec<String> {
 
 fn is_known(address: &str, domains: &[String]) -> bool {
     let domain = address.rsplit('@').next().unwrap_or_default();
-    domains.iter().any(|known| domain == known || domain.strip_suffix(known.as_str()).is_some_and(|rest| rest.ends_with('.')))
+    domains
+        .iter()
+        .any(|known| domain == known || domain.strip_suffix(known.as_str()).is_some_and(|rest| rest.ends_with('.')))
 }
 
 #[cfg(test)]
