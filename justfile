@@ -19,6 +19,14 @@ test *filter:
 bench *what:
     @./dev bench "$@"
 
+# Plugins in every language, built and tested
+examples:
+    @./dev examples
+
+# The pages that are made of the code
+docs:
+    @./dev docs
+
 # The program as it is shipped
 build:
     @./dev build

@@ -40,6 +40,8 @@ fn main() {
         copy(&root.join("components").join(folder).join("plugin.toml"), &out.join(format!("{name}.toml")));
     }
 
+    carry_templates(&root, &out);
+
     let musl =
         format!("{}-unknown-linux-musl", env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets the architecture"));
     let packages: Vec<&str> = PROGRAMS.iter().flat_map(|(package, _)| ["-p", package]).collect();
@@ -49,6 +51,36 @@ fn main() {
     }
     for file in PI {
         copy(&root.join("container/pi").join(file), &out.join(file.replace('/', "-")));
+    }
+}
+
+/// What `mercury plugins new` writes: `templates/…`, the contract as `wit/…`, the Rust SDK as `sdk/…`.
+fn carry_templates(root: &Path, out: &Path) {
+    let mut files = Vec::new();
+    for (prefix, folder) in [("templates", "components/templates"), ("wit", "wit"), ("sdk", "components/sdk/src")] {
+        let folder = root.join(folder);
+        list(&folder, &mut |file| {
+            let below = file.strip_prefix(&folder).expect("it was found there").to_str().expect("our own name");
+            // Only the line that is current: what is frozen is the host's business.
+            if !below.starts_with("frozen") {
+                files.push((format!("{prefix}/{below}"), file.to_owned()));
+            }
+        });
+    }
+    files.sort();
+    let mut table = String::from("&[\n");
+    for (index, (path, file)) in files.iter().enumerate() {
+        copy(file, &out.join(format!("template-{index}")));
+        table.push_str(&format!("({path:?}, include_str!(concat!(env!(\"OUT_DIR\"), \"/template-{index}\"))),\n"));
+    }
+    table.push(']');
+    fs::write(out.join("templates.rs"), table).expect("the output folder");
+}
+
+fn list(folder: &Path, found: &mut impl FnMut(&Path)) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { list(&path, found) } else { found(&path) }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod parley;
 pub mod peer;
 pub mod plugins;
 pub mod proxy;
+pub mod reference;
 pub mod registry;
 pub mod site;
 pub mod telegram;

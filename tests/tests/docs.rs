@@ -43,3 +43,18 @@ fn documents_name_tests_that_exist() {
     assert!(named > 20, "the documents name only {named} tests");
     assert!(missing.is_empty(), "no such test:\n{}", missing.join("\n"));
 }
+
+/// The reference is what the contract and the manifest's structs say. `./dev docs` writes it.
+#[test]
+fn the_reference_is_current() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let path = root.join("docs/plugins/reference.md");
+    let page = mercury_tests::reference::page(root);
+    if std::env::var_os("MERCURY_WRITE_DOCS").is_some() {
+        fs::write(&path, page).unwrap();
+        return;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let line = found.lines().zip(page.lines()).position(|(old, new)| old != new);
+    assert!(found == page, "docs/plugins/reference.md is stale (line {line:?}): write it anew with `./dev docs`");
+}

@@ -10,8 +10,22 @@ wasmtime::component::bindgen!({
     world: "everything",
     imports: { default: async | trappable },
     exports: { default: async },
-    additional_derives: [PartialEq, Clone],
+    additional_derives: [PartialEq, Clone, serde::Serialize],
 });
+
+/// Generated flags take no derives. Names as in the contract, one string each.
+impl serde::Serialize for exports::mercury::plugin::chat_adapter::Features {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = [
+            (Self::TYPING, "typing"),
+            (Self::FILES, "files"),
+            (Self::THREADS, "threads"),
+            (Self::EDITS, "edits"),
+            (Self::CHOICES, "choices"),
+        ];
+        serializer.collect_seq(names.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| name))
+    }
+}
 
 /// The line 0.1. Vocabulary that did not change since is the newest line's, so that it needs no
 /// conversion; were it to drift apart, old components would be refused when they are loaded.

@@ -44,3 +44,6 @@ pub static TOOLS: &[Tool] = &[
     tool!("pi/agents/explore.md", "agents-explore.md", false),
     tool!("pi/agents/worker.md", "agents-worker.md", false),
 ];
+
+/// Path and content of the files that `mercury plugins new` chooses from: `templates/…`, `wit/…`, `sdk/…`.
+pub static TEMPLATES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));

@@ -10,6 +10,7 @@ mod files;
 mod health;
 mod plugins;
 mod prebuild;
+mod recording;
 mod stop;
 mod webhooks;
 
@@ -71,6 +72,7 @@ impl Api {
             .route("/api/config", get(config::list).put(config::set).delete(config::unset))
             .route("/api/plugins/jobs", get(plugins::jobs))
             .route("/api/plugins/widgets", get(plugins::widgets))
+            .route("/api/plugins/{name}/recording", post(recording::record))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
             .method_not_allowed_fallback(|| async { ApiError::not_found() })

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -50,6 +50,45 @@ pub(super) async fn send(
     send_with(method, base, path, secret, &[], body).await
 }
 
+/// The lines of an answer, as they come.
+pub(super) struct Lines {
+    body: hyper::body::Incoming,
+    read: bytes::BytesMut,
+}
+
+impl Lines {
+    /// The next line without its end; none after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let mut line = self.read.split_to(end + 1);
+                line.truncate(end);
+                return Ok(Some(line.freeze()));
+            }
+            match self.body.frame().await.transpose().context("the answer broke off; the host may have been stopped")? {
+                Some(frame) => self.read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Asks for an answer of lines. Other than with success, the host's error.
+pub(super) async fn lines(
+    method: Method,
+    base: &str,
+    path: &str,
+    secret: Option<&SecretString>,
+    body: Option<&serde_json::Value>,
+) -> Result<Lines> {
+    let response = begin(method, base, path, secret, &[], body).await?;
+    if response.status().is_success() {
+        return Ok(Lines { body: response.into_body(), read: bytes::BytesMut::new() });
+    }
+    read(response).await?.success()?;
+    anyhow::bail!("the host answered nothing that is understood")
+}
+
 /// With further headers.
 pub(super) async fn send_with(
     method: Method,
@@ -59,6 +98,17 @@ pub(super) async fn send_with(
     headers: &[(&str, &str)],
     body: Option<&serde_json::Value>,
 ) -> Result<Answer> {
+    read(begin(method, base, path, secret, headers, body).await?).await
+}
+
+async fn begin(
+    method: Method,
+    base: &str,
+    path: &str,
+    secret: Option<&SecretString>,
+    headers: &[(&str, &str)],
+    body: Option<&serde_json::Value>,
+) -> Result<Response<hyper::body::Incoming>> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut request =
         Request::builder().method(method).uri(format!("{base}{path}")).header(header::CONTENT_TYPE, "application/json");
@@ -70,9 +120,12 @@ pub(super) async fn send_with(
     }
     let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
     let request = request.body(Full::new(Bytes::from(body)))?;
-    let response = client.request(request).await.with_context(|| {
+    client.request(request).await.with_context(|| {
         format!("no host answers at {base}. Start one with `mercury run`, or name its port with --port")
-    })?;
+    })
+}
+
+async fn read(response: Response<hyper::body::Incoming>) -> Result<Answer> {
     let status = response.status();
     let body = response
         .into_body()

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use mercury_bindings::mercury::plugin as imports;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
     component::{HasSelf, Linker},
 };
 
-use super::{contract, state::State};
+use super::{
+    contract,
+    replay::observe::{Observing, observed},
+    state::State,
+};
 
 /// How often the clock ticks that ends runaway guests.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -17,14 +21,27 @@ const POOL: u32 = 256;
 /// The most memory that any manifest may ask for.
 const MOST_MEMORY: usize = 256 << 20;
 
-/// An engine as both the host and its compiling child need it: compiled code is only accepted by
-/// an engine with the same settings.
-pub(super) fn engine() -> wasmtime::Result<Engine> {
+fn settings() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(2 << 20);
     config.memory_init_cow(true);
+    config
+}
+
+/// For an author's own component on the author's machine: the same settings, and traps with the lines of
+/// its source where it was built with debug information.
+pub(super) fn engine_for_authors() -> wasmtime::Result<Engine> {
+    let mut config = settings();
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    Engine::new(&config)
+}
+
+/// An engine as both the host and its compiling child need it: compiled code is only accepted by
+/// an engine with the same settings.
+pub(super) fn engine() -> wasmtime::Result<Engine> {
+    let mut config = settings();
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(POOL)
         .total_core_instances(POOL * 8)
@@ -68,20 +85,20 @@ pub(super) fn start_clock(engine: &Engine) -> std::io::Result<()> {
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    imports::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::credentials::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::signatures::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::kv::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::settings::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::permissions::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::media::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::timers::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::messenger::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::history::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::tasks::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::inbox::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    imports::sockets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    imports::log::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::credentials::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::signatures::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::http::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::kv::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::settings::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::permissions::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::media::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::timers::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::messenger::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::history::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::tasks::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::inbox::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::sockets::add_to_linker::<_, Observing>(&mut linker, observed)?;
     imports::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::verdicts::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::deliveries::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;

@@ -94,6 +94,19 @@ interfaces! {
     Lifecycle lifecycle "lifecycle" newest::lifecycle::GuestIndices,
 }
 
+/// Calls one function of an export, and notes the call where the plugin is being recorded:
+/// `recorded!(store, guest, call_check(&caller, &tool))` for `guest.call_check(store, &caller, &tool).await`.
+macro_rules! recorded {
+    ($store:ident, $guest:expr, $function:ident($($argument:expr),* $(,)?)) => {{
+        let guest = $guest;
+        $store.data_mut().begin_tape(stringify!($function).trim_start_matches("call_"), &($(&$argument,)*));
+        let answer = guest.$function(&mut *$store, $($argument),*).await?;
+        $store.data_mut().end_tape(&answer);
+        Ok(answer)
+    }};
+}
+pub(super) use recorded;
+
 impl Interface {
     pub fn is_guard(self) -> bool {
         matches!(self, Self::PromptGuard | Self::ToolGuard | Self::ApiGuard | Self::EgressGuard)

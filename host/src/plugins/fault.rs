@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use wasmtime::Trap;
+use wasmtime::{Trap, WasmBacktrace};
 
 use super::{manifest::Limits, meter::Meter};
 
@@ -81,7 +81,24 @@ pub(super) fn explain(trap: &wasmtime::Error, meter: &Meter, limits: &Limits, st
     if !said.trim().is_empty() {
         text = format!("{text}; it said: {}", tail(said.trim(), MOST_ERROR / 2));
     }
+    for line in source_lines(trap) {
+        text = format!("{text}\n  {line}");
+    }
     (fault, head(text, MOST_ERROR))
+}
+
+/// Where in its source the guest was, innermost first. Only engines for authors know it, and only of
+/// components with debug information.
+fn source_lines(trap: &wasmtime::Error) -> Vec<String> {
+    /// Frames that are shown.
+    const SHOWN: usize = 8;
+    let frames = trap.downcast_ref::<WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
+    let symbols = frames.iter().flat_map(|frame| frame.symbols());
+    let lines = symbols.filter_map(|symbol| {
+        let file = symbol.file().filter(|file| !file.starts_with("/rustc/"))?;
+        Some(format!("at {file}:{} ({})", symbol.line()?, symbol.name().unwrap_or("?")))
+    });
+    lines.take(SHOWN).collect()
 }
 
 fn classify(trap: &wasmtime::Error, meter: &Meter) -> Fault {

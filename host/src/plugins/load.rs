@@ -273,14 +273,6 @@ impl Loader {
             ContractError::Misfit { version, spoken, detail: format!("{error:#}") }.to_string()
         })?;
         let exports = Exports::find(declaration.contract, &pre, &source.manifest.provides)?;
-        let ungranted = source.manifest.ungranted(&declaration.imports);
-        if !ungranted.is_empty() && source.path.exists() {
-            tracing::warn!(
-                plugin = source.manifest.name,
-                "the component imports what plugin.toml does not grant, and will be refused it: {}",
-                ungranted.join("; ")
-            );
-        }
         let settings = self.settings(&source.manifest)?;
         let configured = config.into_iter().flat_map(|config| config.settings.keys().cloned()).collect();
         let built_in = source.origin == Origin::BuiltIn;

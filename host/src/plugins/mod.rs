@@ -27,6 +27,7 @@ mod probe;
 mod processors;
 mod registry;
 mod reload;
+pub mod replay;
 mod requests;
 mod resident;
 mod rights;

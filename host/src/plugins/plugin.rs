@@ -103,6 +103,36 @@ impl Watched {
 }
 
 impl Plugin {
+    /// One that is loaded for its author's tests, not by a host.
+    pub(super) fn for_author(
+        manifest: Arc<Manifest>,
+        declaration: Declaration,
+        exports: Exports,
+        settings: BTreeMap<String, String>,
+        pre: InstancePre<State>,
+        services: Arc<Services>,
+    ) -> Self {
+        let name = manifest.name.clone();
+        Self {
+            permits: Semaphore::new(manifest.limits.concurrency as usize),
+            manifest,
+            declaration,
+            origin: Origin::Folder,
+            identity: String::new(),
+            folder: None,
+            exports,
+            settings: Arc::new(settings),
+            configured: BTreeSet::new(),
+            pre,
+            // What it asks of others is in its recordings.
+            access: Arc::new(Access::nothing(&name, &services)),
+            services,
+            breaker: Breaker::new(),
+            stats: Arc::new(Stats::new()),
+            heavy: AtomicBool::new(false),
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.manifest.name
     }

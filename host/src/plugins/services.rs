@@ -12,6 +12,7 @@ use super::{
     capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger, sockets::Sockets},
     packages::Trust,
     registry::Registry,
+    replay::Recorders,
     settings::Values,
 };
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
 
 pub struct Services {
     pub store: Store,
+    /// Whose calls are being recorded.
+    pub recorders: Arc<Recorders>,
     /// What may be loaded.
     pub(super) trust: Trust,
     /// Without it plugins have no files.
@@ -78,6 +81,7 @@ impl Services {
             runtime: tokio::runtime::Handle::try_current().ok(),
             tasks: OnceLock::new(),
             registry: RwLock::default(),
+            recorders: Arc::default(),
         }
     }
 

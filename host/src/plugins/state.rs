@@ -3,14 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
+use serde::Serialize;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
 use super::{
     access::Access, capabilities::folders, exports::Interface, fault::Exceeded, manifest::Manifest, meter::Meter,
-    services::Services, stats::Stats,
+    replay::recorder::Tape, services::Services, stats::Stats,
 };
 use crate::media::Lent;
 
@@ -46,6 +48,8 @@ pub(super) struct State {
     pub(super) refusals: u32,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
+    /// The call that is at work, where the plugin is being recorded.
+    pub(super) tape: Option<Tape>,
     log_bytes: usize,
 }
 
@@ -59,8 +63,7 @@ impl State {
         stats: Arc<Stats>,
     ) -> Self {
         let stderr = MemoryOutputPipe::new(STDERR_KEPT);
-        // No folder, no network, no variable, no argument: what a guest gets comes from its grants.
-        let wasi = WasiCtx::builder().stderr(stderr.clone()).max_random_size(MOST_RANDOM_BYTES).build();
+        let wasi = wasi(&stderr).build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(1_000);
         let meter = Meter::new(manifest.limits.deadline());
@@ -81,6 +84,7 @@ impl State {
             refusals: 0,
             limits,
             stderr,
+            tape: None,
             log_bytes: 0,
         }
     }
@@ -90,8 +94,8 @@ impl State {
         let (manifest, stderr) = (self.manifest.clone(), self.stderr.clone());
         let Some(spaces) = self.services.spaces.clone().filter(|_| !manifest.folders.is_empty()) else { return Ok(()) };
         let open = move || {
-            let mut wasi = WasiCtx::builder();
-            folders::open(wasi.stderr(stderr), &manifest.folders, &spaces);
+            let mut wasi = wasi(&stderr);
+            folders::open(&mut wasi, &manifest.folders, &spaces);
             wasi.build()
         };
         self.wasi = tokio::task::spawn_blocking(open).await?;
@@ -112,6 +116,23 @@ impl State {
         self.lend([]);
         self.meter.reset();
         self.log_bytes = 0;
+    }
+
+    /// Lets the guest believe that it is that long after the Unix epoch.
+    pub(super) fn set_clock(&mut self, since_epoch: Duration) {
+        self.wasi = wasi(&self.stderr).wall_clock(StoppedClock(since_epoch)).build();
+    }
+
+    /// Begins to note a call of the guest, where an operator has asked for it.
+    pub(super) fn begin_tape(&mut self, function: &str, arguments: &impl Serialize) {
+        let recorders = &self.services.recorders;
+        self.tape = recorders.tape(&self.manifest.name, self.interface, function, arguments);
+    }
+
+    pub(super) fn end_tape(&mut self, result: &impl Serialize) {
+        if let Some(tape) = self.tape.take() {
+            tape.finish(result);
+        }
     }
 
     /// Counts a host call.
@@ -138,6 +159,26 @@ impl State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// No folder, no network, no variable, no argument: what a guest gets comes from its grants.
+fn wasi(stderr: &MemoryOutputPipe) -> WasiCtxBuilder {
+    let mut builder = WasiCtx::builder();
+    builder.stderr(stderr.clone()).max_random_size(MOST_RANDOM_BYTES);
+    builder
+}
+
+/// A recorded call sees the time of its recording.
+struct StoppedClock(Duration);
+
+impl HostWallClock for StoppedClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
     }
 }
 

@@ -6,12 +6,15 @@ mod consent;
 mod jobs;
 mod list;
 mod logs;
+mod new;
+mod record;
 mod reload;
 mod remove;
 mod settings;
 mod show;
 mod sign;
 mod stats;
+mod test;
 mod update;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -43,6 +46,12 @@ enum Command {
     Settings(settings::Settings),
     /// List the jobs of plugins: when each is due, and how its last run ended.
     Jobs(jobs::Jobs),
+    /// Write the folder of a new plugin: a manifest, code that builds, and recordings that pass.
+    New(new::New),
+    /// Play recorded calls of a plugin in the real engine and compare what it returns.
+    Test(test::Test),
+    /// Write the next calls of a plugin of the running host as recordings for `test`.
+    Record(record::Record),
     /// Show what a plugin is, what it may do and what it needs.
     Show(show::Show),
     /// Install a plugin: show what it asks for, ask, try it, and lock what was agreed to.
@@ -71,6 +80,9 @@ impl Plugins {
             Command::List(list) => list.run(project),
             Command::Settings(settings) => settings.run(project).await,
             Command::Jobs(jobs) => jobs.run(project).await,
+            Command::New(new) => new.run(),
+            Command::Test(test) => test.run().await,
+            Command::Record(record) => record.run(project).await,
             Command::Show(show) => show.run(project),
             Command::Add(add) => add.run(project).await,
             Command::Update(update) => update.run(project).await,

@@ -8,7 +8,7 @@ use wasmparser::{ComponentExternName, Encoding, Parser, Payload};
 use super::{Contract, ContractError, PACKAGE, line_of};
 
 /// What a component says of itself.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Declaration {
     /// The line that it was built for.
     pub contract: Contract,

@@ -18,7 +18,7 @@ use wasmtime::{
 };
 
 use super::{Contract, v0_1 as old};
-use crate::plugins::{EgressRequest, state::State};
+use crate::plugins::{EgressRequest, exports::recorded, state::State};
 
 /// An export that is looked up once, when its component is loaded.
 pub(in crate::plugins) trait Export: Sized {
@@ -115,7 +115,7 @@ impl PromptGuard {
                 export.load(&mut *store, instance)?.call_check(store, caller, prompt, attachments).await
             }
             Self::V0_2(export) => {
-                export.load(&mut *store, instance)?.call_check(store, caller, prompt, attachments).await
+                recorded!(store, export.load(&mut *store, instance)?, call_check(caller, prompt, attachments))
             }
         }
     }
@@ -132,7 +132,9 @@ impl ToolGuard {
     ) -> wasmtime::Result<Verdict> {
         match self {
             Self::V0_1(export) => export.load(&mut *store, instance)?.call_check(store, caller, tool, arguments).await,
-            Self::V0_2(export) => export.load(&mut *store, instance)?.call_check(store, caller, tool, arguments).await,
+            Self::V0_2(export) => {
+                recorded!(store, export.load(&mut *store, instance)?, call_check(caller, tool, arguments))
+            }
         }
     }
 }
@@ -149,7 +151,7 @@ impl EgressGuard {
             Self::V0_1(export) => {
                 export.load(&mut *store, instance)?.call_check(store, caller, &old::egress_request(request)).await
             }
-            Self::V0_2(export) => export.load(&mut *store, instance)?.call_check(store, caller, request).await,
+            Self::V0_2(export) => recorded!(store, export.load(&mut *store, instance)?, call_check(caller, request)),
         }
     }
 }
@@ -166,7 +168,7 @@ impl ResultProcessor {
                 let outcome = export.load(&mut *store, instance)?.call_process(store, &old::run_result(result)).await?;
                 Ok(outcome.map(old::outcome))
             }
-            Self::V0_2(export) => export.load(&mut *store, instance)?.call_process(store, result).await,
+            Self::V0_2(export) => recorded!(store, export.load(&mut *store, instance)?, call_process(result)),
         }
     }
 }

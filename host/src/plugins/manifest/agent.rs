@@ -23,6 +23,7 @@ pub struct Agent {
     pub env: Vec<Variable>,
 }
 
+/// One `[[agent.clis]]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Cli {
@@ -36,6 +37,7 @@ pub struct Cli {
     pub bin: Option<String>,
 }
 
+/// One `[[agent.env]]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Variable {

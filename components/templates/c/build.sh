@@ -1,0 +1,25 @@
+#!/bin/sh
+# Builds plugin.wasm; with `debug`, one whose traps name source lines.
+#
+# Needs clang for WebAssembly: the wasi-sdk (set WASI_SDK_PATH to its folder), or Debian's packages
+# clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32. Two tools come from cargo, into a folder of the
+# cache, unless they are there: wit-bindgen (the bindings) and wasm-component-ld (the linker).
+set -eu
+cd "$(dirname "$0")"
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/mercury/c
+PATH="${WASI_SDK_PATH:+$WASI_SDK_PATH/bin:}$tools/bin:$PATH"
+for tool in wit-bindgen-cli:wit-bindgen:0.63.0 wasm-component-ld:wasm-component-ld:0.5.21; do
+    program=${tool#*:} version=${tool##*:}
+    program=${program%:*}
+    command -v "$program" >/dev/null || cargo install "${tool%%:*}" --version "$version" --locked --quiet --root "$tools"
+done
+clang=${CC:-clang}
+if [ -z "${CC:-}${WASI_SDK_PATH:-}" ] && command -v clang-19 >/dev/null; then clang=clang-19; fi
+
+wit-bindgen c wit --world plugin --out-dir bindings >/dev/null
+flags='-Os -flto -Wl,--strip-all'
+[ "${1:-}" = debug ] && flags='-g -O1'
+# shellcheck disable=SC2086
+"$clang" --target=wasm32-wasi -mexec-model=reactor -std=c17 -Wall -Wextra -Werror $flags -Ibindings \
+    -fuse-ld="$(command -v wasm-component-ld)" \
+    src/plugin.c bindings/plugin.c bindings/plugin_component_type.o -o plugin.wasm

@@ -1,0 +1,85 @@
+//! The tutorial for authors of plugins, as a stranger follows it.
+//!
+//! Until [`UNTIL`]: what is behind it needs the runtime of chat adapters.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use mercury_tests::{docker, minimal_image, required};
+
+/// The heading before which it stops.
+const UNTIL: &str = "## 5. ";
+
+/// What stands in blocks of shell, in their order.
+fn commands(page: &str) -> String {
+    let mut script = String::new();
+    let mut inside = false;
+    for line in page.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            line if inside => {
+                script.push_str(line);
+                script.push('\n');
+            }
+            _ => {}
+        }
+    }
+    script
+}
+
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
+/// Every command of the tutorial, in an empty folder, with the scripted agent in place of a real one.
+#[test]
+fn the_tutorial_works() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = std::fs::read_to_string(root.join("docs/plugins/tutorial.md")).unwrap();
+    let binary = required("MERCURY_BIN");
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    // The machine may use these ports otherwise, and crates come in the versions that the components have.
+    let script = commands(page.split(UNTIL).next().unwrap())
+        .replace("8787", &port)
+        .replace("9900", &free_port())
+        .replacen("cd parrot\n", &format!("cd parrot\ncp {} .\n", root.join("components/Cargo.lock").display()), 1);
+    let script = format!("set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\n{script}");
+    std::fs::write(folder.path().join("tutorial.sh"), &script).unwrap();
+    let binaries = Path::new(&binary).parent().unwrap();
+    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("timeout")
+        .args(["600", "bash", "tutorial.sh"])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", binaries.parent().unwrap().join("scaffolds"))
+        .env("MERCURY_PORT", &port)
+        .env("MERCURY_DOCKER_HOST", required("DOCKER_HOST"))
+        .env("MERCURY_CONTAINER_RUNTIME", "runc")
+        .env("MERCURY_AGENT_IMAGE", minimal_image())
+        .env("MERCURY_ANTHROPIC_API_KEY", docker::CANARY)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let project = folder.path().join("assistant");
+    if let Ok(instance) = std::fs::read_to_string(project.join(".mercury/instance")) {
+        docker::remove_all(instance.trim());
+    }
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{}\n{}\n{}\nthe host's log:\n{}",
+        output.status,
+        said(&output.stdout),
+        said(&output.stderr),
+        std::fs::read_to_string(project.join("host.log")).unwrap_or_default()
+    );
+    // What the page shows is what is said.
+    let shown = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(said(&output.stdout).contains(shown.trim_end()), "the page shows\n{shown}\nnot\n{}", said(&output.stdout));
+}
