@@ -92,6 +92,9 @@ impl Destination {
                 waits = builder.build();
             }
             tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+            if frames.is_closed() {
+                return;
+            }
         }
     }
 
@@ -138,6 +141,8 @@ impl Destination {
         let mut asked = false;
         loop {
             let event = tokio::select! {
+                // First: nothing is told of a socket that nobody holds any more.
+                biased;
                 frame = frames.recv() => {
                     let Some(frame) = frame else {
                         let _ = timeout(Duration::from_secs(1), stream.close(None)).await;

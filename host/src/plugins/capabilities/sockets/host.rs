@@ -5,7 +5,6 @@ use mercury_bindings::mercury::plugin::{
 };
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, handshake::client::Request};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     connection::{Destination, MOST_MESSAGE, authority_of},
@@ -86,8 +85,9 @@ impl State {
         let stand_in = stand_in.is_some();
         let destination =
             Destination { access: access.clone(), name: name.clone(), request, authority, stand_in, events };
-        let task = AbortOnDropHandle::new(runtime.spawn(destination.keep(frames)));
-        if self.services.sockets.put(&access.plugin, &name, sender, (target, protected), task) {
+        // Kept before it is opened: what nobody holds ends at once.
+        if self.services.sockets.put(&access.plugin, &name, sender, (target, protected)) {
+            runtime.spawn(destination.keep(frames));
             return Ok(());
         }
         let message = "sockets: too many are open";

@@ -7,7 +7,6 @@ use std::{
 
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::outbound::Target;
 use crate::plugins::adapter::SocketEvent;
@@ -22,13 +21,12 @@ const MOST_SOCKETS: usize = 64;
 /// An event, and the name of its socket.
 pub(in crate::plugins) type Named = (String, SocketEvent);
 
-/// The host's end of a socket.
+/// The host's end of a socket. Its connection ends, in good order, once this is dropped.
 pub(super) struct Line {
     pub(super) frames: mpsc::Sender<Message>,
     /// Where it goes, for the secrets of its frames.
     pub(super) target: Target,
     pub(super) protected: bool,
-    _task: AbortOnDropHandle<()>,
 }
 
 #[derive(Default)]
@@ -64,7 +62,6 @@ impl Sockets {
         name: &str,
         frames: mpsc::Sender<Message>,
         (target, protected): (Target, bool),
-        task: AbortOnDropHandle<()>,
     ) -> bool {
         let mut state = self.lock();
         let key = (plugin.to_owned(), name.to_owned());
@@ -72,7 +69,7 @@ impl Sockets {
         if others >= MOST_SOCKETS {
             return false;
         }
-        state.lines.insert(key, Line { frames, target, protected, _task: task });
+        state.lines.insert(key, Line { frames, target, protected });
         true
     }
 
@@ -80,11 +77,9 @@ impl Sockets {
         self.lock().lines.get(&(plugin.to_owned(), name.to_owned())).map(look)
     }
 
-    /// Ends a socket; the peer is told if it still listens.
+    /// Ends a socket; the peer is told.
     pub(super) fn close(&self, plugin: &str, name: &str) {
-        let line = self.lock().lines.remove(&(plugin.to_owned(), name.to_owned()));
-        // A full queue only means that the peer sees the connection end.
-        drop(line);
+        self.lock().lines.remove(&(plugin.to_owned(), name.to_owned()));
     }
 
     /// Ends all sockets of a plugin.
