@@ -58,11 +58,7 @@ pub(super) fn decide() -> Result<Mode, Trouble> {
         }
     };
     if mode == Mode::Webhook {
-        if !credentials::present(SECRET) {
-            return Err(Trouble::Operator(
-                "a webhook is set, and without MERCURY_TELEGRAM_WEBHOOK_SECRET_TOKEN anybody could bring messages. Set it to the secret_token of setWebhook, or take the webhook away with deleteWebhook".into(),
-            ));
-        }
+        check_secret()?;
         warn_of_missing_updates(&info);
     }
     log::info(if mode == Mode::Poll {
@@ -73,6 +69,19 @@ pub(super) fn decide() -> Result<Mode, Trouble> {
     let text: &[u8] = if mode == Mode::Poll { b"poll" } else { b"webhook" };
     kv::set(KEY, text).map_err(|error| Trouble::Transient(format!("its own state cannot be written: {error:?}")))?;
     Ok(mode)
+}
+
+/// The host compares with no secret that is easily guessed.
+fn check_secret() -> Result<(), Trouble> {
+    match credentials::matches(SECRET, "") {
+        Ok(_) => Ok(()),
+        Err(credentials::Error::Missing(_)) => Err(Trouble::Operator(
+            "a webhook is set, and without MERCURY_TELEGRAM_WEBHOOK_SECRET_TOKEN anybody could bring messages. Set it to the secret_token of setWebhook, or take the webhook away with deleteWebhook".into(),
+        )),
+        Err(credentials::Error::Denied(reason) | credentials::Error::Other(reason)) => Err(Trouble::Operator(format!(
+            "the webhook's secret cannot be used: {reason}. Call setWebhook with the new secret_token, too"
+        ))),
+    }
 }
 
 pub(super) fn webhook_info() -> Result<WebhookInfo, Problem> {
