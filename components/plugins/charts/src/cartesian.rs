@@ -102,22 +102,13 @@ fn bars(
         let (near, far) = (middle + before + gap / 2.0, middle + before + width - gap / 2.0);
         let fill = format!("fill=\"{}\"", escaped(point.color.as_deref().unwrap_or(color)));
         let text = label(series, point, index, plane);
-        let style = Style::new(
-            12.0,
-            chart.theme.label,
-            if !sideways {
-                "middle"
-            } else if to < from {
-                "end"
-            } else {
-                "start"
-            },
-        );
+        // Below zero there may be no room on the left, but there is on the other side of zero.
+        let style = Style::new(12.0, chart.theme.label, if sideways { "start" } else { "middle" });
         if sideways {
             let (start, end) = (plane.across(from), plane.across(to));
             canvas.path(&bar(start, end, near, far, true), &fill);
             if labelled {
-                canvas.text(end + if to < from { -6.0 } else { 6.0 }, (near + far) / 2.0 + 4.0, &text, style);
+                canvas.text(start.max(end) + 6.0, (near + far) / 2.0 + 4.0, &text, style);
             }
         } else {
             let (start, end) = (plane.down(from), plane.down(to));

@@ -143,7 +143,7 @@ fn bars_lie_on_their_side() {
         &json!({"yAxis": {"type": "category", "data": ["a", "b"]}, "xAxis": {"type": "value"}, "series": [{"type": "bar", "data": [1, -2]}]}),
     );
     assert_eq!(bars(&svg), 2, "{svg}");
-    assert!(svg.contains("text-anchor=\"end\">-2<"), "{svg}");
+    assert!(svg.contains("text-anchor=\"start\">-2<"), "{svg}");
 }
 
 #[test]
