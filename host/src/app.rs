@@ -16,15 +16,18 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::Api,
     approvals::Approvals,
+    clock,
     config::{Config, Runtime},
     credentials::Credentials,
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
     http::Bounded,
     intake::Intake,
-    plugins::{Compiler, LoadError, Plugins, Services},
+    media::{self, MediaStore},
+    plugins::{Compiler, LoadError, Plugins, Services, TaskQueue},
     runs::Runs,
     sandbox::Sandbox,
+    schedule::{self, Schedule},
     store::{Store, StoreError},
     telemetry,
 };
@@ -64,6 +67,7 @@ pub struct Rooms {
     pub delivery: Delivery,
     pub intake: Intake,
     pub runs: Arc<Runs>,
+    pub schedule: Schedule,
 }
 
 /// What is not configuration but depends on who starts the host.
@@ -109,6 +113,9 @@ impl App {
         let (address, server) = listen(api, &config, stop.clone()).await?;
 
         let rooms = build(&config, credentials, options, &hand_over).await?;
+        // Before the first run, and before anything else happens of which plugins hear.
+        rooms.plugins.started().await;
+        rooms.runs.announce_spaces().await;
         rooms.approvals.recover().await?;
         rooms.runs.recover().await?;
         let executor = rooms.runs.clone();
@@ -121,6 +128,10 @@ impl App {
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
+        let jobs = rooms.schedule.start(&hand_over).await?;
+        let endings = schedule::tell_endings(rooms.plugins.clone(), rooms.store.clone(), rooms.runs.task_ended.clone());
+        tokio::spawn(hand_over.clone().run_until_cancelled_owned(endings));
+        tracing::debug!(jobs, "jobs of plugins are scheduled");
         rooms.runs.log_variables();
         let plugins = rooms.plugins.clone();
         let programs = tokio::task::spawn_blocking(move || plugins.programs()).await.unwrap_or_default();
@@ -145,6 +156,7 @@ impl App {
         }
         self.hand_over.cancel();
         self.rooms.runs.drained().await;
+        self.rooms.plugins.stopping().await;
         self.rooms.runs.gateway.drained().await;
         self.rooms.runs.credentials.settle().await;
         match agents {
@@ -244,10 +256,13 @@ async fn build(
     let sandbox =
         Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     let sandbox = Arc::new(sandbox);
-    let services = Arc::new(Services::new(store.clone()));
+    let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
+        .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
+    tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
+    let services = Arc::new(Services::new(store.clone()).with_media(media).with_admins(config.admins.clone()));
     let plugins = async {
-        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services).await;
-        loaded.map_err(AppError::from)
+        let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;
+        Ok::<_, AppError>(loaded?.ordered(config.plugin_order.clone()))
     };
     let gateway = async {
         let (credentials, store) = (credentials.clone(), store.clone());
@@ -256,6 +271,7 @@ async fn build(
     };
     let (plugins, gateway) = tokio::try_join!(plugins, gateway)?;
     let (plugins, gateway) = (Arc::new(plugins), Arc::new(gateway));
+    install_skills(config, &plugins, &sandbox).await;
     let delivery = Delivery::new(store.clone());
     let approvals = Arc::new(Approvals::new(store.clone(), plugins.clone(), delivery.clone()));
     let runs = Arc::new(Runs::new(
@@ -269,6 +285,9 @@ async fn build(
         gateway,
         hand_over.clone(),
     ));
+    let queue: Arc<dyn TaskQueue> = runs.clone();
+    services.take_tasks_to(Arc::downgrade(&queue));
+    let schedule = Schedule::new(plugins.clone(), store.clone());
     let intake = Intake {
         store: store.clone(),
         plugins: plugins.clone(),
@@ -277,7 +296,34 @@ async fn build(
         delivery: delivery.clone(),
         config: config.clone(),
     };
-    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs })
+    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs, schedule })
+}
+
+/// Removes files of plugins that nobody took.
+async fn sweep(media: MediaStore) {
+    loop {
+        tokio::time::sleep(media::SWEEP_EVERY).await;
+        let removed = media.sweep(clock::millis()).await;
+        if removed > 0 {
+            tracing::info!(removed, "files of plugins that nobody took were removed");
+        }
+    }
+}
+
+/// A skill that cannot be installed costs itself alone.
+async fn install_skills(config: &Arc<Config>, plugins: &Arc<Plugins>, sandbox: &Arc<Sandbox>) {
+    let chain: Vec<_> =
+        config.model_chain.iter().map(|leg| config.capabilities.of(&leg.provider, &leg.model)).collect();
+    let (plugins, sandbox) = (plugins.clone(), sandbox.clone());
+    let install = move || {
+        let skills: Vec<_> = plugins.skills(&chain).into_iter().map(|skill| (skill.name, skill.folder)).collect();
+        sandbox.install_skills(&skills)
+    };
+    match tokio::task::spawn_blocking(install).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the plugins' skills cannot be installed; agents go without them"),
+        Err(error) => tracing::error!(%error, "the plugins' skills are not installed"),
+    }
 }
 
 /// What needs Docker and nobody waits for: it may be down, and a pull or a build take minutes.

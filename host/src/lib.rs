@@ -1,7 +1,7 @@
 //! Mercury's host: a message comes in, a sandboxed agent's answer goes out.
 //!
-//! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake` → `runs` →
-//! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins`, `sandbox`, `credentials` → `store` →
+//! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake`, `schedule` → `runs` →
+//! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins` → `media` → `sandbox`, `credentials` → `store` →
 //! `domain`, `config`.
 
 pub mod agent;
@@ -19,9 +19,11 @@ pub mod egress;
 pub mod gateway;
 pub mod http;
 pub mod intake;
+pub mod media;
 pub mod plugins;
 pub mod runs;
 pub mod sandbox;
+pub mod schedule;
 pub mod store;
 pub mod telemetry;
 

@@ -2,10 +2,11 @@
 //! and links to the operator's resources. Holds no credential.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mercury_protocol::io::ModelSettings;
 use mercury_protocol::socket;
@@ -16,7 +17,9 @@ use crate::place::Place;
 
 /// What of the operator's global directory pi gets to see, as in the replaced system. Everything
 /// else in there stays out of its sight.
-const RESOURCES: &[&str] = &[".pi", "AGENTS.md", "skills", "agents", "commands", "prompts", "extensions"];
+const RESOURCES: &[&str] = &[".pi", "AGENTS.md", "agents", "commands", "prompts", "extensions"];
+/// The operator's own skills, in the global directory as in pi's.
+const SKILLS: &str = "skills";
 
 #[derive(Debug, Error)]
 #[error("could not prepare pi's agent directory: {path}: {source}")]
@@ -25,8 +28,13 @@ pub struct AgentDirError {
     source: io::Error,
 }
 
-/// `gateway_port` is where this container's loopback leads to the host, if a provider needs that.
-pub fn prepare(place: &Place, settings: &ModelSettings, gateway_port: Option<u16>) -> Result<(), AgentDirError> {
+/// `skills` are those of plugins that the caller is given; `gateway_port` is where this container's loopback leads to the host, if a provider needs that.
+pub fn prepare(
+    place: &Place,
+    settings: &ModelSettings,
+    skills: &[String],
+    gateway_port: Option<u16>,
+) -> Result<(), AgentDirError> {
     let dir = &place.agent_dir;
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
     write(&dir.join("settings.json"), &pi_settings())?;
@@ -38,7 +46,28 @@ pub fn prepare(place: &Place, settings: &ModelSettings, gateway_port: Option<u16
             symlink(&target, &link).or_else(already_there).map_err(at(&link))?;
         }
     }
+    link_skills(place, skills)
+}
+
+/// The operator's skills and those of plugins, side by side. Of two of one name the operator's own stays.
+fn link_skills(place: &Place, given: &[String]) -> Result<(), AgentDirError> {
+    let dir = place.agent_dir.join(SKILLS);
+    let own = place.global_dir.join(SKILLS);
+    let plain = |name: &&String| !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+    let given = given.iter().filter(plain).map(|name| (name.into(), place.skills_dir.join(name)));
+    let targets = entries(&own).into_iter().chain(given).filter(|(_, target)| target.exists());
+    for (name, target) in targets {
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(at(&dir))?;
+        let link = dir.join(name);
+        symlink(&target, &link).or_else(already_there).map_err(at(&link))?;
+    }
     Ok(())
+}
+
+/// What lies in a folder; of one that is not there nothing.
+fn entries(folder: &Path) -> Vec<(OsString, PathBuf)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| (entry.file_name(), entry.path())).collect()
 }
 
 /// pi repeats a failed model call by itself. Before the first tool call the chain takes over
@@ -126,9 +155,18 @@ mod tests {
         fs::create_dir_all(place.global_dir.join("skills/x")).unwrap();
         fs::write(place.global_dir.join("AGENTS.md"), "be kind").unwrap();
         fs::write(place.global_dir.join("auth.json"), "{}").unwrap();
-        prepare(&place, &ModelSettings::default(), None).unwrap();
+        place.skills_dir = dir.path().join("plugins");
+        for name in ["x", "napkin", "gws"] {
+            fs::create_dir_all(place.skills_dir.join(name)).unwrap();
+            fs::write(place.skills_dir.join(name).join("SKILL.md"), "a plugin's").unwrap();
+        }
+        let given = ["napkin", "x", "absent", "../global", ".."].map(str::to_owned);
+        prepare(&place, &ModelSettings::default(), &given, None).unwrap();
         assert_eq!(fs::read_to_string(place.agent_dir.join("AGENTS.md")).unwrap(), "be kind");
-        assert!(place.agent_dir.join("skills/x").is_dir());
+        let skills: Vec<_> = entries(&place.agent_dir.join("skills")).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(skills.len(), 2, "what was not given is not there: {skills:?}");
+        assert!(place.agent_dir.join("skills/napkin/SKILL.md").is_file());
+        assert!(!place.agent_dir.join("skills/x/SKILL.md").exists(), "extensions.md #32: the operator's own stays");
         assert!(!place.agent_dir.join("auth.json").exists());
     }
 }

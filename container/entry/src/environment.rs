@@ -19,6 +19,7 @@ const RESERVED: &[&str] = &[
     "LD_LIBRARY_PATH",
     "LD_PRELOAD",
     "MERCURY_GLOBAL_DIR",
+    "MERCURY_SKILLS_DIR",
     "MERCURY_SUBAGENT_MODELS",
     "MERCURY_TOOLS_DIR",
     "NODE_OPTIONS",
@@ -40,7 +41,9 @@ pub fn for_pi(
     proxy_port: Option<u16>,
 ) -> BTreeMap<OsString, OsString> {
     let mut all: BTreeMap<OsString, OsString> = inherited.into_iter().collect();
-    all.retain(|name, _| !matches!(name.to_str(), Some("IO_DIR" | "MERCURY_TOOLS_DIR" | "MERCURY_GLOBAL_DIR")));
+    all.retain(|name, _| {
+        !matches!(name.to_str(), Some("IO_DIR" | "MERCURY_TOOLS_DIR" | "MERCURY_GLOBAL_DIR" | "MERCURY_SKILLS_DIR"))
+    });
     for (name, value) in QUIET {
         all.entry((*name).into()).or_insert_with(|| (*value).into());
     }

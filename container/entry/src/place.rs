@@ -17,6 +17,8 @@ pub struct Place {
     pub socket: PathBuf,
     /// What the host brought along: `bin/`, `pi/`.
     pub tools_dir: PathBuf,
+    /// The skills of plugins. May be missing.
+    pub skills_dir: PathBuf,
     /// The operator's resources for every run. May be missing.
     pub global_dir: PathBuf,
     /// Where the kernel shows this container's control group.
@@ -38,6 +40,7 @@ impl Place {
             home,
             socket: variable("API_SOCKET").filter(|it| !it.is_empty()).map_or(socket, PathBuf::from),
             tools_dir: named("MERCURY_TOOLS_DIR", paths::TOOLS_DIR).into(),
+            skills_dir: named("MERCURY_SKILLS_DIR", paths::SKILLS_DIR).into(),
             global_dir: named("MERCURY_GLOBAL_DIR", paths::GLOBAL_DIR).into(),
             control_groups: named("MERCURY_CONTROL_GROUPS", "/sys/fs/cgroup").into(),
             path: named("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),

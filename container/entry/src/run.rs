@@ -124,7 +124,7 @@ fn converse(
 ) -> Result<String, Error> {
     let through_host = !request.model.hosted.is_empty() || request.egress_proxy;
     let port = through_host.then(|| gateway::open(&place.socket)).transpose().map_err(Error::Gateway)?;
-    agent_dir::prepare(place, &request.model, port)?;
+    agent_dir::prepare(place, &request.model, &request.skills, port)?;
     let proxy = port.filter(|_| request.egress_proxy);
     let mut environment = environment::for_pi(std::env::vars_os(), place, request, credentials, proxy);
     browser::choose(&mut environment, browser::executable);

@@ -12,6 +12,12 @@ pub enum Error {
     UnknownCommand(String),
     #[error("Unknown option '{flag}' of '{command}'. Run 'mrctl help {command}'.")]
     UnknownFlag { command: &'static str, flag: String },
+    #[error("'{0}' is no name of a plugin or an action. Run 'mrctl capability list'.")]
+    BadName(String),
+    #[error("the arguments are not JSON: {0}")]
+    ArgumentsNotJson(serde_json::Error),
+    #[error("standard input cannot be read: {0}")]
+    Input(std::io::Error),
     #[error("Usage: mrctl {command} {usage}")]
     Usage { command: &'static str, usage: &'static str },
     #[error("cannot reach the host at {socket}: {source}")]
@@ -29,18 +35,19 @@ pub enum Error {
     #[error("the host's answer is not UTF-8")]
     NotUtf8,
     /// The host said no.
-    #[error("{status} — {reason}")]
-    Refused { status: u16, reason: String, next: Option<String> },
+    #[error("{status} — {}", body.error)]
+    Refused { status: u16, body: Box<ErrorBody> },
 }
 
 impl Error {
     /// What the host's answer with an error status says: its `error` field, or all of it.
     pub(crate) fn refused(status: u16, body: &[u8]) -> Self {
         match serde_json::from_slice::<ErrorBody>(body) {
-            Ok(body) => Self::Refused { status, reason: body.error, next: body.next },
+            Ok(body) => Self::Refused { status, body: Box::new(body) },
             Err(_) => {
-                let reason = String::from_utf8_lossy(body).trim().to_owned();
-                Self::Refused { status, reason, next: None }
+                let error = String::from_utf8_lossy(body).trim().to_owned();
+                let body = ErrorBody { error, code: None, next: None, retryable: None, reply: None, run: None };
+                Self::Refused { status, body: Box::new(body) }
             }
         }
     }
@@ -49,8 +56,23 @@ impl Error {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::NoCommand => crate::help::text(None).unwrap_or_default(),
-            Self::Refused { next: Some(next), .. } => format!("error: {self}\n{next}\n"),
+            Self::Refused { body, .. } if body.next.is_some() => {
+                format!("error: {self}\n{}\n", body.next.as_deref().unwrap_or_default())
+            }
             _ => format!("error: {self}\n"),
         }
+    }
+
+    /// The same as one JSON object for scripts (examples.md 1.4).
+    pub(crate) fn as_json(&self) -> String {
+        let (error, code, retryable) = match self {
+            Self::Refused { body, .. } => {
+                (body.error.clone(), body.code.as_deref().unwrap_or("refused"), body.retryable.unwrap_or(false))
+            }
+            Self::Unreachable { .. } | Self::Broken(_) | Self::Short => (self.to_string(), "unreachable", true),
+            Self::ArgumentsNotJson(_) => (self.to_string(), "invalid-json", false),
+            _ => (self.to_string(), "usage", false),
+        };
+        format!("{}\n", serde_json::json!({ "error": error, "code": code, "retryable": retryable }))
     }
 }

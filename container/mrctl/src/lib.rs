@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use mercury_protocol::paths;
 
+use commands::Shown;
 pub use error::Error;
 
 /// The socket named by `API_SOCKET`, or where the host puts it.
@@ -31,28 +32,33 @@ pub fn socket_path(api_socket: Option<OsString>) -> PathBuf {
 pub fn run(arguments: &[String], socket: &Path, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     match answer(arguments, socket) {
         // Nobody is left to tell when our own output is closed, so write errors end here.
-        Ok(text) => u8::from(out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err()),
+        Ok(Shown { out: text, err: aside }) => {
+            let _ = err.write_all(aside.as_bytes());
+            u8::from(out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err())
+        }
         Err(error) => {
-            let _ = err.write_all(error.shown().as_bytes());
+            let json = line::find(arguments).is_ok_and(|command| command.json_errors);
+            let _ = err.write_all(if json { error.as_json() } else { error.shown() }.as_bytes());
             1
         }
     }
 }
 
-fn answer(arguments: &[String], socket: &Path) -> Result<String, Error> {
+fn answer(arguments: &[String], socket: &Path) -> Result<Shown, Error> {
+    let text = |out: String| Shown { out, err: String::new() };
     match arguments.first().map(String::as_str) {
         None => return Err(Error::NoCommand),
-        Some("help" | "--help" | "-h") => return help::text(arguments.get(1).map(String::as_str)),
+        Some("help" | "--help" | "-h") => return help::text(arguments.get(1).map(String::as_str)).map(text),
         Some("--version" | "-V") => {
-            return Ok(concat!("mrctl ", env!("CARGO_PKG_VERSION"), "\n").into());
+            return Ok(text(concat!("mrctl ", env!("CARGO_PKG_VERSION"), "\n").into()));
         }
         // For the host's own probe container, so it stands in no help.
-        Some("probe") => return client::exchange(socket, &probe::request()?).map(|_| String::new()),
+        Some("probe") => return client::exchange(socket, &probe::request()?).map(|_| Shown::default()),
         Some(_) => {}
     }
     let (command, line) = line::parse(arguments)?;
     if line.help {
-        return help::text(Some(command.name));
+        return help::text(Some(command.name)).map(text);
     }
     let request = (command.request)(&line)?;
     let response = client::exchange(socket, &request)?;

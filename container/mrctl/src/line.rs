@@ -38,7 +38,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<(&'static Command, Line), Er
 }
 
 /// The row whose name is the longest run of leading words.
-fn find(arguments: &[String]) -> Result<&'static Command, Error> {
+pub(crate) fn find(arguments: &[String]) -> Result<&'static Command, Error> {
     let matches = |command: &&Command| {
         let mut words = arguments.iter();
         command.name.split(' ').all(|part| words.next().is_some_and(|word| word == part))
@@ -64,5 +64,13 @@ mod tests {
         assert_eq!((command.name, line.switches), ("whoami", vec!["json"]));
         assert!(matches!(parse(&words("whoami --jso")), Err(Error::UnknownFlag { .. })));
         assert!(matches!(parse(&words("whoami me")), Err(Error::Usage { .. })));
+    }
+
+    #[test]
+    fn the_longest_name_is_the_command() {
+        assert_eq!(parse(&words("capability list --json")).unwrap().0.name, "capability list");
+        let (command, line) = parse(&words("capability gws mail {\"to\":1}")).unwrap();
+        assert_eq!((command.name, line.positionals.len()), ("capability", 3));
+        assert!(matches!(parse(&words("capability gws")), Err(Error::Usage { .. })));
     }
 }

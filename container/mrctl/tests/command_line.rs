@@ -55,6 +55,37 @@ fn a_refusal_of_another_shape_is_shown_whole() {
     assert_eq!(err, "error: 500 — {\"detail\":7}\n");
 }
 
+/// extensions.md #22, examples.md 1.4: one document on stdout, names of files beside it.
+#[test]
+fn a_capability_prints_its_document() {
+    let answer = "HTTP/1.1 200 OK\r\n\r\n{\"output\":{\"id\":7},\"files\":[\"outbox/a.svg\"]}";
+    let (code, out, err, request) = ask(&["capability", "charts", "render", "{\"kind\":\"bar\"}"], answer);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "{\n  \"id\": 7\n}\n", "attached: outbox/a.svg\n"));
+    assert!(request.starts_with("POST /api/capability/charts/render HTTP/1.1\r\n"), "{request}");
+    assert!(request.ends_with("{\"kind\":\"bar\"}"), "{request}");
+}
+
+/// examples.md 1.4: errors are one JSON object on stderr, with code and whether to try again.
+#[test]
+fn a_capabilitys_refusal_is_json() {
+    let answer = "HTTP/1.1 429 No\r\n\r\n{\"error\":\"slow down\",\"code\":\"rate-limited\",\"retryable\":true}";
+    let (code, out, err, _) = ask(&["capability", "charts", "render"], answer);
+    assert_eq!((code, out.as_str()), (1, ""));
+    let said: serde_json::Value = serde_json::from_str(&err).unwrap();
+    assert_eq!(said, serde_json::json!({ "error": "slow down", "code": "rate-limited", "retryable": true }));
+    let nowhere = Path::new("/nowhere/api.sock");
+    for (line, code) in [
+        (&["capability", "charts", "render", "{"][..], "invalid-json"),
+        (&["capability", "../x", "render"], "usage"),
+        (&["capability", "charts"], "usage"),
+        (&["capability", "list"], "unreachable"),
+    ] {
+        let (_, _, err) = run(line, nowhere);
+        let said: serde_json::Value = serde_json::from_str(&err).unwrap();
+        assert_eq!(said["code"], code, "{err}");
+    }
+}
+
 #[test]
 fn help_works_without_a_host() {
     let nowhere = Path::new("/nowhere/api.sock");

@@ -46,6 +46,9 @@ pub struct Request {
     /// Environment of the agent beside what the container was created with. Never a credential.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
+    /// Folders of [`crate::paths::SKILLS_DIR`] that this caller is given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
     /// The host is the agent's way out: `entry` points the usual proxy variables at it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub egress_proxy: bool,

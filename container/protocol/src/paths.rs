@@ -16,6 +16,9 @@ pub const SPACES: &str = "/spaces";
 /// The global resources of the operator, read-only: `AGENTS.md`, `skills/`, `agents/` and so on.
 pub const GLOBAL_DIR: &str = "/run/mercury-global";
 
+/// The skills of plugins, read-only, a folder each. `entry` shows pi those that the request names.
+pub const SKILLS_DIR: &str = "/opt/mercury-skills";
+
 /// The request, in [`IO_DIR`]. Written by the host before the container starts; `entry` reads the
 /// file and deletes it before `pi` starts.
 pub const INPUT: &str = "input.json";

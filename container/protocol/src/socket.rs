@@ -8,6 +8,9 @@ pub const WHOAMI: &str = "/api/whoami";
 /// `POST` [`ToolCall`]: answers [`ToolVerdict`]. `GET` with a question's id behind it
 /// (`/agent/tool-calls/12`) is held for some seconds and answers what has become of it.
 pub const TOOL_CALLS: &str = "/agent/tool-calls";
+/// `GET`: answers [`CapabilityList`]. `POST` of JSON to `/api/capability/<plugin>/<action>` answers
+/// [`CapabilityAnswer`].
+pub const CAPABILITIES: &str = "/api/capability";
 /// `POST` [`Probe`]: what `mercury doctor`'s probe container reports.
 pub const PROBE: &str = "/agent/probe";
 /// Prefix: `/model/<provider>/<path of the provider's API>`, passed on with the answer streamed.
@@ -29,6 +32,21 @@ pub struct Probe {
     /// `/proc/version` of the container: under gVisor not the host's.
     pub kernel: String,
     pub uid: u32,
+}
+
+/// What the caller may use of plugins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CapabilityList {
+    pub capabilities: Vec<serde_json::Value>,
+}
+
+/// What a plugin answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CapabilityAnswer {
+    pub output: serde_json::Value,
+    /// Paths of files that were put into the workspace's outbox: `outbox/chart.svg`.
+    #[serde(default)]
+    pub files: Vec<String>,
 }
 
 /// A tool call that the agent is about to make.
@@ -76,6 +94,9 @@ pub struct ErrorBody {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Whether the same request may succeed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
     /// What a person in a chat would read instead, where the two differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,

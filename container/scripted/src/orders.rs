@@ -11,6 +11,8 @@
 //! | `!crash` | ends itself by a signal |
 //! | `!eat-memory MIB` | takes and touches that much memory |
 //! | `!whoami` | replies what `mrctl whoami` printed |
+//! | `!mrctl WORDS ;; JSON` | replies what `mrctl` printed for these words and, if given, that document: its code, stdout and stderr |
+//! | `!which NAME` | replies where a program is that can be run, or `nothing` |
 //! | `!write PATH CONTENT` | writes a file, relative to the working directory |
 //! | `!tool NAME COMMAND` | asks the host about a tool call; replies `allow`, `edit: ARGUMENTS` or `deny: REASON` |
 //! | `!tools NAME COMMAND ;; COMMAND …` | the same for several at once; their replies in this order |
@@ -27,6 +29,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -92,6 +95,8 @@ pub(crate) fn carry_out(order: &str) -> Effect {
         "!crash" => std::process::abort(),
         "!eat-memory" => Effect::Text(eat_memory(rest.trim().parse().unwrap_or(0))),
         "!whoami" => said(whoami()),
+        "!mrctl" => said(mrctl(rest)),
+        "!which" => Effect::Text(which(rest.trim())),
         "!write" => said(write(rest)),
         "!tool" => said(tool(rest)),
         "!tools" => Effect::Text(tools(rest)),
@@ -170,6 +175,28 @@ fn whoami() -> Result<String, String> {
     let output = command("mrctl").arg("whoami").output().map_err(|error| format!("mrctl: {error}"))?;
     let text = if output.status.success() { output.stdout } else { output.stderr };
     Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}
+
+fn mrctl(rest: &str) -> Result<String, String> {
+    let (words, document) = rest.split_once(" ;; ").unwrap_or((rest, ""));
+    let document = Some(document).filter(|document| !document.is_empty());
+    let output = command("mrctl")
+        .args(words.split(' ').chain(document))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("mrctl: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let code = output.status.code().unwrap_or(-1);
+    Ok(format!("{code}\n{}\n{}", text(&output.stdout), text(&output.stderr)).trim().to_owned())
+}
+
+fn which(name: &str) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let runs = |file: &std::path::PathBuf| {
+        file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(runs);
+    found.map_or_else(|| "nothing".to_owned(), |file| file.display().to_string())
 }
 
 fn write(rest: &str) -> Result<String, String> {

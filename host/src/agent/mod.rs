@@ -2,6 +2,7 @@
 //!
 //! The socket says who calls. No request carries an identity, and none would be believed.
 
+mod capability;
 mod tool_calls;
 
 use std::sync::Arc;
@@ -14,14 +15,15 @@ use axum::{
 };
 use tokio::sync::Semaphore;
 
-use mercury_protocol::socket::{TOOL_CALLS, WHOAMI, WhoAmI};
+use mercury_protocol::socket::{CAPABILITIES, TOOL_CALLS, WHOAMI, WhoAmI};
 
 use crate::{
     approvals::Approvals,
-    domain::{ids::RunId, roles},
+    domain::ids::RunId,
     gateway::Access,
     http::ApiError,
-    plugins::types::Caller,
+    media::Folder,
+    plugins::{Plugins, types::Caller},
 };
 
 /// Arguments of a tool call may be a whole file that the agent writes: 8 MiB.
@@ -34,7 +36,8 @@ pub struct Identity {
     pub caller: String,
     pub role: String,
     pub space: String,
-    pub conversation: String,
+    /// `None`: a plugin's task, which answers to nobody.
+    pub conversation: Option<String>,
 }
 
 impl Identity {
@@ -43,7 +46,7 @@ impl Identity {
             person: self.caller.clone(),
             role: self.role.clone(),
             space: self.space.clone(),
-            conversation: Some(self.conversation.clone()),
+            conversation: self.conversation.clone(),
         }
     }
 }
@@ -52,15 +55,28 @@ impl Identity {
 struct Context {
     identity: Arc<Identity>,
     approvals: Arc<Approvals>,
+    plugins: Arc<Plugins>,
+    /// Takes files of plugins' answers.
+    outbox: Folder,
     tool_calls: Arc<Semaphore>,
     looks: Arc<Semaphore>,
+    capabilities: Arc<Semaphore>,
 }
 
 /// The routes of one run's socket, with the model gateway under `/model`.
-pub fn router(identity: Identity, approvals: Arc<Approvals>, models: &Access) -> Router {
+pub fn router(
+    identity: Identity,
+    approvals: Arc<Approvals>,
+    plugins: Arc<Plugins>,
+    outbox: Folder,
+    models: &Access,
+) -> Router {
     let context = Context {
         identity: Arc::new(identity),
         approvals,
+        plugins,
+        outbox,
+        capabilities: Arc::new(Semaphore::new(capability::MOST_CALLS)),
         tool_calls: Arc::new(Semaphore::new(tool_calls::MOST_TOOL_CALLS)),
         looks: Arc::new(Semaphore::new(tool_calls::MOST_LOOKS)),
     };
@@ -71,6 +87,8 @@ pub fn router(identity: Identity, approvals: Arc<Approvals>, models: &Access) ->
             post(tool_calls::check).layer(middleware::from_fn_with_state(context.clone(), tool_calls::bound)),
         )
         .route(&format!("{TOOL_CALLS}/{{question}}"), get(tool_calls::look))
+        .route(CAPABILITIES, get(capability::list))
+        .route(&format!("{CAPABILITIES}/{{capability}}/{{action}}"), post(capability::invoke))
         .fallback(|| async { ApiError::not_found() })
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
         .with_state(context)
@@ -78,11 +96,11 @@ pub fn router(identity: Identity, approvals: Arc<Approvals>, models: &Access) ->
 }
 
 async fn whoami(State(context): State<Context>) -> Json<WhoAmI> {
-    let identity = &context.identity;
+    let (identity, registry) = (&context.identity, context.plugins.registry());
     Json(WhoAmI {
         caller_id: identity.caller.clone(),
         space_id: identity.space.clone(),
         role: identity.role.clone(),
-        permissions: roles::permissions(&identity.role).iter().map(|&name| name.to_owned()).collect(),
+        permissions: registry.roles.permissions(&identity.role).into_iter().map(str::to_owned).collect(),
     })
 }

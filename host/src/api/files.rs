@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::{io::AsyncReadExt, sync::mpsc};
 
 use crate::{
-    domain::ids::SpaceId,
+    domain::{ids::SpaceId, media::safe_name},
     sandbox::{AgentUser, own},
     store::OutboundFile,
 };
@@ -99,17 +99,6 @@ fn write(spaces: &Path, space: &SpaceId, user: AgentUser, name: &str, bytes: &[u
     io::Write::write_all(&mut &file, bytes)?;
     rustix::fs::fchown(&file, Some(rustix::fs::Uid::from_raw(user.uid)), Some(rustix::fs::Gid::from_raw(user.gid)))?;
     Ok(workspace.join("inbox").join(name))
-}
-
-/// The last part of the name, with everything unusual replaced.
-fn safe_name(name: &str) -> String {
-    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let safe: String =
-        base.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
-    match safe.trim_matches('.') {
-        "" => "file".to_owned(),
-        _ => safe.chars().take(120).collect(),
-    }
 }
 
 /// Sends `"files":[…]` piece by piece. A file that cannot be read is left out.

@@ -2,8 +2,10 @@
 
 mod approvals;
 mod chat;
+mod config;
 mod files;
 mod health;
+mod plugins;
 mod prebuild;
 mod stop;
 
@@ -51,6 +53,9 @@ impl Api {
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
             .route("/api/stop", post(stop::stop))
+            .route("/api/config", get(config::list).put(config::set).delete(config::unset))
+            .route("/api/plugins/jobs", get(plugins::jobs))
+            .route("/api/plugins/widgets", get(plugins::widgets))
             .route("/pre-build-ext-image", post(prebuild::prebuild))
             .fallback(|| async { ApiError::not_found() })
             .method_not_allowed_fallback(|| async { ApiError::not_found() })

@@ -75,8 +75,9 @@ impl Approvals {
         let opinions = self.plugins.consult(&asker.caller, &call.tool, &arguments, &Consultation::default()).await;
         let decisions = decisions(&subject, &opinions);
         match self.next(&subject, opinions).await? {
-            // Who names no call cannot come back for its answer.
-            Next::Ask(question) if id.is_none() => {
+            // Who names no call cannot come back for its answer; and of a run that answers to nobody, nobody
+            // would see the question.
+            Next::Ask(question) if id.is_none() || asker.caller.conversation.is_none() => {
                 self.store.record_decisions(decisions).await?;
                 let reason =
                     format!("This call needs somebody's approval ({}), which cannot be asked for here.", question.text);

@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod doctor;
 mod init;
+mod plugins;
 mod run;
 mod spaces;
 mod status;
@@ -20,7 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{self, Config},
-    plugins,
+    plugins::{CHILD_COMMAND, compile_child},
 };
 
 /// A self-hosted assistant that lives in chat.
@@ -54,10 +55,12 @@ enum Command {
     Stop(stop::Stop),
     /// List and create spaces.
     Spaces(spaces::Spaces),
+    /// See what plugins there are and what they may do; install, update and remove them.
+    Plugins(plugins::Plugins),
     /// Sign in to model providers with an account in place of a key.
     Auth(auth::Auth),
     /// Compile a component. The host starts itself with it.
-    #[command(name = plugins::CHILD_COMMAND, hide = true)]
+    #[command(name = CHILD_COMMAND, hide = true)]
     CompileComponent { input: PathBuf, output: PathBuf },
 }
 
@@ -93,7 +96,7 @@ pub fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     // Without a runtime and a configuration: it handles foreign code and should hold nothing else.
     if let Command::CompileComponent { input, output } = &arguments.command {
-        plugins::compile_child(input, output)?;
+        compile_child(input, output)?;
         return Ok(ExitCode::SUCCESS);
     }
     let runtime =
@@ -110,6 +113,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Demo(demo) => demo.run(&project).await,
             Command::Stop(stop) => stop.run(&project).await,
             Command::Spaces(spaces) => spaces.run(&project).await,
+            Command::Plugins(plugins) => plugins.run(&project).await,
             Command::Auth(auth) => auth.run(&project).await,
             Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),
         }

@@ -167,6 +167,8 @@ pub struct Config {
     pub chat_api_key: Option<SecretString>,
     pub docker_host: Option<String>,
     pub plugins: BTreeMap<String, PluginConfig>,
+    /// Plugins that come first, in this order, where they change a run or its result one after the other.
+    pub plugin_order: Vec<String>,
     /// Said once at start: what was ignored, and what does nothing yet.
     pub warnings: Vec<String>,
 }
@@ -394,6 +396,7 @@ impl Settings {
                 .text("docker_host")
                 .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
             plugins: plugins(file, self.json("extension_defaults")).map_err(invalid)?,
+            plugin_order: plugin_order(file).map_err(invalid)?,
             warnings: std::mem::take(&mut self.warnings),
         };
         config.check_exposure()?;
@@ -517,7 +520,8 @@ fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<Stri
             }
         }
     }
-    for (name, entry) in file.get("plugins").and_then(Json::as_object).into_iter().flatten() {
+    let entries = file.get("plugins").and_then(Json::as_object).into_iter().flatten();
+    for (name, entry) in entries.filter(|(name, entry)| *name != ORDER || !entry.is_array()) {
         let plugin = plugins.entry(name.clone()).or_default();
         for (key, value) in entry.as_object().ok_or_else(|| format!("plugins.{name} must be a mapping"))? {
             match (key.as_str(), value) {
@@ -536,6 +540,15 @@ fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<Stri
         }
     }
     Ok(plugins)
+}
+
+/// Under `plugins:`, where it is a list; a mapping is a plugin of that name.
+const ORDER: &str = "order";
+
+fn plugin_order(file: &source::File) -> Result<Vec<String>, String> {
+    let names = file.get("plugins").and_then(|plugins| plugins.get(ORDER)).and_then(Json::as_array);
+    let text = |name: &Json| name.as_str().map(str::to_owned).ok_or("plugins.order must be a list of names".to_owned());
+    names.into_iter().flatten().map(text).collect()
 }
 
 fn scalar(value: &Json) -> Option<String> {

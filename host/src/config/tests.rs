@@ -132,6 +132,14 @@ fn chain_precedence_and_length() {
     assert!(problem(None, &[("MERCURY_MODEL_CHAIN", "[]")]).contains("MERCURY_MODEL_CHAIN"));
 }
 
+#[test]
+fn plugins_can_be_put_into_an_order() {
+    let config = load_with(Some("plugins:\n  order: [redact, napkin]\n  napkin: { enabled: false }\n"), &[]).unwrap();
+    assert_eq!(config.plugin_order, ["redact", "napkin"]);
+    assert_eq!(config.plugins.keys().collect::<Vec<_>>(), ["napkin"]);
+    problem(Some("plugins:\n  order: [1]\n"), &[]);
+}
+
 /// config.md #15: plugin settings from the old `extensions` section.
 #[test]
 fn extension_settings() {

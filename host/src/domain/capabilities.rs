@@ -30,13 +30,26 @@ impl Known {
 }
 
 /// A capability that an extension or a skill can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Requirement {
     Tools,
     Vision,
     AudioInput,
     AudioOutput,
     ExtendedThinking,
+}
+
+impl Requirement {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Vision => "vision",
+            Self::AudioInput => "audio-input",
+            Self::AudioOutput => "audio-output",
+            Self::ExtendedThinking => "extended-thinking",
+        }
+    }
 }
 
 /// Whether some single model of the chain can do all that is asked for. Of a model that nobody knows

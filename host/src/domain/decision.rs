@@ -32,9 +32,16 @@ pub fn decide(facts: Facts<'_>) -> Decision {
     Decision::Run
 }
 
-/// Whether a message claims to be the host's own.
+/// Whether a message claims to be the host's own, or a plugin's.
 pub fn is_reserved(caller: &str, role: &str) -> bool {
-    caller.is_empty() || caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE) || role == roles::SYSTEM_ROLE
+    let of_plugin = |name: &str| {
+        name.get(..roles::PLUGIN_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(roles::PLUGIN_PREFIX))
+    };
+    caller.is_empty()
+        || caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE)
+        || role == roles::SYSTEM_ROLE
+        || of_plugin(caller)
+        || of_plugin(role)
 }
 
 fn deny(code: &'static str, reason: &str) -> Decision {
@@ -51,6 +58,8 @@ mod tests {
         let decide = |caller, role, text| decide(Facts { caller, role, text });
         assert_eq!(decide("api:a", "member", "hi"), Decision::Run);
         assert!(matches!(decide("system", "member", "hi"), Decision::Deny { code: "caller_reserved", .. }));
+        assert!(matches!(decide("Plugin:x", "member", "hi"), Decision::Deny { code: "caller_reserved", .. }));
+        assert!(matches!(decide("api:a", "plugin:x", "hi"), Decision::Deny { code: "caller_reserved", .. }));
         assert!(matches!(decide("api:a", "guest", "hi"), Decision::Deny { code: "not_permitted", .. }));
         assert!(matches!(decide("api:a", "member", " \n"), Decision::Deny { code: "empty_message", .. }));
     }

@@ -99,6 +99,14 @@ const RESERVED: &[&str] = &[
     "SPACE_ID",
 ];
 
+/// Whether a variable of the container may be set by nobody but the host: no plugin's hook takes the
+/// place of an identity, a credential, a search path or a switch (extensions.md W3).
+pub fn is_the_hosts(name: &str) -> bool {
+    RESERVED.contains(&name)
+        || MODEL_CREDENTIALS.contains(&name)
+        || [PREFIX, "LD_", "PI_", "NODE_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// A plugin's word that it needs a variable. A claimed variable never passes by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {

@@ -85,6 +85,15 @@ pub enum Failure {
     Withheld {
         plugin: String,
     },
+    /// A run hook decided that nothing runs; the person reads its reason.
+    Blocked {
+        plugin: String,
+        said: String,
+    },
+    /// A run hook that is not optional failed. What it said is in the log only.
+    HookFailed {
+        plugin: String,
+    },
 }
 
 /// Kinds of error that a model provider causes, told apart by the text that `pi` reports.
@@ -102,6 +111,8 @@ pub enum Category {
 /// HTTP statuses are those of a gateway: the request was fine, what is behind it was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// 403: a plugin decided that it may not be.
+    Forbidden,
     /// 409: somebody stopped it.
     Conflict,
     /// 429: an allowance is used up.
@@ -155,6 +166,8 @@ impl Failure {
             Self::Storage { .. } => "storage",
             Self::Lost => "lost",
             Self::Withheld { .. } => "withheld",
+            Self::Blocked { .. } => "blocked",
+            Self::HookFailed { .. } => "hook_failed",
         }
     }
 
@@ -162,6 +175,7 @@ impl Failure {
         match self {
             Self::Timeout { .. } => Status::GatewayTimeout,
             Self::Aborted => Status::Conflict,
+            Self::Blocked { .. } => Status::Forbidden,
             Self::OutOfBudget { .. } => Status::TooManyRequests,
             Self::NoCredentials { .. }
             | Self::Reconnect { .. }
@@ -221,6 +235,10 @@ impl Failure {
             Self::Withheld { plugin } => {
                 format!("the required processor `{plugin}` failed, so the answer was withheld")
             }
+            Self::Blocked { plugin, said } => format!("the plugin `{plugin}` blocked the run: {said}"),
+            Self::HookFailed { plugin } => {
+                format!("the run hook of `{plugin}` failed, so nothing was run; the host's log has its words")
+            }
         }
     }
 
@@ -255,7 +273,10 @@ impl Failure {
             Self::Refused { .. } => "Run `mercury doctor`; it makes the same request with a probe container".into(),
             Self::Storage { .. } => "Check the data directory's free space and owner (`mercury doctor`), then send the message again".into(),
             Self::Lost => "Send the message again".into(),
-            Self::Withheld { plugin } => format!("Read the log of `{plugin}`, or set plugins.{plugin}.enabled: false"),
+            Self::Blocked { plugin, .. } => format!("Look at the settings of `{plugin}`: `mercury plugins settings {plugin}`"),
+            Self::Withheld { plugin } | Self::HookFailed { plugin } => {
+                format!("Read the log of `{plugin}`, or set plugins.{plugin}.enabled: false")
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Types and decisions. Pure: nothing in here reads a clock, a file or a socket.
 
+pub mod additions;
+pub mod allowance;
 pub mod approval;
 pub mod budget;
 pub mod capabilities;
@@ -13,9 +15,11 @@ pub mod install;
 #[cfg(test)]
 mod interleavings;
 pub mod json;
+pub mod media;
 pub mod outcome;
 pub mod price;
 pub mod roles;
 pub mod run;
+pub mod schedule;
 pub mod stages;
 pub mod words;

@@ -63,6 +63,9 @@ impl RunState {
     }
 }
 
+/// The platform of runs that plugins ask for. No adapter has it.
+pub const TASK_PLATFORM: &str = "task";
+
 /// A run as it is kept.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -74,7 +77,10 @@ pub struct Run {
     pub caller: String,
     pub author_name: Option<String>,
     pub role: String,
+    /// As the person wrote it.
     pub prompt: String,
+    /// What run hooks put behind it.
+    pub appended: Option<String>,
     pub attachments: Vec<mercury_protocol::io::Attachment>,
     pub state: RunState,
     /// Times that a container was prepared for it.
@@ -83,6 +89,26 @@ pub struct Run {
     pub started_at: Option<i64>,
     /// Somebody asked for its end, and was told that it is coming.
     pub stop_requested: bool,
+}
+
+impl Run {
+    /// Nobody asked for it, and nobody waits for its answer in a conversation.
+    pub fn is_scheduled(&self) -> bool {
+        self.platform == TASK_PLATFORM
+    }
+
+    /// Where its answer goes, if anywhere.
+    pub fn answers_to(&self) -> Option<String> {
+        (!self.is_scheduled()).then(|| self.conversation.clone())
+    }
+
+    /// The prompt with what run hooks put behind it.
+    pub fn full_prompt(&self) -> String {
+        match &self.appended {
+            Some(appended) => format!("{}\n\n{appended}", self.prompt),
+            None => self.prompt.clone(),
+        }
+    }
 }
 
 /// What becomes of an unfinished run that a starting host finds.

@@ -99,6 +99,11 @@ impl Voice {
                 "I was interrupted while I worked on this, and the work is gone. Please send it again.",
                 "העבודה שלי נקטעה באמצע והלכה לאיבוד. שלחו את ההודעה שוב, בבקשה.",
             ),
+            Failure::Blocked { said, .. } => said.clone(),
+            Failure::HookFailed { .. } => pick(
+                "I could not prepare this. Please try again; if it keeps happening, tell the operator.",
+                "לא הצלחתי להתכונן לבקשה הזו. נסו שוב, ואם זה חוזר – פנו למפעיל.",
+            ),
             Failure::Withheld { .. } => pick(
                 "My answer could not be checked, so I may not send it. The operator has to look at it.",
                 "לא ניתן היה לבדוק את התשובה שלי, ולכן אסור לי לשלוח אותה. על המפעיל לבדוק זאת.",

@@ -24,6 +24,7 @@ impl ApiError {
                 error: error.into(),
                 code: Some(code.to_owned()),
                 next,
+                retryable: None,
                 reply: None,
                 run: None,
             }),

@@ -1,9 +1,9 @@
 //! From folders and the binary's own components to loaded plugins.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use wasmtime::{Engine, component::Linker};
@@ -15,10 +15,12 @@ use super::{
     exports::Exports,
     manifest::{Manifest, ManifestError},
     plugin::{Breaker, Plugin},
+    registry::Registry,
     services::Services,
+    settings,
     state::State,
 };
-use crate::config::PluginConfig;
+use crate::{config::PluginConfig, store::StoreError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -28,8 +30,19 @@ pub enum LoadError {
     Cache(CompileError),
     #[error("the plugin folder {} cannot be read: {source}", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
+    /// A value of the configuration that the plugin does not allow.
+    #[error("{0}. Mend the value in mercury.yaml (or MERCURY_EXTENSION_DEFAULTS)")]
+    Setting(String),
+    #[error("what was set of plugins' settings cannot be read: {0}")]
+    Store(#[from] StoreError),
     #[error("the plugin `{name}` ({}) cannot be used: {reason}. Mend it, or switch it off with plugins.{name}.enabled: false", path.display())]
     Plugin { name: String, path: PathBuf, reason: String },
+}
+
+/// A plugin's settings as the configuration and the manifest have them.
+struct Base {
+    values: Arc<BTreeMap<String, String>>,
+    configured: BTreeSet<String>,
 }
 
 /// A plugin before it is compiled.
@@ -71,7 +84,11 @@ impl Plugins {
             guests: Some(guests),
             permits: tokio::sync::Semaphore::new(cores * 2),
             disabled: Vec::new(),
+            services: services.clone(),
+            order: Vec::new(),
+            allowance: Mutex::default(),
         };
+        services.values.load(&services.store).await?;
 
         let sources = collect(&data_dir.join("plugins"), configured)?;
         warn_of_strangers(configured, &sources);
@@ -81,8 +98,13 @@ impl Plugins {
                 Ok(source) => {
                     let essential = source.manifest.is_essential();
                     let path = source.path.clone();
-                    let settings = resolve_settings(&source.manifest, config, data_dir);
-                    load_one(&engine, &linker, &cache, source, settings, &services)
+                    let base = settings::resolve(&source.manifest, config, &data_dir.display().to_string())
+                        .map_err(LoadError::Setting)?;
+                    let base = Base {
+                        values: Arc::new(base),
+                        configured: config.into_iter().flat_map(|config| config.settings.keys().cloned()).collect(),
+                    };
+                    load_one(&engine, &linker, &cache, source, base, &services)
                         .await
                         .map_err(|reason| (path, reason, essential))
                 }
@@ -98,8 +120,42 @@ impl Plugins {
                 }
             }
         }
+        services.set_registry(Registry::of(plugins.plugins.iter().map(|plugin| plugin.manifest())));
         Ok(plugins)
     }
+}
+
+/// A plugin that is there, whether or not it can be used. Nothing of it has run.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub name: String,
+    /// Empty where the manifest cannot be read.
+    pub version: String,
+    /// `built-in` or `folder`.
+    pub origin: &'static str,
+    pub state: String,
+    pub provides: Vec<&'static str>,
+}
+
+/// All that is there and not switched off, sorted by name.
+///
+/// # Errors
+/// Where the folder of plugins cannot be read.
+pub fn candidates(data_dir: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result<Vec<Candidate>, LoadError> {
+    let sources = collect(&data_dir.join("plugins"), configured)?;
+    let candidates = sources.into_iter().map(|(name, source)| match source {
+        Ok(source) => Candidate {
+            name,
+            version: source.manifest.version,
+            origin: if source.built_in { "built-in" } else { "folder" },
+            state: "ready".to_owned(),
+            provides: source.manifest.provides.iter().map(|interface| interface.name()).collect(),
+        },
+        Err((_, reason)) => {
+            Candidate { name, version: String::new(), origin: "folder", state: reason, provides: Vec::new() }
+        }
+    });
+    Ok(candidates.collect())
 }
 
 type Collected = BTreeMap<String, Result<Source, (PathBuf, String)>>;
@@ -166,28 +222,12 @@ fn read_folder(folder: &Path) -> Result<Source, String> {
     Ok(Source { manifest, wasm, path: folder.to_owned(), built_in: false })
 }
 
-fn resolve_settings(manifest: &Manifest, config: Option<&PluginConfig>, data_dir: &Path) -> BTreeMap<String, String> {
-    let data_dir = data_dir.display().to_string();
-    let mut settings: BTreeMap<String, String> = manifest
-        .settings
-        .iter()
-        .filter_map(|(key, setting)| Some((key.clone(), setting.default.as_ref()?.replace("${data-dir}", &data_dir))))
-        .collect();
-    for (key, value) in config.into_iter().flat_map(|config| &config.settings) {
-        if !manifest.settings.contains_key(key) {
-            tracing::warn!(plugin = manifest.name, key, "the plugin declares no such setting; it will not read it");
-        }
-        settings.insert(key.clone(), value.clone());
-    }
-    settings
-}
-
 async fn load_one(
     engine: &Engine,
     linker: &Linker<State>,
     cache: &Cache,
     source: Source,
-    settings: BTreeMap<String, String>,
+    base: Base,
     services: &Arc<Services>,
 ) -> Result<Plugin, String> {
     let component = cache.load(engine, &source.wasm).await.map_err(|error| error.to_string())?;
@@ -207,7 +247,8 @@ async fn load_one(
         built_in: source.built_in,
         folder: (!source.built_in).then_some(source.path),
         exports,
-        settings: Arc::new(settings),
+        settings: base.values,
+        configured: base.configured,
         pre,
         services: services.clone(),
         breaker: Breaker::new(),

@@ -3,46 +3,61 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+mod api_guard;
+mod background;
+mod broker;
 mod capabilities;
 mod compile;
 mod egress;
 mod engine;
 mod exports;
+mod hooks;
 mod load;
 mod manifest;
 mod plugin;
+mod processors;
+mod registry;
 mod requests;
 mod services;
+mod settings;
+mod skills;
 mod state;
+mod widgets;
 
-use std::{sync::Arc, time::Duration};
-
-use mercury_bindings::{
-    exports::mercury::plugin::result_processor::{Delivery, Outcome, RunResult},
-    mercury::plugin::{
-        types::{Caller, Media},
-        verdicts::Verdict,
-    },
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use crate::domain::approval;
+use mercury_bindings::mercury::plugin::{
+    types::{Caller, Media},
+    verdicts::Verdict,
+};
 
+use crate::domain::{allowance::Allowance, approval};
+
+pub use background::Told;
+pub use broker::{BrokerError, Brokered, Offer};
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
 pub use exports::Interface;
-pub use load::LoadError;
-pub use manifest::{Manifest, ManifestError};
+pub use hooks::{Prepared, run};
+pub use load::{Candidate, LoadError, candidates};
+pub use manifest::{Job, Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
     mercury::plugin::{types, verdicts},
 };
 pub use plugin::{CallError, Plugin};
-pub use services::Services;
+pub use processors::{Attachment, Processed};
+pub use registry::Registry;
+pub use services::{Services, TaskQueue};
+pub use settings::{EVERYWHERE, SettingError, View as SettingView};
+pub use skills::Skill;
+pub use widgets::Panel;
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
-/// The same for a processor, whose failure only costs its own change.
-const PROCESSOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What all guards together say to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,18 +82,6 @@ pub struct Consultation {
     pub approved: Option<(String, String)>,
 }
 
-/// What all processors together made of a result.
-#[derive(Debug, PartialEq)]
-pub enum Processed {
-    Deliver(Delivery),
-    /// Nothing is sent; the text is for the log.
-    Suppress(String),
-    /// A required processor failed.
-    Withhold {
-        plugin: String,
-    },
-}
-
 /// The loaded plugins. Cheap to share.
 pub struct Plugins {
     plugins: Vec<Arc<Plugin>>,
@@ -88,6 +91,11 @@ pub struct Plugins {
     permits: tokio::sync::Semaphore,
     /// Plugins that could not be loaded and are not essential, for status and health.
     disabled: Vec<(String, String)>,
+    services: Arc<Services>,
+    /// Names that come first, in this order, where plugins add or change one after the other.
+    order: Vec<String>,
+    /// Calls of brokers.
+    allowance: Mutex<Allowance>,
 }
 
 impl Plugins {
@@ -97,6 +105,30 @@ impl Plugins {
 
     pub fn disabled(&self) -> &[(String, String)] {
         &self.disabled
+    }
+
+    /// Run hooks, processors and lifecycle calls of the plugins named here come first, in this order; the
+    /// others follow by name. Guards keep the order of their names: whose word comes first changes nothing
+    /// about what is allowed.
+    #[must_use]
+    pub fn ordered(mut self, order: Vec<String>) -> Self {
+        for name in order.iter().filter(|name| !self.plugins.iter().any(|plugin| plugin.name() == **name)) {
+            tracing::warn!("plugins.order of the configuration names `{name}`, which is not loaded");
+        }
+        self.order = order;
+        self
+    }
+
+    /// What the loaded plugins bring that decides about callers.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.services.registry()
+    }
+
+    fn in_order(&self, interface: Interface) -> Vec<Arc<Plugin>> {
+        let mut plugins: Vec<_> = self.providing(interface).cloned().collect();
+        let place = |plugin: &Arc<Plugin>| self.order.iter().position(|name| name == plugin.name());
+        plugins.sort_by_key(|plugin| place(plugin).unwrap_or(self.order.len()));
+        plugins
     }
 
     fn providing(&self, interface: Interface) -> impl Iterator<Item = &Arc<Plugin>> {
@@ -183,39 +215,6 @@ impl Plugins {
             }
         }
         opinions
-    }
-
-    /// Hands the result through every processor in order, each on what the one before returned.
-    /// A processor may leave attachments out, but cannot add any that the run did not make.
-    pub async fn process(&self, mut result: RunResult) -> Processed {
-        for plugin in self.providing(Interface::ResultProcessor) {
-            let input = result.clone();
-            let outcome = self
-                .call(plugin, Interface::ResultProcessor, PROCESSOR_PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_process(store, &input).await
-                    })
-                })
-                .await;
-            let problem = match outcome {
-                Ok(Ok(Outcome::Deliver(delivery))) => {
-                    result
-                        .attachments
-                        .retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.handle));
-                    result.reply = delivery.reply;
-                    continue;
-                }
-                Ok(Ok(Outcome::Suppress(why))) => return Processed::Suppress(format!("{}: {why}", plugin.name())),
-                Ok(Err(said)) => said,
-                Err(error) => error.to_string(),
-            };
-            tracing::error!(plugin = plugin.name(), required = plugin.manifest.required, %problem, "a processor failed");
-            if plugin.manifest.required {
-                return Processed::Withhold { plugin: plugin.name().to_owned() };
-            }
-        }
-        Processed::Deliver(Delivery { reply: result.reply, attachments: result.attachments })
     }
 }
 

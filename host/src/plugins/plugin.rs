@@ -4,7 +4,7 @@
 //! all its memories and tables. After a trap or a timeout the store is dropped.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Arc,
@@ -53,7 +53,10 @@ pub struct Plugin {
     /// Where it was loaded from, unless it is built in.
     pub(super) folder: Option<PathBuf>,
     pub(super) exports: Exports,
+    /// As configured, over the manifest's defaults.
     pub(super) settings: Arc<BTreeMap<String, String>>,
+    /// The settings that the configuration names.
+    pub(super) configured: BTreeSet<String>,
     pub(super) pre: InstancePre<State>,
     pub(super) services: Arc<Services>,
     pub(super) breaker: Breaker,

@@ -1,11 +1,15 @@
 //! What one call of a guest may see and use. Made for the call, dropped with it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
 use super::{exports::Interface, manifest::Manifest, services::Services};
+use crate::media::Lent;
 
 /// Bytes of standard error that are kept for the author.
 const STDERR_KEPT: usize = 64 << 10;
@@ -24,6 +28,10 @@ pub(super) struct State {
     pub(super) services: Arc<Services>,
     /// What is called: a processor may send nowhere, whatever was granted.
     pub(super) interface: Interface,
+    /// Files of others that the present call may read, by handle.
+    pub(super) lent: BTreeMap<String, Lent>,
+    /// Handles of the files that the present call made.
+    pub(super) made: BTreeSet<String>,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
     host_calls: u32,
@@ -43,7 +51,26 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(1_000);
         let limits = MemoryLimits { most: manifest.limits.memory_bytes(), memory: 0, elements: 0, high_water: 0 };
-        Self { wasi, table, manifest, settings, services, interface, limits, stderr, host_calls: 0, log_bytes: 0 }
+        Self {
+            wasi,
+            table,
+            manifest,
+            settings,
+            services,
+            interface,
+            lent: BTreeMap::new(),
+            made: BTreeSet::new(),
+            limits,
+            stderr,
+            host_calls: 0,
+            log_bytes: 0,
+        }
+    }
+
+    /// Lets the call that comes next read these files of others, and no longer those of an earlier one.
+    pub(super) fn lend(&mut self, files: impl IntoIterator<Item = Lent>) {
+        self.lent = files.into_iter().map(|file| (file.handle().to_owned(), file)).collect();
+        self.made.clear();
     }
 
     /// Counts a host call.

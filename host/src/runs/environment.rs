@@ -5,17 +5,14 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret;
 
 use super::Runs;
-use crate::domain::{
-    environment::{PassThrough, Rules, select, undeclared},
-    roles,
-};
+use crate::domain::environment::{PassThrough, Rules, select, undeclared};
 
 impl Runs {
     /// By the names that they have in the container, for a caller of `role`.
     pub(super) fn variables(&self, role: &str) -> BTreeMap<String, String> {
         let claims = self.plugins.claims();
-        let holds =
-            |permission: &str| [roles::ADMIN_ROLE, roles::SYSTEM_ROLE].contains(&role) || roles::may(role, permission);
+        let registry = self.plugins.registry();
+        let holds = |permission: &str| registry.roles.may(role, permission);
         let values = &self.config.variables;
         select(values.keys().map(String::as_str), &self.rules(&claims), holds)
             .into_iter()

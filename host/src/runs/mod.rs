@@ -3,11 +3,13 @@
 //! Whatever is in memory here can be lost: a starting host rebuilds it from the rows (`recovery`).
 
 mod environment;
+mod hooks;
 mod perform;
 mod recovery;
 mod reply;
 mod request;
 mod stopping;
+mod tasks;
 
 use std::{
     collections::HashSet,
@@ -52,6 +54,8 @@ pub struct Runs {
     /// The way out for agents without a network.
     egress: Egress,
     queue: Arc<Notify>,
+    /// Notified when a task of a plugin has its answer on disk.
+    pub task_ended: Arc<Notify>,
     /// Spaces whose last run is answered while its container is still being removed.
     clearing: Arc<Mutex<HashSet<SpaceId>>>,
     permits: Arc<Semaphore>,
@@ -89,6 +93,7 @@ impl Runs {
             gateway,
             egress,
             queue: Arc::default(),
+            task_ended: Arc::default(),
             clearing: Arc::default(),
             permits,
             tasks: TaskTracker::new(),

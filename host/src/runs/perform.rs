@@ -19,6 +19,7 @@ use crate::{
     },
     gateway::{Access, Payer},
     http::{SocketServer, serve_on_socket},
+    media::Folder,
     sandbox::{self, Directories},
     store::StoreError,
 };
@@ -42,11 +43,11 @@ pub(super) type Outcome = Result<protocol::RunResult, Failure>;
 
 impl Runs {
     /// Brings a run that was taken from the queue to its end.
-    pub(super) async fn perform(&self, run: Run, mut marks: Marks, permit: OwnedSemaphorePermit) {
+    pub(super) async fn perform(&self, mut run: Run, mut marks: Marks, permit: OwnedSemaphorePermit) {
         let directories = self.sandbox.directories(&run.space, &run.id);
         let stop = self.stop_token(&run.id).await;
         tracing::info!(run = Self::log_name(&run.id), space = %run.space, attempt = run.attempts, "run begins");
-        let outcome = match self.launch(&run, &directories, &stop, &mut marks).await {
+        let outcome = match self.launch(&mut run, &directories, &stop, &mut marks).await {
             Ok(line) => self.await_result(&run, &directories, line, &stop, &mut marks).await,
             Err(failure) => Err(failure),
         };
@@ -59,19 +60,20 @@ impl Runs {
     /// it at once.
     async fn launch(
         &self,
-        run: &Run,
+        run: &mut Run,
         directories: &Directories,
         stop: &CancellationToken,
         marks: &mut Marks,
     ) -> Result<Line, Failure> {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
         let prepare = async {
+            let additions = self.hook(run).await?;
             let (model, mut credentials) = self.model().await?;
-            // A variable never takes a credential's place.
-            for (name, value) in self.variables(&run.role) {
+            // A variable never takes a credential's place, nor a hook's word that of what an operator set.
+            for (name, value) in self.variables(&run.role).into_iter().chain(additions.environment.clone()) {
                 credentials.environment.entry(name).or_insert(value);
             }
-            Ok::<_, Failure>((self.request(run, model, directories).await?, credentials))
+            Ok::<_, Failure>((self.request(run, model, &additions, directories).await?, credentials))
         };
         let (request, credentials) = tokio::select! {
             biased;
@@ -109,8 +111,9 @@ impl Runs {
     async fn create(&self, run: &Run, directories: &Directories, stop: &CancellationToken) -> Result<(), Failure> {
         let (sandbox, space, id) = (self.sandbox.clone(), run.space.clone(), run.id.clone());
         let (directories, stop) = (directories.clone(), stop.clone());
+        let hidden = self.plugins.registry().denied_programs(&run.role);
         let creating = tokio::spawn(async move {
-            let created = sandbox.create(&space, &id, &directories).await;
+            let created = sandbox.create(&space, &id, &directories, &hidden).await;
             if stop.is_cancelled() {
                 let _ = sandbox.remove(&id).await;
             }
@@ -126,12 +129,13 @@ impl Runs {
             caller: run.caller.clone(),
             role: run.role.clone(),
             space: run.space.to_string(),
-            conversation: run.conversation.clone(),
+            conversation: run.answers_to(),
         };
         let caller = identity.for_plugins();
         let payer = Payer { run: run.id.clone(), space: run.space.to_string(), person: run.caller.clone() };
         let models = self.gateway.access(payer);
-        let router = agent::router(identity, self.approvals.clone(), &models);
+        let outbox = Folder { workspace: directories.workspace.clone(), name: "outbox", user: self.sandbox.user() };
+        let router = agent::router(identity, self.approvals.clone(), self.plugins.clone(), outbox, &models);
         let router = self.egress.in_front_of(router, &run.id, caller);
         let socket = serve_on_socket(&directories.socket(), self.sandbox.user(), router)?;
         Ok(Line { socket, models })

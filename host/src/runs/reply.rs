@@ -1,19 +1,24 @@
 //! From a run's ending to its answer: its files, what the processors make of it, the row that is sent.
 
-use super::{Runs, perform::Outcome};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Runs, hooks::caller, perform::Outcome};
 use crate::{
     clock,
     domain::{
         failure::{Failure, Status},
+        media::{Kind, extension_of_mime},
         run::Run,
         stages::Marks,
         words::Voice,
     },
-    plugins::{
-        Processed, processor,
-        types::{Caller, Media, MediaKind, Usage},
-    },
-    sandbox::{Collected, Directories},
+    media::Lent,
+    plugins::{Attachment, Processed, processor, types::Usage},
+    sandbox::Directories,
     store::{NewOutbound, OutboundFile, Problem},
 };
 
@@ -24,18 +29,35 @@ impl Runs {
             Ok(result) => self.collect(run, directories, result.files.clone().unwrap_or_default()).await,
             Err(_) => Vec::new(),
         };
-        let reply = self.process(run, &outcome, &files, &marks).await;
+        let reply = self.process(run, &outcome, files, &marks).await;
         marks.processed = clock::micros();
         self.insist(|| self.store.answer(&run.id, reply.clone(), marks, clock::millis())).await;
         for stage in marks.stages() {
             metrics::histogram!("mercury_stage_seconds", "stage" => stage.name).record(stage.micros as f64 / 1e6);
         }
         self.delivery.announce(run.inbound);
+        if run.is_scheduled() {
+            self.task_ended.notify_one();
+        }
     }
 
-    async fn collect(&self, run: &Run, directories: &Directories, manifest: Vec<String>) -> Vec<Collected> {
-        let (directories, store) = (directories.clone(), self.config.data_dir.join("delivery").join(run.id.as_str()));
-        match tokio::task::spawn_blocking(move || directories.collect(&manifest, &store)).await {
+    fn delivery_folder(&self, run: &Run) -> PathBuf {
+        self.config.data_dir.join("delivery").join(run.id.as_str())
+    }
+
+    /// The files that the run left, copied to where no agent can change them, each opened.
+    async fn collect(&self, run: &Run, directories: &Directories, manifest: Vec<String>) -> Vec<(Lent, PathBuf)> {
+        let (directories, store) = (directories.clone(), self.delivery_folder(run));
+        let collect = move || {
+            let collected = directories.collect(&manifest, &store)?;
+            let lent = collected.into_iter().map(|file| {
+                let mime = mime(&file.filename);
+                let lent = Lent::of_host(&file.path, Kind::of_mime(&mime), mime, Some(file.filename))?;
+                Ok((lent, file.path))
+            });
+            lent.collect::<io::Result<Vec<_>>>()
+        };
+        match tokio::task::spawn_blocking(collect).await {
             Ok(Ok(files)) => files,
             Ok(Err(error)) => {
                 tracing::error!(run = Self::log_name(&run.id), %error, "the outbox cannot be read; the reply goes without its files");
@@ -45,10 +67,11 @@ impl Runs {
         }
     }
 
-    async fn process(&self, run: &Run, outcome: &Outcome, files: &[Collected], marks: &Marks) -> NewOutbound {
+    async fn process(&self, run: &Run, outcome: &Outcome, files: Vec<(Lent, PathBuf)>, marks: &Marks) -> NewOutbound {
         let failure = outcome.as_ref().err();
-        let processed =
-            self.plugins.process(result_for_processors(run, outcome, files, marks, &self.config.voice)).await;
+        let (lent, paths): (Vec<_>, BTreeMap<_, _>) =
+            files.into_iter().map(|(lent, path)| (lent.clone(), (lent.handle().to_owned(), path))).unzip();
+        let result = result_for_processors(run, outcome, marks, &self.config.voice);
         let mut reply = NewOutbound {
             inbound: run.inbound,
             run: Some(run.id.clone()),
@@ -57,21 +80,19 @@ impl Runs {
             problem: failure.map(problem),
             suppressed: false,
         };
-        match processed {
-            Processed::Deliver(delivery) => {
-                reply.reply = delivery.reply;
-                let kept = files
-                    .iter()
-                    .enumerate()
-                    .filter(|(index, _)| delivery.attachments.iter().any(|kept| kept.handle == index.to_string()));
-                reply.files = kept
-                    .map(|(_, file)| OutboundFile {
-                        filename: file.filename.clone(),
-                        mime_type: mime(&file.filename),
-                        size_bytes: file.size_bytes,
-                        path: file.path.strip_prefix(&self.config.data_dir).unwrap_or(&file.path).display().to_string(),
-                    })
-                    .collect();
+        match self.plugins.process(result, lent).await {
+            Processed::Deliver { reply: text, attachments, overrides } => {
+                if overrides {
+                    reply.problem = None;
+                }
+                reply.reply = text;
+                for attachment in attachments {
+                    let path = match paths.get(&attachment.description().handle) {
+                        Some(path) => Some(path.clone()),
+                        None => self.keep(run, &attachment).await,
+                    };
+                    reply.files.extend(path.map(|path| self.outbound_file(&attachment, &path)));
+                }
             }
             Processed::Suppress(why) => {
                 tracing::info!(run = Self::log_name(&run.id), why, "a processor decided that nothing is sent");
@@ -85,10 +106,39 @@ impl Runs {
         }
         reply
     }
+
+    /// Moves what a processor made to the reply's other files.
+    async fn keep(&self, run: &Run, attachment: &Attachment) -> Option<PathBuf> {
+        let folder = self.delivery_folder(run);
+        let path = folder.join(&attachment.description().handle);
+        let kept = async {
+            tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).await?;
+            attachment.take(&path).await
+        };
+        match kept.await {
+            Ok(()) => Some(path),
+            Err(error) => {
+                tracing::error!(run = Self::log_name(&run.id), %error, "a processor's file cannot be kept; the reply goes without it");
+                None
+            }
+        }
+    }
+
+    fn outbound_file(&self, attachment: &Attachment, path: &Path) -> OutboundFile {
+        let description = attachment.description().clone();
+        let unnamed = || format!("{}.{}", description.kind, extension_of_mime(&description.mime_type));
+        OutboundFile {
+            filename: description.file_name.clone().unwrap_or_else(unnamed),
+            mime_type: description.mime_type,
+            size_bytes: description.size_bytes,
+            path: path.strip_prefix(&self.config.data_dir).unwrap_or(path).display().to_string(),
+        }
+    }
 }
 
 fn problem(failure: &Failure) -> Problem {
     let status = match failure.status() {
+        Status::Forbidden => 403,
         Status::Conflict => 409,
         Status::TooManyRequests => 429,
         Status::BadGateway => 502,
@@ -103,13 +153,7 @@ fn mime(filename: &str) -> String {
     mime_guess::from_path(filename).first_or_octet_stream().to_string()
 }
 
-fn result_for_processors(
-    run: &Run,
-    outcome: &Outcome,
-    files: &[Collected],
-    marks: &Marks,
-    voice: &Voice,
-) -> processor::RunResult {
+fn result_for_processors(run: &Run, outcome: &Outcome, marks: &Marks, voice: &Voice) -> processor::RunResult {
     let usage = outcome.as_ref().ok().and_then(|result| result.usage.as_ref()).map(|usage| Usage {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
@@ -130,43 +174,19 @@ fn result_for_processors(
     });
     processor::RunResult {
         run: run.id.to_string(),
-        caller: Caller {
-            person: run.caller.clone(),
-            role: run.role.clone(),
-            space: run.space.to_string(),
-            conversation: Some(run.conversation.clone()),
-        },
+        caller: caller(run),
         platform: run.platform.clone(),
-        prompt: run.prompt.clone(),
-        // Until there are scheduled tasks, every run answers somebody.
-        scheduled: false,
+        prompt: run.full_prompt(),
+        scheduled: run.is_scheduled(),
         reply: match outcome {
             // container.md #27: no reply at all is reported as done.
             Ok(result) => result.reply.clone().unwrap_or_else(|| "Done.".to_owned()),
             Err(failure) => voice.explain(failure),
         },
         failure,
-        attachments: files
-            .iter()
-            .enumerate()
-            .map(|(index, file)| Media {
-                handle: index.to_string(),
-                kind: media_kind(&mime(&file.filename)),
-                mime_type: mime(&file.filename),
-                file_name: Some(file.filename.clone()),
-                size_bytes: file.size_bytes,
-            })
-            .collect(),
+        // Those of each processor's call, by handles of that call.
+        attachments: Vec::new(),
         usage,
         duration_ms: marks.noticed.saturating_sub(marks.received) / 1000,
-    }
-}
-
-fn media_kind(mime: &str) -> MediaKind {
-    match mime.split('/').next() {
-        Some("image") => MediaKind::Image,
-        Some("audio") => MediaKind::Audio,
-        Some("video") => MediaKind::Video,
-        _ => MediaKind::Document,
     }
 }

@@ -7,8 +7,9 @@ use mercury_protocol::{io as protocol, paths};
 use super::Runs;
 use crate::{
     config::Network,
-    domain::{failure::Failure, run::Run},
-    sandbox::Directories,
+    domain::{additions::Additions, failure::Failure, run::Run},
+    sandbox::{Directories, Sandbox},
+    store::StoreError,
 };
 
 impl Runs {
@@ -71,16 +72,15 @@ impl Runs {
         &self,
         run: &Run,
         model: protocol::ModelSettings,
+        additions: &Additions,
         directories: &Directories,
     ) -> Result<protocol::Request, Failure> {
         let turns = if self.config.context_enabled { self.config.context_window } else { 0 };
         let history = match turns {
             0 => Vec::new(),
-            turns => self
-                .store
-                .history(&run.space, &run.conversation, run.id.as_str(), turns)
-                .await
-                .map_err(|error| Failure::Storage { detail: error.to_string() })?,
+            turns => {
+                self.store.history(&run.space, &run.conversation, run.id.as_str(), turns).await.map_err(storage)?
+            }
         };
         Ok(protocol::Request {
             run_id: run.id.to_string(),
@@ -95,7 +95,7 @@ impl Runs {
                 })
                 .collect(),
             anchor_messages: Vec::new(),
-            prompt: run.prompt.clone(),
+            prompt: run.full_prompt(),
             caller_id: run.caller.clone(),
             caller_role: run.role.clone(),
             author_name: run.author_name.clone(),
@@ -104,10 +104,44 @@ impl Runs {
             nonce: format!("{:016x}", rand::random::<u64>()),
             seal: directories.seal.clone(),
             bot_username: self.config.bot_username.clone(),
-            system_prompt: self.config.network.note_for_agent().map(str::to_owned),
+            system_prompt: self.system_prompt(run, additions).await?,
+            skills: self.plugins.skills_for(&run.role, self.sandbox.skills()),
             model,
             environment: BTreeMap::new(),
             egress_proxy: self.config.network == Network::Filtered,
         })
     }
+
+    /// Behind the host's own words: what a plugin wants of its task, what the hooks add, and what there is
+    /// to know of the container.
+    async fn system_prompt(&self, run: &Run, additions: &Additions) -> Result<Option<String>, Failure> {
+        let task = match run.is_scheduled() {
+            true => self.store.task_system_prompt(run.inbound).await.map_err(storage)?,
+            false => None,
+        };
+        let parts = [
+            task,
+            additions.system_prompt(),
+            self.config.network.note_for_agent().map(str::to_owned),
+            missing_programs(&self.plugins.programs_for(&run.role), &self.sandbox),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
+    }
+}
+
+/// A skill may speak of a program that is not there yet, or could not be installed: the agent is told,
+/// rather than left to wonder.
+fn missing_programs(wanted: &[String], sandbox: &Sandbox) -> Option<String> {
+    if wanted.is_empty() || sandbox.derived_image().is_some() {
+        return None;
+    }
+    Some(format!(
+        "These programs are not installed at the moment: {}. Where a skill needs one of them, say that it is not available just now.",
+        wanted.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    ))
+}
+
+fn storage(error: StoreError) -> Failure {
+    Failure::Storage { detail: error.to_string() }
 }

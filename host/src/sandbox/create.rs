@@ -22,6 +22,9 @@ pub const LABEL_RUN: &str = "mercury.run";
 /// of what is allowed, so that a new file (`auth.json`) is not exposed by being there.
 pub const GLOBAL_ENTRIES: &[&str] = &[".pi", "AGENTS.md", "skills", "agents", "commands", "prompts", "extensions"];
 
+/// Where installers of every kind put programs. A link there is followed: what lies at its end is hidden.
+const PROGRAM_DIRS: &[&str] = &["/usr/local/bin", "/usr/bin"];
+
 /// Docker's default profile (20.10.24, `profiles/seccomp/default.json` of moby) and the five calls that
 /// bubblewrap 0.8.0 was measured to need: without any one of them it does not start
 /// (docs/decisions/0010-bubblewrap.md).
@@ -52,6 +55,11 @@ pub struct Spec<'a> {
     pub io_dir: PathBuf,
     pub run_dir: PathBuf,
     pub tools_dir: PathBuf,
+    /// Where the plugins' skills are, if there are any.
+    pub skills_dir: Option<PathBuf>,
+    /// Programs that this caller may not run, and an empty file that no one can execute, to lie over them.
+    pub hidden: &'a [String],
+    pub hiding: PathBuf,
     pub global_dir: PathBuf,
     /// Those of [`GLOBAL_ENTRIES`] that exist: Docker would make a folder of a missing one.
     pub global_entries: Vec<&'static str>,
@@ -158,6 +166,12 @@ fn binds(spec: &Spec<'_>) -> Vec<String> {
         format!("{}:{}:ro", spec.run_dir.display(), paths::RUN_DIR),
         format!("{}:{}:ro", spec.tools_dir.display(), paths::TOOLS_DIR),
     ];
+    if let Some(skills) = &spec.skills_dir {
+        binds.push(format!("{}:{}:ro", skills.display(), paths::SKILLS_DIR));
+    }
+    for program in spec.hidden {
+        binds.extend(PROGRAM_DIRS.iter().map(|dir| format!("{}:{dir}/{program}:ro", spec.hiding.display())));
+    }
     for entry in &spec.global_entries {
         binds.push(format!("{}:{}/{entry}:ro", spec.global_dir.join(entry).display(), paths::GLOBAL_DIR));
     }
@@ -202,6 +216,9 @@ mod tests {
             io_dir: "/vol/io/mercury-0198".into(),
             run_dir: "/vol/run/0198".into(),
             tools_dir: "/vol/tools/d1".into(),
+            skills_dir: None,
+            hidden: &[],
+            hiding: "/vol/hidden".into(),
             global_dir: "/vol/global".into(),
             global_entries: vec![".pi", "AGENTS.md"],
         }
@@ -224,6 +241,25 @@ mod tests {
     fn named_network() {
         let request = golden(Runtime::Runc, &Network::Named("net".into()), None);
         assert!(request.contains("\"NetworkMode\": \"net\"") && !request.contains("ExtraHosts"));
+    }
+
+    /// The same folder for every caller: a container can be made before its message is known.
+    #[test]
+    fn skills_are_mounted_to_be_read() {
+        let spec = Spec { skills_dir: Some("/vol/skills/d2".into()), ..spec(Runtime::Runc, &Network::None, None) };
+        let binds = request(&spec).host_config.unwrap().binds.unwrap();
+        assert!(binds.contains(&"/vol/skills/d2:/opt/mercury-skills:ro".to_owned()), "{binds:?}");
+    }
+
+    /// extensions.md #20: what a caller may not run is not there to be run.
+    #[test]
+    fn denied_programs_are_covered() {
+        let hidden = ["gws".to_owned()];
+        let spec = Spec { hidden: &hidden, ..spec(Runtime::Runsc, &Network::None, None) };
+        let binds = request(&spec).host_config.unwrap().binds.unwrap();
+        for dir in ["/usr/local/bin", "/usr/bin"] {
+            assert!(binds.contains(&format!("/vol/hidden:{dir}/gws:ro")), "{binds:?}");
+        }
     }
 
     /// A filtered agent has no network of its own, and no name of the host in its hosts file.

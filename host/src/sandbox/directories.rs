@@ -166,7 +166,7 @@ impl Directories {
 
 /// Makes a folder where there is none. An agent may have put a link or a file in its place, which
 /// is moved aside: it must not close the space for whoever comes next.
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub fn make_folder(folder: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(folder) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => {

@@ -12,13 +12,15 @@ mod probe;
 mod remove;
 mod seal;
 mod signals;
+mod skills;
 mod tools;
 mod wait;
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -27,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use create::AgentUser;
 pub use daemon::{DaemonError, Info, Liveness, Managed};
-pub use directories::{Collected, Directories, own};
+pub use directories::{Collected, Directories, make_folder, own};
 pub use probe::{ProbeFailure, RuntimeProbe};
 pub use remove::remove_tree;
 pub use wait::Waiter;
@@ -43,6 +45,9 @@ use crate::{
 
 /// The uid and gid that the agent has where the host is root: the image's `mercury` user.
 const AGENT: AgentUser = AgentUser { uid: 1000, gid: 1000 };
+
+/// In the data directory: an empty file that nobody can execute.
+const HIDING: &str = "hidden-program";
 
 /// Times that a start is asked for whose answers are lost.
 const START_ATTEMPTS: u32 = 3;
@@ -62,6 +67,8 @@ pub struct Sandbox {
     /// The base image in use: the configured one, or the local one that stands in for it.
     image: watch::Sender<String>,
     derived: derived::Derived,
+    /// Set once the plugins are loaded.
+    skills: OnceLock<skills::Installed>,
     /// The base image is being looked for.
     looking: AtomicBool,
 }
@@ -80,12 +87,14 @@ impl Sandbox {
         for folder in ["io", "run", "spaces", "global"] {
             std::fs::create_dir_all(config.data_dir.join(folder))?;
         }
+        write_hiding(&config.data_dir.join(HIDING))?;
         Ok(Self {
             seals: seal::SealKey::of(&config.data_dir)?,
             daemon: Arc::new(Daemon::new(config.docker_host.clone())),
             signals: Arc::new(signals::Signals::new()),
             image: watch::Sender::new(config.agent_image.clone()),
             derived: derived::Derived::default(),
+            skills: OnceLock::new(),
             looking: AtomicBool::new(false),
             config,
             instance,
@@ -100,6 +109,19 @@ impl Sandbox {
 
     pub fn user(&self) -> AgentUser {
         self.user
+    }
+
+    /// Puts skills, pairs of a name and a folder, where every container mounts them: which of them a run is
+    /// given comes with its request. Only the first call counts. Copies files: not for the async runtime.
+    pub fn install_skills(&self, skills: &[(String, PathBuf)]) -> io::Result<()> {
+        let installed = skills::install(&self.config.data_dir, skills)?;
+        let _ = self.skills.set(installed);
+        Ok(())
+    }
+
+    /// The names of the skills that a run can be given.
+    pub fn skills(&self) -> &[String] {
+        self.skills.get().map(|installed| installed.names.as_slice()).unwrap_or_default()
     }
 
     /// The image that agents' programs are added to.
@@ -125,16 +147,17 @@ impl Sandbox {
         self.signals.follow_exits(&self.daemon, &self.instance, stop).await;
     }
 
-    /// Creates the container of a run whose folders are made. A derived image that is gone is built
+    /// Creates the container of a run whose folders are made, without the programs in `hidden`. A derived image that is gone is built
     /// anew in the background, and the base image takes its place at once: no message waits for a build.
     pub async fn create(
         self: &Arc<Self>,
         space: &SpaceId,
         run: &RunId,
         directories: &Directories,
+        hidden: &[String],
     ) -> Result<(), Failure> {
         let image = self.image();
-        match self.create_from(&image, space, run, directories).await {
+        match self.create_from(&image, space, run, directories, hidden).await {
             Err(Failure::ImageMissing { image }) if self.lost_derived(&image) => {
                 let base = self.base_image();
                 tracing::warn!(
@@ -145,7 +168,7 @@ impl Sandbox {
                 );
                 let sandbox = self.clone();
                 tokio::spawn(async move { sandbox.rebuild().await });
-                self.create_from(&base, space, run, directories).await
+                self.create_from(&base, space, run, directories, hidden).await
             }
             Err(failure @ Failure::ImageMissing { .. }) => {
                 self.look_for_image();
@@ -170,6 +193,7 @@ impl Sandbox {
         space: &SpaceId,
         run: &RunId,
         directories: &Directories,
+        hidden: &[String],
     ) -> Result<(), Failure> {
         let global = self.config.global_dir();
         let limits = self.limits().await;
@@ -188,6 +212,13 @@ impl Sandbox {
             io_dir: self.config.for_daemon(&directories.io),
             run_dir: self.config.for_daemon(&directories.run),
             tools_dir: self.config.for_daemon(&self.tools),
+            skills_dir: self
+                .skills
+                .get()
+                .filter(|installed| !installed.names.is_empty())
+                .map(|installed| self.config.for_daemon(&installed.folder)),
+            hidden,
+            hiding: self.config.for_daemon(&self.config.data_dir.join(HIDING)),
             global_dir: self.config.for_daemon(&global),
             global_entries: create::GLOBAL_ENTRIES
                 .iter()
@@ -320,6 +351,15 @@ fn sweep_except(folder: &Path, keep: &[String]) {
             tracing::warn!(folder = %entry.path().display(), %error, "a left-over folder could not be removed");
         }
     }
+}
+
+/// Written anew at every start: nobody's change to it lasts.
+fn write_hiding(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        std::fs::remove_file(path)?;
+    }
+    std::fs::write(path, "")?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o444))
 }
 
 /// A random id that the data directory keeps, so that hosts of one daemon tell their containers apart.

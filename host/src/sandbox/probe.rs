@@ -101,6 +101,9 @@ impl Sandbox {
             tools_dir: map(&self.tools),
             global_dir: map(&self.config.global_dir()),
             global_entries: Vec::new(),
+            skills_dir: None,
+            hidden: &[],
+            hiding: map(&self.tools),
         });
         body.entrypoint = Some(vec![format!("{}/bin/mrctl", paths::TOOLS_DIR), "probe".to_owned()]);
         let name = self.container_name(run);

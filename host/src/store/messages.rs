@@ -13,7 +13,41 @@ pub struct HistoryMessage {
     pub created_at: i64,
 }
 
+/// What was said, for plugins that keep knowledge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub id: i64,
+    pub conversation: String,
+    /// `user`, `assistant` or `ambient`.
+    pub role: String,
+    pub content: String,
+    /// Milliseconds since the epoch.
+    pub created_at: i64,
+}
+
 impl Store {
+    /// What was said in the space after `after`, oldest first, at most `limit`.
+    pub async fn entries(&self, space: &str, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let space = space.to_owned();
+        self.read(move |db| {
+            db.prepare_cached(
+                "SELECT id, conversation, role, content, created_at FROM messages
+                 WHERE space = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+            )?
+            .query_map(params![space, after, limit], |row| {
+                Ok(Entry {
+                    id: row.get(0)?,
+                    conversation: row.get(1)?,
+                    role: row.get(2)?,
+                    content: row.get(3)?,
+                    created_at: row.get(4)?,
+                })
+            })?
+            .collect()
+        })
+        .await
+    }
+
     /// The last `turns` user messages of the conversation with their answers, oldest first, without
     /// those of `current`.
     pub async fn history(

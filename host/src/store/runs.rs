@@ -7,9 +7,12 @@ use super::{NewOutbound, Store, StoreError, from_json, outbound, to_json};
 use crate::domain::{
     failure::Failure,
     ids::{RunId, SpaceId},
-    run::{Run, RunState},
+    run::{Run, RunState, TASK_PLATFORM},
     stages::Marks,
 };
+
+/// The code of [`Failure::Blocked`].
+const BLOCKED: &str = "blocked";
 
 #[derive(Clone, Debug)]
 pub struct NewRun {
@@ -39,7 +42,7 @@ pub struct StopRequest {
 
 const SELECT: &str =
     "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
-    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested
+    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, r.appended
     FROM runs r JOIN inbound i ON i.id = r.inbound";
 
 impl Store {
@@ -101,6 +104,22 @@ impl Store {
         .await
     }
 
+    /// Keeps what run hooks put behind the prompt, also in the person's message as later runs see it.
+    pub async fn append_to_prompt(&self, run: &RunId, appended: Option<String>) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |db| {
+            db.execute("UPDATE runs SET appended = ?2 WHERE id = ?1", params![run.as_str(), appended])?;
+            db.execute(
+                "UPDATE messages SET content = (SELECT i.text || coalesce(char(10, 10) || ?2, '') FROM inbound i
+                    JOIN runs r ON r.inbound = i.id WHERE r.id = ?1)
+                 WHERE run = ?1 AND role = 'user'",
+                params![run.as_str(), appended],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Puts a run back that never started.
     pub async fn requeue(&self, run: &RunId) -> Result<(), StoreError> {
         let run = run.clone();
@@ -141,18 +160,28 @@ impl Store {
         .await
     }
 
-    /// Writes the answer of a run that is over: the outbound row and the assistant's message.
+    /// Writes the answer of a run that is over: the outbound row and the assistant's message. Where a
+    /// plugin blocked the run nothing of it stays in the conversation, and what a plugin asked for is
+    /// no part of one.
     pub async fn answer(&self, run: &RunId, reply: NewOutbound, marks: Marks, now: i64) -> Result<(), StoreError> {
         let run = run.clone();
         self.write(move |db| {
             outbound::insert(db, &reply, now)?;
             save_marks(db, &run, &marks)?;
-            if reply.problem.is_none() {
-                db.execute(
-                    "INSERT INTO messages (space, conversation, run, role, content, created_at)
-                     SELECT i.space, i.conversation, ?1, 'assistant', ?2, ?3 FROM inbound i WHERE i.id = ?4 ON CONFLICT DO NOTHING",
-                    params![run.as_str(), reply.reply, now, reply.inbound],
-                )?;
+            match &reply.problem {
+                None if reply.suppressed => {}
+                None => {
+                    db.execute(
+                        "INSERT INTO messages (space, conversation, run, role, content, created_at)
+                         SELECT i.space, i.conversation, ?1, 'assistant', ?2, ?3 FROM inbound i
+                         WHERE i.id = ?4 AND i.platform <> ?5 ON CONFLICT DO NOTHING",
+                        params![run.as_str(), reply.reply, now, reply.inbound, TASK_PLATFORM],
+                    )?;
+                }
+                Some(problem) if problem.code == BLOCKED => {
+                    db.execute("DELETE FROM messages WHERE run = ?1", [run.as_str()])?;
+                }
+                Some(_) => {}
             }
             Ok(())
         })
@@ -300,5 +329,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         attempts: row.get(11)?,
         started_at: row.get(12)?,
         stop_requested: row.get(16)?,
+        appended: row.get(17)?,
     })
 }

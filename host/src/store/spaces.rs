@@ -33,6 +33,21 @@ impl Store {
         .await
     }
 
+    /// Spaces of which plugins were not told yet, marked as told.
+    pub async fn take_unannounced(&self) -> Result<Vec<String>, StoreError> {
+        let waiting = "SELECT id FROM spaces WHERE announced = 0 ORDER BY id";
+        let some = self.read(|db| db.prepare_cached(waiting)?.exists([])).await?;
+        if !some {
+            return Ok(Vec::new());
+        }
+        self.write(|db| {
+            let spaces = db.prepare(waiting)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            db.execute("UPDATE spaces SET announced = 1 WHERE announced = 0", [])?;
+            Ok(spaces)
+        })
+        .await
+    }
+
     /// The stored role; a stranger is a member.
     pub async fn role_of(&self, space: &SpaceId, person: &str) -> Result<String, StoreError> {
         let (space, person) = (space.clone(), person.to_owned());

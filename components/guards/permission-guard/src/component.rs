@@ -1,7 +1,7 @@
 //! The component's exports: reads the settings, asks the rules, answers in the contract's words.
 
 use mercury_plugin::{
-    log, prompt_guard, settings, tool_guard,
+    log, permissions, prompt_guard, settings, tool_guard,
     types::{Caller, Media},
     verdicts::{Question, Verdict},
 };
@@ -34,7 +34,9 @@ impl prompt_guard::Guest for PermissionGuard {
 
 impl tool_guard::Guest for PermissionGuard {
     fn check(caller: Caller, tool: String, arguments: String) -> Verdict {
-        let policy = policy(&caller);
+        let mut policy = policy(&caller);
+        // Programs of plugins follow their plugin's permission, whatever the operator lists beside them.
+        policy.denied_clis.extend(permissions::denied_programs(&caller));
         let decision = tool::check(&policy, &caller.space, &tool, &arguments);
         let question = decision.is_ok().then(|| tool::approval(&policy, &caller.space, &tool, &arguments)).flatten();
         match question {

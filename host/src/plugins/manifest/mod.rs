@@ -16,8 +16,10 @@ use serde::Deserialize;
 
 use super::capabilities::{credentials, folders, history, http, inbox, kv, media, messenger, sockets, tasks, timers};
 pub(crate) use super::exports::Interface;
+use crate::domain::roles;
 pub(crate) use agent::Agent;
-pub(crate) use run::{Broker, Job, RunHook, Widget};
+pub use run::Job;
+pub(crate) use run::{Broker, RunHook, Widget};
 pub(crate) use setting::Setting;
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,9 @@ pub struct Manifest {
     /// For processors: the reply is withheld when this one fails.
     #[serde(default)]
     pub required: bool,
+    /// For processors: the text for a failure may be replaced by another, and then counts as an answer.
+    #[serde(default)]
+    pub override_errors: bool,
     #[serde(default)]
     pub settings: BTreeMap<String, Setting>,
     #[serde(default)]
@@ -148,6 +153,21 @@ impl Manifest {
         if let Some(variable) = self.agent.env.iter().find(|variable| !variable.name.starts_with("MERCURY_")) {
             return Err(format!("agent.env `{}`: the host's variables begin with MERCURY_", variable.name));
         }
+        self.agent.check(&self.name)?;
+        for (key, setting) in &self.settings {
+            setting.check_itself().map_err(|reason| format!("settings.{key}: {reason}"))?;
+        }
+        self.run_hook.check()?;
+        self.broker.check()?;
+        for (index, job) in self.jobs.iter().enumerate() {
+            job.check().map_err(|reason| format!("jobs `{}`: {reason}", job.name))?;
+            if self.jobs[..index].iter().any(|other| other.name == job.name) {
+                return Err(format!("jobs `{}`: there are two of that name", job.name));
+            }
+        }
+        if self.override_errors && !self.provides(Interface::ResultProcessor) {
+            return Err("override-errors: only for a plugin that provides result-processor".into());
+        }
         if self.provides.is_empty() {
             return Err(format!(
                 "provides: name at least one of {}",
@@ -160,7 +180,7 @@ impl Manifest {
         if !(1..=10_000).contains(&self.limits.deadline_ms) {
             return Err(format!("limits.deadline-ms {} is not between 1 and 10000", self.limits.deadline_ms));
         }
-        Ok(())
+        self.media.check()
     }
 
     pub fn provides(&self, interface: Interface) -> bool {
@@ -169,7 +189,14 @@ impl Manifest {
 
     /// Whether the host must not run without it: it closes something.
     pub fn is_essential(&self) -> bool {
-        self.required || self.provides.iter().any(|interface| interface.is_guard())
+        self.required
+            || self.provides.iter().any(|interface| interface.is_guard())
+            || (self.provides(Interface::RunHook) && !self.run_hook.optional)
+    }
+
+    /// Whether a caller of this role may use what the plugin brings for agents.
+    pub fn serves(&self, roles: &roles::Registry, role: &str) -> bool {
+        !self.agent.permission || roles.may(role, &self.name)
     }
 }
 

@@ -1,15 +1,34 @@
 //! What a plugin does around runs: hooks, calls of the agent, jobs and panels.
 
+use std::time::Duration;
+
 use serde::Deserialize;
+
+use crate::domain::{environment, schedule::Timing};
+
+/// Calls of a broker in a minute of one caller, where the manifest says nothing.
+const USUAL_PER_MINUTE: u32 = 60;
+/// Time for one run of a job, in seconds, where the manifest says nothing.
+const USUAL_DEADLINE_S: u32 = 300;
 
 /// `[run-hook]`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RunHook {
-    /// The run goes on without this hook when it fails. Otherwise nothing runs.
+    /// The run goes on without this hook when it fails. Otherwise nothing runs, and the host does not
+    /// start without it.
     pub optional: bool,
     /// Variables that it may set in the container. Never one of the host's own.
     pub environment: Vec<String>,
+}
+
+impl RunHook {
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.environment.iter().find(|name| environment::is_the_hosts(name) || name.contains(['=', '\0'])) {
+            Some(name) => Err(format!("run-hook.environment `{name}`: the host keeps this name to itself")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `[broker]`
@@ -17,8 +36,47 @@ pub struct RunHook {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Broker {
     pub actions: Vec<Action>,
-    /// Calls in a minute of one caller: 1 to 600.
+    /// Calls in a minute of one caller: 1 to 600; else 60.
     pub per_minute: Option<u32>,
+}
+
+impl Broker {
+    pub fn per_minute(&self) -> u32 {
+        self.per_minute.unwrap_or(USUAL_PER_MINUTE)
+    }
+
+    pub fn action(&self, name: &str) -> Option<&Action> {
+        self.actions.iter().find(|action| action.name == name)
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !(1..=600).contains(&self.per_minute()) {
+            return Err(format!("broker.per-minute {} is not between 1 and 600", self.per_minute()));
+        }
+        for (index, action) in self.actions.iter().enumerate() {
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            if action.name.is_empty() || !action.name.bytes().all(plain) {
+                return Err(format!("broker.actions `{}`: use lower-case letters, digits and dashes", action.name));
+            }
+            if self.actions[..index].iter().any(|other| other.name == action.name) {
+                return Err(format!("broker.actions `{}`: there are two of that name", action.name));
+            }
+            action.validator().map_err(|reason| format!("broker.actions `{}`: schema: {reason}", action.name))?;
+        }
+        Ok(())
+    }
+}
+
+impl Action {
+    /// Checks arguments. An action without a schema takes any JSON.
+    ///
+    /// # Errors
+    /// Where the schema is none.
+    pub fn validator(&self) -> Result<jsonschema::Validator, String> {
+        let schema = serde_json::to_value(&self.schema).map_err(|error| error.to_string())?;
+        let schema = if schema.is_null() { serde_json::Value::Bool(true) } else { schema };
+        jsonschema::validator_for(&schema).map_err(|error| error.to_string())
+    }
 }
 
 /// One `[[broker.actions]]`
@@ -50,9 +108,26 @@ pub struct Job {
     /// `Europe/Berlin`; else the host's.
     #[serde(default)]
     pub time_zone: Option<String>,
-    /// For one run, in seconds: 1 to 3,600.
+    /// For one run, in seconds: 1 to 3,600; else 300.
     #[serde(default)]
     pub deadline_s: Option<u32>,
+}
+
+impl Job {
+    pub fn timing(&self) -> Result<Timing, String> {
+        Timing::parse(self.every_s, self.cron.as_deref(), self.time_zone.as_deref())
+    }
+
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_s.unwrap_or(USUAL_DEADLINE_S).into())
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !(1..=3_600).contains(&self.deadline().as_secs()) {
+            return Err(format!("deadline-s {} is not between 1 and 3600", self.deadline().as_secs()));
+        }
+        self.timing().map(drop)
+    }
 }
 
 /// One `[[widgets]]`: a panel of the dashboard.

@@ -2,19 +2,43 @@
 
 mod host;
 
+use mercury_bindings::mercury::plugin::types::{Media, MediaKind};
 use serde::Deserialize;
 
+use crate::{domain::media::Kind, media::Description};
+
 /// `[media]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Grant {
     /// Read the bytes of files that it is handed.
     pub read: bool,
     /// Make files.
     pub create: bool,
+    /// Its files that nobody has taken yet, downloads included, in MiB: 1 to 4,096.
+    pub quota_mib: u32,
+}
+
+impl Default for Grant {
+    fn default() -> Self {
+        Self { read: false, create: false, quota_mib: 256 }
+    }
 }
 
 impl Grant {
+    pub fn quota_bytes(self) -> u64 {
+        u64::from(self.quota_mib) << 20
+    }
+
+    /// # Errors
+    /// What is out of its range.
+    pub fn check(self) -> Result<(), String> {
+        match self.quota_mib {
+            1..=4096 => Ok(()),
+            mib => Err(format!("media.quota-mib {mib} is not between 1 and 4096")),
+        }
+    }
+
     /// What an operator agrees to.
     pub fn in_words(&self) -> Option<String> {
         match (self.read, self.create) {
@@ -22,6 +46,42 @@ impl Grant {
             (true, false) => Some("read the files of messages and replies that it is handed".into()),
             (false, true) => Some("make files".into()),
             (true, true) => Some("read the files that it is handed, and make files".into()),
+        }
+    }
+}
+
+impl From<&Description> for Media {
+    fn from(description: &Description) -> Self {
+        Self {
+            handle: description.handle.clone(),
+            kind: description.kind.into(),
+            mime_type: description.mime_type.clone(),
+            file_name: description.file_name.clone(),
+            size_bytes: description.size_bytes,
+        }
+    }
+}
+
+impl From<Kind> for MediaKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Image => Self::Image,
+            Kind::Audio => Self::Audio,
+            Kind::Voice => Self::Voice,
+            Kind::Video => Self::Video,
+            Kind::Document => Self::Document,
+        }
+    }
+}
+
+impl From<MediaKind> for Kind {
+    fn from(kind: MediaKind) -> Self {
+        match kind {
+            MediaKind::Image => Self::Image,
+            MediaKind::Audio => Self::Audio,
+            MediaKind::Voice => Self::Voice,
+            MediaKind::Video => Self::Video,
+            MediaKind::Document => Self::Document,
         }
     }
 }

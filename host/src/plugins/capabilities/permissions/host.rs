@@ -1,10 +1,32 @@
-use mercury_bindings::mercury::plugin::permissions::Host;
+use mercury_bindings::mercury::plugin::{permissions::Host, types::Caller};
 
-use crate::plugins::state::State;
+use crate::{
+    domain::{ids::SpaceId, roles},
+    plugins::state::State,
+};
 
 impl Host for State {
-    async fn has(&mut self, _person: String, _space: String, _permission: String) -> wasmtime::Result<bool> {
+    async fn has(&mut self, person: String, space: String, permission: String) -> wasmtime::Result<bool> {
         self.count_call()?;
-        Ok(false)
+        let Ok(space) = SpaceId::try_from(space) else { return Ok(false) };
+        let role = match person.starts_with(roles::PLUGIN_PREFIX) {
+            // A plugin's own runs have their person's name for a role.
+            true => person,
+            false if self.services.admins.contains(&person) => roles::ADMIN_ROLE.to_owned(),
+            false => match self.services.store.role_of(&space, &person).await {
+                Ok(role) => role,
+                Err(error) => {
+                    // Who cannot be looked up may nothing.
+                    tracing::error!(%error, "a role could not be read for a plugin");
+                    return Ok(false);
+                }
+            },
+        };
+        Ok(self.services.registry().roles.may(&role, &permission))
+    }
+
+    async fn denied_programs(&mut self, caller: Caller) -> wasmtime::Result<Vec<String>> {
+        self.count_call()?;
+        Ok(self.services.registry().denied_programs(&caller.role))
     }
 }

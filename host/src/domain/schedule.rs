@@ -1,0 +1,170 @@
+//! When a job is due. Times are milliseconds since the epoch.
+
+use std::time::Duration;
+
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
+use jiff::{Timestamp, tz::TimeZone};
+
+/// The first run of a job comes within this time of the start, or of its interval where that is shorter,
+/// so that a start does not run all jobs at once.
+const SPREAD: Duration = Duration::from_secs(60);
+
+/// The clock of one job.
+#[derive(Clone, Debug)]
+pub enum Timing {
+    /// Between two starts.
+    Every(Duration),
+    Cron {
+        line: Box<Cron>,
+        zone: TimeZone,
+    },
+}
+
+impl Timing {
+    /// Exactly one of `every_s` and `cron`; a cron line has five fields. Without a time zone the host's.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn parse(every_s: Option<u64>, cron: Option<&str>, zone: Option<&str>) -> Result<Self, String> {
+        match (every_s, cron) {
+            (Some(0), None) => Err("every-s: at least 1".into()),
+            (Some(_), None) if zone.is_some() => Err("time-zone belongs to a cron line".into()),
+            (Some(seconds), None) => Ok(Self::Every(Duration::from_secs(seconds))),
+            (None, Some(line)) => {
+                let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+                let parsed = parser.parse(line).map_err(|error| format!("cron `{line}`: {error}"))?;
+                let zone = match zone {
+                    Some(name) => TimeZone::get(name)
+                        .map_err(|_| format!("time-zone `{name}` is not known; write it as in Europe/Berlin"))?,
+                    None => TimeZone::system(),
+                };
+                Ok(Self::Cron { line: Box::new(parsed), zone })
+            }
+            _ => Err("name either every-s or cron".into()),
+        }
+    }
+
+    /// When a job is due that this host has not run yet; `last` is its last start by a predecessor, and
+    /// `fraction`, from 0 to 1, spreads what is due at once. What was missed meanwhile is run once.
+    pub fn first(&self, now: i64, last: Option<i64>, fraction: f64) -> Option<i64> {
+        let soon = now.saturating_add(millis(self.spread().mul_f64(fraction.clamp(0.0, 1.0))));
+        match (self, last) {
+            (Self::Every(_), None) => Some(soon),
+            (Self::Cron { .. }, None) => self.after(now, now),
+            (_, Some(last)) => match self.after(last, now) {
+                Some(due) if due <= now => Some(soon),
+                due => due,
+            },
+        }
+    }
+
+    /// When it is due after a start at `last`: not before `now`, whatever was missed. `None` where
+    /// the line never matches again.
+    pub fn after(&self, last: i64, now: i64) -> Option<i64> {
+        // A clock that was set back must not put the next run off.
+        let last = last.min(now);
+        match self {
+            Self::Every(interval) => Some(last.saturating_add(millis(*interval)).max(now)),
+            Self::Cron { line, zone } => {
+                let last = Timestamp::from_millisecond(last).ok()?.to_zoned(zone.clone());
+                let next = line.find_next_occurrence(&last, false).ok()?;
+                Some(next.timestamp().as_millisecond().max(now))
+            }
+        }
+    }
+
+    fn spread(&self) -> Duration {
+        match self {
+            Self::Every(interval) => SPREAD.min(*interval),
+            Self::Cron { .. } => SPREAD,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> i64 {
+        text.parse::<Timestamp>().unwrap().as_millisecond()
+    }
+
+    fn cron(line: &str, zone: &str) -> Timing {
+        Timing::parse(None, Some(line), Some(zone)).unwrap()
+    }
+
+    fn next(timing: &Timing, now: &str) -> String {
+        Timestamp::from_millisecond(timing.after(at(now), at(now)).unwrap()).unwrap().to_string()
+    }
+
+    /// extensions.md #15
+    #[test]
+    fn a_long_delay_ends_on_its_day() {
+        assert_eq!(next(&cron("0 0 1 * *", "UTC"), "2026-01-02T00:00:00Z"), "2026-02-01T00:00:00Z");
+    }
+
+    /// Where the clock is put forward the run is not lost; where it is put back it comes once.
+    #[test]
+    fn daylight_saving() {
+        let half_past_two = cron("30 2 * * *", "Europe/Berlin");
+        let skipped = next(&half_past_two, "2026-03-28T12:00:00Z");
+        assert!(skipped.starts_with("2026-03-29T01:"), "{skipped}");
+        let first = next(&half_past_two, "2026-10-24T12:00:00Z");
+        let second = next(&half_past_two, &first);
+        assert!(first.starts_with("2026-10-25T0") && second.starts_with("2026-10-26T01:30"), "{first} {second}");
+        assert_eq!(next(&cron("0 8 * * *", "Asia/Tokyo"), "2026-05-01T00:00:00Z"), "2026-05-01T23:00:00Z");
+    }
+
+    #[test]
+    fn what_was_missed_is_run_once_and_soon() {
+        let hourly = Timing::Every(Duration::from_secs(3600));
+        let now = 100_000_000;
+        assert_eq!(hourly.first(now, None, 0.5), Some(now + 30_000), "never run: within a minute");
+        assert_eq!(hourly.first(now, Some(0), 1.0), Some(now + 60_000), "missed many times");
+        assert_eq!(hourly.first(now, Some(now - 1), 1.0), Some(now - 1 + 3_600_000), "not due yet");
+        assert_eq!(Timing::Every(Duration::from_secs(2)).first(now, None, 1.0), Some(now + 2_000));
+        let daily = cron("0 0 * * *", "UTC");
+        let (yesterday, noon) = (at("2026-01-01T00:00:00Z"), at("2026-01-02T12:00:00Z"));
+        assert_eq!(daily.first(noon, Some(yesterday), 0.0), Some(noon));
+        assert_eq!(daily.first(noon, None, 0.0), Some(at("2026-01-03T00:00:00Z")), "never run: not missed either");
+    }
+
+    /// extensions.md #14, in its decision: a run that took longer than its interval delays the next start.
+    #[test]
+    fn the_next_start_is_never_in_the_past() {
+        let second = Timing::Every(Duration::from_secs(1));
+        assert_eq!(second.after(10_000, 12_500), Some(12_500));
+        assert_eq!(second.after(10_000, 10_200), Some(11_000));
+        assert_eq!(second.after(99_000, 10_000), Some(11_000), "the clock was set back");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let refusal = |every, cron, zone| Timing::parse(every, cron, zone).unwrap_err();
+        assert_eq!(refusal(None, None, None), "name either every-s or cron");
+        assert_eq!(refusal(Some(1), Some("* * * * *"), None), "name either every-s or cron");
+        assert!(refusal(Some(0), None, None).contains("at least 1"));
+        assert!(refusal(None, Some("* * * * * *"), None).contains("cron"), "five fields");
+        assert!(refusal(None, Some("61 * * * *"), None).contains("61"));
+        assert!(refusal(None, Some("* * * * *"), Some("Berlin")).contains("Europe/Berlin"));
+    }
+
+    proptest! {
+        /// Any text is a clock or an error, and a clock never leads into the past.
+        #[test]
+        fn any_line(line in ".{0,20}", now in 0..4_000_000_000_000_i64, last in 0..4_000_000_000_000_i64) {
+            if let Ok(timing) = Timing::parse(None, Some(&line), Some("Europe/Berlin")) {
+                prop_assert!(timing.after(last, now).is_none_or(|due| due >= now));
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What plugins do while nobody waits: jobs, the ends of their tasks, start, new spaces and shutdown.
+
+use std::{sync::Arc, time::Duration};
+
+use mercury_bindings::exports::mercury::plugin::{lifecycle, task_listener::Ending};
+
+use super::{Interface, Plugin, Plugins, exports::Exports, manifest::Job, missing, state::State};
+use crate::store::TaskEnd;
+
+/// For a plugin's start, and for one new space.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// For all plugins together, when the host stops.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+/// For being told of a task's end.
+const LISTENER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The error is the component's own word, or the host's about it.
+pub type Told = Result<(), String>;
+
+impl Plugins {
+    /// The jobs of all plugins, each with its plugin's name.
+    pub fn jobs(&self) -> Vec<(String, Job)> {
+        let plugins = self.providing(Interface::Job);
+        plugins
+            .flat_map(|plugin| plugin.manifest.jobs.iter().map(|job| (plugin.name().to_owned(), job.clone())))
+            .collect()
+    }
+
+    /// Runs a job once, within its deadline.
+    pub async fn run_job(&self, plugin: &str, job: &Job) -> Told {
+        let plugin = self.provider(plugin, Interface::Job)?;
+        let name = job.name.clone();
+        let called = self.call(&plugin, Interface::Job, job.deadline(), move |store, instance, exports| {
+            Box::pin(async move {
+                let indices = exports.job.as_ref().ok_or_else(missing)?;
+                indices.load(&mut *store, instance)?.call_run(store, &name).await
+            })
+        });
+        called.await.map_err(|error| error.to_string())?
+    }
+
+    /// Tells a plugin of the end of a task that it asked for. One that does not listen needs no telling.
+    pub async fn task_ended(&self, end: TaskEnd) -> Told {
+        let Some(plugin) = self.plugins.iter().find(|plugin| plugin.name() == end.plugin) else {
+            return Err("the plugin is not loaded".into());
+        };
+        if !plugin.manifest.provides(Interface::TaskListener) {
+            return Ok(());
+        }
+        let ending = match end.outcome {
+            Ok(reply) => Ending::Finished(reply),
+            Err(why) => Ending::Failed(why),
+        };
+        let called = self.call(plugin, Interface::TaskListener, LISTENER_PATIENCE, move |store, instance, exports| {
+            Box::pin(async move {
+                let indices = exports.task_listener.as_ref().ok_or_else(missing)?;
+                indices.load(&mut *store, instance)?.call_ended(store, &end.id, &end.space, &ending).await
+            })
+        });
+        called.await.map_err(|error| error.to_string())?
+    }
+
+    /// Once after the plugins are loaded, all at once.
+    pub async fn started(&self) {
+        let plugins = self.in_order(Interface::Lifecycle);
+        let tell = plugins.iter().map(|plugin| async move {
+            let told = self.lifecycle(plugin, PATIENCE, |guest, store| {
+                Box::pin(async move { guest.call_on_startup(store).await })
+            });
+            report(plugin, "start", told.await);
+        });
+        futures_util::future::join_all(tell).await;
+    }
+
+    /// Tells every plugin of spaces that are new. What a plugin misses, it finds at its start by `history.spaces`.
+    pub async fn spaces_created(&self, spaces: &[String]) {
+        for space in spaces {
+            for plugin in self.in_order(Interface::Lifecycle) {
+                let space = space.clone();
+                let told = self.lifecycle(&plugin, PATIENCE, move |guest, store| {
+                    Box::pin(async move { guest.call_on_space_created(store, &space).await })
+                });
+                report(&plugin, "new space", told.await);
+            }
+        }
+    }
+
+    /// All at once: whoever is slow costs the others nothing.
+    pub async fn stopping(&self) {
+        let plugins = self.in_order(Interface::Lifecycle);
+        let tell = plugins.iter().map(|plugin| async move {
+            let told = self.lifecycle(plugin, SHUTDOWN_PATIENCE, |guest, store| {
+                Box::pin(async move { guest.call_on_shutdown(store).await })
+            });
+            report(plugin, "shutdown", told.await);
+        });
+        futures_util::future::join_all(tell).await;
+    }
+
+    async fn lifecycle(
+        &self,
+        plugin: &Arc<Plugin>,
+        patience: Duration,
+        tell: impl for<'a> FnOnce(
+            lifecycle::Guest,
+            &'a mut wasmtime::Store<State>,
+        ) -> futures_util::future::BoxFuture<'a, wasmtime::Result<Result<(), String>>>
+        + Send
+        + 'static,
+    ) -> Told {
+        let called = self.call(plugin, Interface::Lifecycle, patience, move |store, instance, exports: &Exports| {
+            Box::pin(async move {
+                let indices = exports.lifecycle.as_ref().ok_or_else(missing)?;
+                let guest = indices.load(&mut *store, instance)?;
+                tell(guest, store).await
+            })
+        });
+        called.await.map_err(|error| error.to_string())?
+    }
+
+    fn provider(&self, name: &str, interface: Interface) -> Result<Arc<Plugin>, String> {
+        let found = self.providing(interface).find(|plugin| plugin.name() == name);
+        found.cloned().ok_or_else(|| format!("no plugin `{name}` provides {} any more", interface.name()))
+    }
+}
+
+fn report(plugin: &Plugin, event: &str, told: Told) {
+    if let Err(error) = told {
+        tracing::error!(plugin = plugin.name(), event, error, "a plugin failed to take note; the host goes on");
+    }
+}

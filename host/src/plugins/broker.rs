@@ -1,0 +1,213 @@
+//! Calls that agents make of plugins, with credentials that never enter a container.
+
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+use mercury_bindings::{
+    exports::mercury::plugin::broker as contract,
+    mercury::plugin::types::{Caller, Media},
+};
+use serde_json::Value as Json;
+
+use super::{CallError, Interface, Plugins, missing};
+use crate::{clock, media::Folder};
+
+/// For one call (extensions.md section 12).
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a call was not served.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error("there is no capability `{plugin}`")]
+    UnknownPlugin { plugin: String },
+    #[error("`{plugin}` has no action `{action}`; it has {known}")]
+    UnknownAction { plugin: String, action: String, known: String },
+    #[error("this needs the permission `{plugin}`, which the caller does not have")]
+    NotPermitted { plugin: String },
+    #[error("the arguments of `{action}` do not fit: {reason}")]
+    BadArguments { action: String, reason: String },
+    #[error("`{plugin}` may be called {most} times a minute by one caller; it may again in {} s", wait.as_secs() + 1)]
+    TooOften { plugin: String, most: u32, wait: Duration },
+    #[error("`{plugin}` did not answer in time")]
+    TooSlow { plugin: String },
+    #[error("`{plugin}` failed; the operator's log says why")]
+    Failed { plugin: String },
+    /// The component's own words.
+    #[error("{}", .0.message)]
+    Refused(contract::Failure),
+}
+
+impl BrokerError {
+    /// As HTTP has it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::UnknownPlugin { .. } | Self::UnknownAction { .. } => 404,
+            Self::NotPermitted { .. } => 403,
+            Self::BadArguments { .. } => 422,
+            Self::TooOften { .. } => 429,
+            Self::TooSlow { .. } => 504,
+            Self::Failed { .. } => 502,
+            Self::Refused(failure) if (400..=599).contains(&failure.status) => failure.status,
+            Self::Refused(_) => 502,
+        }
+    }
+
+    /// In kebab case, for the agent's scripts (examples.md 1.4).
+    pub fn code(&self) -> &str {
+        match self {
+            Self::UnknownPlugin { .. } => "unknown-capability",
+            Self::UnknownAction { .. } => "unknown-action",
+            Self::NotPermitted { .. } => "permission-missing",
+            Self::BadArguments { .. } => "invalid-arguments",
+            Self::TooOften { .. } => "rate-limited",
+            Self::TooSlow { .. } => "timeout",
+            Self::Failed { .. } => "failed",
+            Self::Refused(failure) if failure.code.is_empty() => "refused",
+            Self::Refused(failure) => &failure.code,
+        }
+    }
+
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::TooOften { .. } | Self::TooSlow { .. } => true,
+            Self::Refused(failure) => failure.retryable,
+            _ => false,
+        }
+    }
+}
+
+/// What the agent gets.
+#[derive(Debug)]
+pub struct Brokered {
+    pub output: Json,
+    /// Names of the files that were put into the outbox.
+    pub files: Vec<String>,
+}
+
+/// An action that a caller may use.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Offer {
+    pub capability: String,
+    pub action: String,
+    pub description: String,
+    #[serde(skip_serializing_if = "Json::is_null")]
+    pub schema: Json,
+    pub idempotent: bool,
+}
+
+impl Plugins {
+    /// What a caller of this role may use.
+    pub fn offers(&self, role: &str) -> Vec<Offer> {
+        let registry = self.services.registry();
+        let serving = self.providing(Interface::Broker).filter(|plugin| plugin.manifest.serves(&registry.roles, role));
+        serving
+            .flat_map(|plugin| {
+                plugin.manifest.broker.actions.iter().map(|action| Offer {
+                    capability: plugin.name().to_owned(),
+                    action: action.name.clone(),
+                    description: action.description.clone(),
+                    schema: serde_json::to_value(&action.schema).unwrap_or(Json::Null),
+                    idempotent: action.idempotent,
+                })
+            })
+            .collect()
+    }
+
+    /// Serves a call of the agent that runs for `caller`. The component is asked only about what fits
+    /// its manifest. Every call leaves a line in the log.
+    ///
+    /// # Errors
+    /// [`BrokerError`]
+    pub async fn invoke(
+        &self,
+        caller: Caller,
+        run: &str,
+        plugin: &str,
+        action: &str,
+        arguments: &Json,
+        outbox: Folder,
+    ) -> Result<Brokered, BrokerError> {
+        let began = Instant::now();
+        let (person, space) = (caller.person.clone(), caller.space.clone());
+        let answer = self.serve(caller, plugin, action, arguments, outbox).await;
+        let code = answer.as_ref().err().map_or("ok", BrokerError::code);
+        let took = began.elapsed().as_millis() as u64;
+        tracing::info!(plugin, action, person, space, run, code, took, "a capability was called");
+        metrics::counter!("mercury_capability_calls_total", "ok" => answer.is_ok().to_string()).increment(1);
+        answer
+    }
+
+    async fn serve(
+        &self,
+        caller: Caller,
+        name: &str,
+        action: &str,
+        arguments: &Json,
+        outbox: Folder,
+    ) -> Result<Brokered, BrokerError> {
+        let owned = || name.to_owned();
+        let found = self.providing(Interface::Broker).find(|plugin| plugin.name() == name);
+        let plugin = found.ok_or_else(|| BrokerError::UnknownPlugin { plugin: owned() })?;
+        if !plugin.manifest.serves(&self.services.registry().roles, &caller.role) {
+            return Err(BrokerError::NotPermitted { plugin: owned() });
+        }
+        let broker = &plugin.manifest.broker;
+        let declared = broker.action(action).ok_or_else(|| BrokerError::UnknownAction {
+            plugin: owned(),
+            action: action.to_owned(),
+            known: broker.actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>().join(", "),
+        })?;
+        let bad = |reason: String| BrokerError::BadArguments { action: action.to_owned(), reason };
+        let validator = declared.validator().map_err(bad)?;
+        if let Err(error) = validator.validate(arguments) {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+            return Err(bad(format!("{place}{error}")));
+        }
+        let most = broker.per_minute();
+        let owner = format!("{name}\n{}", caller.person);
+        let taken = self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(&owner, most, Instant::now());
+        taken.map_err(|wait| BrokerError::TooOften { plugin: owned(), most, wait })?;
+
+        let (action, arguments) = (action.to_owned(), arguments.to_string());
+        let answer = self
+            .call(plugin, Interface::Broker, PATIENCE, move |store, instance, exports| {
+                Box::pin(async move {
+                    let indices = exports.broker.as_ref().ok_or_else(missing)?;
+                    indices.load(&mut *store, instance)?.call_invoke(store, &caller, &action, &arguments).await
+                })
+            })
+            .await;
+        match answer {
+            Ok(Ok(answer)) => match serde_json::from_str(&answer.output) {
+                Ok(output) => Ok(Brokered { output, files: self.place(name, &answer.files, outbox).await? }),
+                Err(error) => {
+                    tracing::error!(plugin = name, %error, "a capability's answer is no JSON");
+                    Err(BrokerError::Failed { plugin: owned() })
+                }
+            },
+            Ok(Err(failure)) => Err(BrokerError::Refused(failure)),
+            Err(CallError::Timeout { .. }) => Err(BrokerError::TooSlow { plugin: owned() }),
+            Err(_) => Err(BrokerError::Failed { plugin: owned() }),
+        }
+    }
+
+    /// Puts what the component made into the run's outbox; from there it goes out with the reply.
+    async fn place(&self, plugin: &str, files: &[Media], outbox: Folder) -> Result<Vec<String>, BrokerError> {
+        let mut names = Vec::new();
+        for file in files {
+            let failed = |error: &dyn std::fmt::Display| {
+                tracing::error!(plugin, %error, "a file of a capability's answer could not be put into the outbox");
+                BrokerError::Failed { plugin: plugin.to_owned() }
+            };
+            let media = self.services.media.as_ref().ok_or_else(|| failed(&"this host keeps no files"))?;
+            let placed = media.place(plugin, &file.handle, outbox.clone(), clock::millis()).await;
+            names.push(placed.map_err(|error| failed(&error))?.name);
+            media.release(plugin, &file.handle).await;
+        }
+        Ok(names)
+    }
+}

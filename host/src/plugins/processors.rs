@@ -1,0 +1,139 @@
+//! The processors between a run's result and its delivery.
+
+use std::{path::Path, time::Duration};
+
+use mercury_bindings::{
+    exports::mercury::plugin::result_processor::{Outcome, RunResult},
+    mercury::plugin::types::Media,
+};
+
+use super::{Interface, Plugin, Plugins, missing};
+use crate::media::{Description, Lent, MediaError, MediaStore};
+
+/// A processor's failure only costs its own change.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What all processors together made of a result.
+#[derive(Debug)]
+pub enum Processed {
+    Deliver {
+        reply: String,
+        attachments: Vec<Attachment>,
+        /// The run failed, and a processor that may has put an answer in the failure's place.
+        overrides: bool,
+    },
+    /// Nothing is sent; the text is for the log.
+    Suppress(String),
+    /// A required processor failed.
+    Withhold { plugin: String },
+}
+
+/// A file that goes out with a reply.
+#[derive(Debug)]
+pub struct Attachment {
+    file: Lent,
+    /// Of the processor that made it, unless it is the run's own.
+    made: Option<Made>,
+}
+
+struct Made {
+    media: MediaStore,
+    plugin: String,
+}
+
+impl std::fmt::Debug for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Made").field("plugin", &self.plugin).finish_non_exhaustive()
+    }
+}
+
+impl Attachment {
+    pub fn description(&self) -> &Description {
+        self.file.description()
+    }
+
+    /// Whether a processor made it.
+    pub fn is_made(&self) -> bool {
+        self.made.is_some()
+    }
+
+    /// Moves a file that a processor made to `to`, a path of the host's own. The run's own files are
+    /// not moved: they lie where they are kept.
+    ///
+    /// # Errors
+    /// Where its hour is over, or the disk refuses.
+    pub async fn take(&self, to: &Path) -> Result<(), MediaError> {
+        match &self.made {
+            Some(made) => made.media.take(&made.plugin, self.file.handle(), to).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Plugins {
+    /// Hands the result through every processor in order, each on what the one before returned, with
+    /// `files` as its attachments. A processor may leave files out and add those that it made itself
+    /// in its call; it can name no other. Of a run that failed every processor learns, but only one with
+    /// `override-errors` changes what is said about it.
+    pub async fn process(&self, mut result: RunResult, files: Vec<Lent>) -> Processed {
+        let mut files: Vec<_> = files.into_iter().map(|file| Attachment { file, made: None }).collect();
+        let failed = result.failure.is_some();
+        let mut overrides = false;
+        for plugin in &self.in_order(Interface::ResultProcessor) {
+            result.attachments = files.iter().map(|attachment| attachment.description().into()).collect();
+            let (input, lent) = (result.clone(), files.iter().map(|a| a.file.clone()).collect::<Vec<_>>());
+            let outcome = self
+                .call(plugin, Interface::ResultProcessor, PATIENCE, move |store, instance, exports| {
+                    Box::pin(async move {
+                        store.data_mut().lend(lent);
+                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
+                        let outcome = indices.load(&mut *store, instance)?.call_process(&mut *store, &input).await?;
+                        Ok((outcome, std::mem::take(&mut store.data_mut().made)))
+                    })
+                })
+                .await;
+            let may_change = !failed || plugin.manifest.override_errors;
+            let problem = match outcome {
+                Ok((Ok(_), _)) if !may_change => continue,
+                Ok((Ok(Outcome::Deliver(delivery)), made)) => {
+                    files.retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.file.handle()));
+                    let added = delivery.attachments.iter().filter(|media| made.contains(&media.handle));
+                    for media in added {
+                        files.extend(made_by(plugin, media, &files).await);
+                    }
+                    overrides |= failed && delivery.reply != result.reply;
+                    result.reply = delivery.reply;
+                    continue;
+                }
+                Ok((Ok(Outcome::Suppress(why)), _)) => {
+                    return Processed::Suppress(format!("{}: {why}", plugin.name()));
+                }
+                Ok((Err(said), _)) => said,
+                Err(error) => error.to_string(),
+            };
+            tracing::error!(plugin = plugin.name(), required = plugin.manifest.required, %problem, "a processor failed");
+            if plugin.manifest.required {
+                return Processed::Withhold { plugin: plugin.name().to_owned() };
+            }
+        }
+        Processed::Deliver { reply: result.reply, attachments: files, overrides }
+    }
+}
+
+/// What the host knows of the file counts, not what the processor says of it.
+async fn made_by(plugin: &Plugin, media: &Media, known: &[Attachment]) -> Option<Attachment> {
+    if known.iter().any(|attachment| attachment.file.handle() == media.handle) {
+        return None;
+    }
+    let store = plugin.services.media.as_ref()?;
+    match store.lend(plugin.name(), &media.handle).await {
+        Ok(file) => {
+            let made = Made { media: store.clone(), plugin: plugin.name().to_owned() };
+            Some(Attachment { file, made: Some(made) })
+        }
+        Err(error) => {
+            tracing::warn!(plugin = plugin.name(), %error, "a file that the processor made is left out");
+            None
+        }
+    }
+}
