@@ -9,7 +9,7 @@ use std::{
 use wasmtime::{Engine, component::Linker};
 
 use super::{
-    Plugins,
+    Plugins, carried,
     compile::{Cache, CompileError, Compiler},
     engine,
     exports::Exports,
@@ -104,9 +104,16 @@ impl Plugins {
                         values: Arc::new(base),
                         configured: config.into_iter().flat_map(|config| config.settings.keys().cloned()).collect(),
                     };
-                    load_one(&engine, &linker, &cache, source, base, &services)
-                        .await
-                        .map_err(|reason| (path, reason, essential))
+                    let folder = if source.built_in {
+                        carried::unpack(&data_dir.join("cache/carried"), &name)
+                    } else {
+                        Ok(Some(path.clone()))
+                    };
+                    match folder {
+                        Ok(folder) => load_one(&engine, &linker, &cache, source, folder, base, &services).await,
+                        Err(error) => Err(error.to_string()),
+                    }
+                    .map_err(|reason| (path, reason, essential))
                 }
                 // Whoever cannot read the manifest cannot know whether it closes something.
                 Err((path, reason)) => Err((path, reason, true)),
@@ -120,8 +127,28 @@ impl Plugins {
                 }
             }
         }
+        plugins.leave_out_dependents()?;
         services.set_registry(Registry::of(plugins.plugins.iter().map(|plugin| plugin.manifest())));
         Ok(plugins)
+    }
+
+    /// Takes away what needs a plugin that is not loaded, and what needs that.
+    fn leave_out_dependents(&mut self) -> Result<(), LoadError> {
+        loop {
+            let names: BTreeSet<String> = self.plugins.iter().map(|plugin| plugin.name().to_owned()).collect();
+            let unmet = |plugin: &Plugin| plugin.manifest.depends.iter().find(|name| !names.contains(*name)).cloned();
+            let found = self.plugins.iter().enumerate().find_map(|(at, plugin)| Some((at, unmet(plugin)?)));
+            let Some((at, needed)) = found else { return Ok(()) };
+            let plugin = self.plugins.remove(at);
+            let name = plugin.name().to_owned();
+            let reason = format!("it needs the plugin `{needed}`, which is not loaded. Add or enable that one");
+            if plugin.manifest.is_essential() {
+                let path = plugin.folder.clone().unwrap_or_else(|| PathBuf::from(format!("built-in {name}")));
+                return Err(LoadError::Plugin { name, path, reason });
+            }
+            tracing::error!(plugin = name, reason, "a plugin cannot be used and is left out");
+            self.disabled.push((name, reason));
+        }
     }
 }
 
@@ -178,16 +205,18 @@ fn warn_of_strangers(configured: &BTreeMap<String, PluginConfig>, sources: &Coll
 
 /// Sorted by name, which is also the order of the calls.
 fn collect(folder: &Path, configured: &BTreeMap<String, PluginConfig>) -> Result<Collected, LoadError> {
-    let enabled = |name: &str| configured.get(name).and_then(|plugin| plugin.enabled).unwrap_or(true);
+    let switched = |name: &str| configured.get(name).and_then(|plugin| plugin.enabled);
+    // One that somebody put there is wanted, unless it is switched off.
+    let enabled = |name: &str| switched(name).unwrap_or(true);
     let mut found = Collected::new();
-    for component in mercury_carried::COMPONENTS {
-        if enabled(component.name) {
-            let path = PathBuf::from(format!("built-in {}", component.name));
-            let source = Manifest::parse(&path, component.manifest)
-                .map(|manifest| Source { manifest, wasm: component.wasm.to_vec(), path: path.clone(), built_in: true })
-                .map_err(|error| (path, error.to_string()));
-            found.insert(component.name.to_owned(), source);
-        }
+    for component in mercury_carried::COMPONENTS.iter().filter(|component| enabled(component.name)) {
+        let path = PathBuf::from(format!("built-in {}", component.name));
+        let source = match Manifest::parse(&path, component.manifest) {
+            Ok(manifest) if !switched(component.name).unwrap_or(manifest.enabled_by_default) => continue,
+            Ok(manifest) => Ok(Source { manifest, wasm: component.wasm.to_vec(), path, built_in: true }),
+            Err(error) => Err((path, error.to_string())),
+        };
+        found.insert(component.name.to_owned(), source);
     }
     let unreadable = |source| LoadError::Folder { path: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
@@ -227,6 +256,7 @@ async fn load_one(
     linker: &Linker<State>,
     cache: &Cache,
     source: Source,
+    folder: Option<PathBuf>,
     base: Base,
     services: &Arc<Services>,
 ) -> Result<Plugin, String> {
@@ -245,7 +275,7 @@ async fn load_one(
     Ok(Plugin {
         manifest: Arc::new(source.manifest),
         built_in: source.built_in,
-        folder: (!source.built_in).then_some(source.path),
+        folder,
         exports,
         settings: base.values,
         configured: base.configured,

@@ -7,6 +7,7 @@ mod api_guard;
 mod background;
 mod broker;
 mod capabilities;
+mod carried;
 mod compile;
 mod egress;
 mod engine;
@@ -127,7 +128,7 @@ impl Plugins {
     fn in_order(&self, interface: Interface) -> Vec<Arc<Plugin>> {
         let mut plugins: Vec<_> = self.providing(interface).cloned().collect();
         let place = |plugin: &Arc<Plugin>| self.order.iter().position(|name| name == plugin.name());
-        plugins.sort_by_key(|plugin| place(plugin).unwrap_or(self.order.len()));
+        plugins.sort_by_key(|plugin| (place(plugin).unwrap_or(self.order.len()), plugin.manifest.order));
         plugins
     }
 

@@ -47,6 +47,15 @@ pub struct Manifest {
     /// For processors: the text for a failure may be replaced by another, and then counts as an answer.
     #[serde(default)]
     pub override_errors: bool,
+    /// For processors and run hooks: lower ones are called first, equal ones by name. -100 to 100.
+    #[serde(default)]
+    pub order: i32,
+    /// Of one that the host carries: whether it runs though the operator has not said so.
+    #[serde(default = "yes")]
+    pub enabled_by_default: bool,
+    /// Plugins without which this one is of no use: where one is missing, it is not loaded.
+    #[serde(default)]
+    pub depends: Vec<String>,
     #[serde(default)]
     pub settings: BTreeMap<String, Setting>,
     #[serde(default)]
@@ -85,6 +94,10 @@ pub struct Manifest {
     pub tasks: tasks::Grant,
     #[serde(default)]
     pub folders: Vec<folders::Grant>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Bounds of one call.
@@ -173,6 +186,12 @@ impl Manifest {
                 "provides: name at least one of {}",
                 Interface::ALL.iter().map(|interface| interface.name()).collect::<Vec<_>>().join(", ")
             ));
+        }
+        if !(-100..=100).contains(&self.order) {
+            return Err(format!("order {} is not between -100 and 100", self.order));
+        }
+        if self.depends.contains(&self.name) {
+            return Err(format!("depends: `{}` cannot need itself", self.name));
         }
         if !(1..=256).contains(&self.limits.memory_mib) {
             return Err(format!("limits.memory-mib {} is not between 1 and 256", self.limits.memory_mib));
