@@ -18,6 +18,7 @@ pub mod openai;
 pub mod plugins;
 pub mod proxy;
 pub mod site;
+pub mod speech;
 
 /// The variable's value, which `./dev` sets.
 ///
