@@ -24,7 +24,7 @@ use crate::{
     http::Bounded,
     intake::Intake,
     media::{self, MediaStore},
-    plugins::{Compiler, LoadError, Plugins, Services, TaskQueue},
+    plugins::{Compiler, LoadError, Plugins, Services, Spaces, TaskQueue},
     runs::Runs,
     sandbox::Sandbox,
     schedule::{self, Schedule},
@@ -259,7 +259,12 @@ async fn build(
     let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
         .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
     tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
-    let services = Arc::new(Services::new(store.clone()).with_media(media).with_admins(config.admins.clone()));
+    let services = Services::new(store.clone())
+        .with_media(media)
+        .with_admins(config.admins.clone())
+        .with_secrets(config.plugin_secrets.clone())
+        .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
+    let services = Arc::new(services);
     let plugins = async {
         let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;
         Ok::<_, AppError>(loaded?.ordered(config.plugin_order.clone()))

@@ -21,6 +21,7 @@ pub mod http;
 pub mod intake;
 pub mod media;
 pub mod plugins;
+pub mod resolve;
 pub mod runs;
 pub mod sandbox;
 pub mod schedule;

@@ -15,6 +15,7 @@ pub mod host;
 pub mod model;
 pub mod oauth;
 pub mod openai;
+pub mod peer;
 pub mod plugins;
 pub mod proxy;
 pub mod site;

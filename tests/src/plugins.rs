@@ -10,6 +10,14 @@ pub fn fixture(library: &str) -> PathBuf {
     binary.ancestors().nth(2).unwrap().join(format!("carried/wasm32-wasip2/release/{library}.wasm"))
 }
 
+/// Puts a plugin into the project whose manifest ends in `more`: grants, as TOML.
+pub fn install_with(host: &Host, name: &str, provides: &str, more: &str, wasm: &Path) {
+    install(host, name, provides, &[], wasm);
+    let manifest = host.data_dir().join("plugins").join(name).join("plugin.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(manifest, text + more).unwrap();
+}
+
 /// Puts a plugin into the project. `provides` is TOML, `settings` are the names of its settings.
 pub fn install(host: &Host, name: &str, provides: &str, settings: &[&str], wasm: &Path) {
     let folder = host.data_dir().join("plugins").join(name);

@@ -5,23 +5,25 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mercury::{
     clock,
-    config::PluginConfig,
-    media::{Folder, MediaStore},
+    config::{PluginConfig, StandIn},
+    domain::{egress::Pattern, media::Kind},
+    media::{Folder, Lent, MediaStore},
     plugins::{
         BrokerError, Brokered, Compiler, Plugins, Prepared, Processed, Services,
         processor::{Failure, RunResult},
         run::Run,
         types::{Caller, Usage},
     },
+    sandbox::AgentUser,
     store::Store,
 };
+use mercury_tests::speech::{KEY, Speech};
 use serde_json::{Value, json};
 
 /// Loaded plugins in a folder of their own.
 struct Loaded {
     folder: tempfile::TempDir,
     plugins: Plugins,
-    media: MediaStore,
 }
 
 /// Plugins that run, each with its settings; all others are switched off.
@@ -48,14 +50,30 @@ impl Wanted {
         self
     }
 
+    /// What goes to `host` goes to the fake.
+    fn stand_in(mut self, name: &str, host: &str, fake: &Speech) -> Self {
+        let stand_in =
+            StandIn { host: host.into(), pattern: Pattern::parse(host).unwrap(), url: fake.url().parse().unwrap() };
+        self.plugin(name).stand_ins.push(stand_in);
+        self
+    }
+
     async fn load(self) -> Loaded {
         let folder = tempfile::tempdir().unwrap();
         let media = MediaStore::open(&folder.path().join("media"), clock::millis()).unwrap();
+        let keys = [
+            "MERCURY_STT_API_KEY",
+            "MERCURY_STT_GEMINI_API_KEY",
+            "MERCURY_HF_TOKEN",
+            "MERCURY_GOOGLE_TTS_API_KEY",
+            "MERCURY_AZURE_SPEECH_KEY",
+        ];
         let services = Services::new(Store::open(&folder.path().join("state.db")).unwrap())
-            .with_media(media.clone())
+            .with_media(media)
+            .with_secrets(keys.into_iter().map(|name| (name.to_owned(), KEY.to_owned().into())).collect())
             .with_admins(vec!["api:ada".into()]);
         let plugins = Plugins::load(folder.path(), &self.0, Compiler::InProcess, Arc::new(services)).await.unwrap();
-        Loaded { folder, plugins, media }
+        Loaded { folder, plugins }
     }
 }
 
@@ -121,9 +139,141 @@ impl Loaded {
     ) -> Result<Brokered, BrokerError> {
         let workspace = self.folder.path().join("space");
         std::fs::create_dir_all(workspace.join("outbox")).unwrap();
-        let outbox = Folder { workspace, name: "outbox", user: mercury::sandbox::AgentUser::current() };
+        let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        let outbox = Folder { workspace, name: "outbox", user };
         self.plugins.invoke(caller(person), "run", plugin, action, &arguments, outbox).await
     }
+}
+
+impl Loaded {
+    /// What stands behind the prompt of a message with these voice notes.
+    async fn transcript(&self, notes: &[&[u8]]) -> Option<String> {
+        let lent = notes.iter().enumerate().map(|(at, sound)| {
+            let path = self.folder.path().join(format!("note-{at}"));
+            std::fs::write(&path, sound).unwrap();
+            Lent::of_host(&path, Kind::Voice, "audio/ogg; codecs=opus".into(), Some(format!("{at}.ogg"))).unwrap()
+        });
+        let prepared = self.plugins.before_run(run("api:bob"), lent.collect()).await;
+        let Prepared::Proceed(additions) = prepared else { panic!("{prepared:?}") };
+        additions.prompt()
+    }
+}
+
+fn transcribing(provider: &str, fake: &Speech) -> Wanted {
+    let mut wanted = Wanted::only(&["voice-transcribe"]).set("voice-transcribe", "provider", provider);
+    for host in ["api.openai.com", "generativelanguage.googleapis.com", "router.huggingface.co"] {
+        wanted = wanted.stand_in("voice-transcribe", host, fake);
+    }
+    wanted
+}
+
+/// examples.md #44, #45: through the host's own client, with the key that the component never sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn voice_notes_are_written_down_by_openai() {
+    let fake = Speech::start().await;
+    let loaded = transcribing("openai", &fake).set("voice-transcribe", "language", "he").load().await;
+    assert_eq!(loaded.transcript(&[b" shalom "]).await.unwrap(), "[Voice transcript]\nshalom");
+    let heard = fake.heard().pop().unwrap();
+    assert_eq!((heard.service, heard.mime_type.as_str(), heard.file_name.as_str()), ("openai", "audio/ogg", "0.ogg"));
+    assert_eq!(heard.sound, b" shalom ");
+    let fields: BTreeMap<_, _> = heard.fields.into_iter().collect();
+    let expected = [("model", "gpt-4o-mini-transcribe"), ("response_format", "json"), ("language", "he")];
+    assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+
+    fake.fail([500, 500, 500]);
+    assert_eq!(
+        loaded.transcript(&[b"first", b"second"]).await.unwrap(),
+        "[Voice transcript]\n1. (not transcribed: the speech provider had an error)\n2. second"
+    );
+    // A redirect is not followed (examples.md #47).
+    fake.fail([302]);
+    assert!(loaded.transcript(&[b"x"]).await.unwrap().contains("not transcribed"));
+    fake.fail([429]);
+    assert_eq!(loaded.transcript(&[b"again"]).await.unwrap(), "[Voice transcript]\nagain");
+    assert_eq!(loaded.transcript(&[]).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn voice_notes_are_written_down_by_gemini_and_hugging_face() {
+    let fake = Speech::start().await;
+    let loaded = transcribing("gemini", &fake).load().await;
+    // Larger than what one call reads.
+    let long = "a ".repeat(2_500_000);
+    assert_eq!(
+        loaded.transcript(&[long.as_bytes()]).await.unwrap().len(),
+        "[Voice transcript]\n".len() + long.len() - 1
+    );
+    let heard = fake.heard().pop().unwrap();
+    assert_eq!((heard.service, heard.mime_type.as_str(), heard.sound.len()), ("gemini", "audio/ogg", long.len()));
+    assert_eq!(heard.fields[0].1, "gemini-2.5-flash");
+    // examples.md #46
+    let said = loaded.transcript(&[&vec![b'x'; 15_000_000]]).await.unwrap();
+    assert!(said.contains("too large") && fake.heard().len() == 1, "{said}");
+
+    let loaded = transcribing("api", &fake).load().await;
+    assert_eq!(loaded.transcript(&[b"hi"]).await.unwrap(), "[Voice transcript]\nhi");
+    let heard = fake.heard().pop().unwrap();
+    assert_eq!((heard.service, heard.mime_type.as_str()), ("hugging-face", "audio/ogg"));
+    assert_eq!(heard.fields[0].1, "mike249/whisper-tiny-he-2");
+}
+
+fn speaking(mode: &str, provider: &str, fake: &Speech) -> Wanted {
+    Wanted::only(&["voice-synth"])
+        .set("voice-synth", "mode", mode)
+        .set("voice-synth", "provider", provider)
+        .set("voice-synth", "azure-region", "westeurope")
+        .stand_in("voice-synth", "westeurope.tts.speech.microsoft.com", fake)
+        .stand_in("voice-synth", "texttospeech.googleapis.com", fake)
+}
+
+/// examples.md #49
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_are_read_aloud_for_whoever_may() {
+    let fake = Speech::start().await;
+    let loaded = speaking("auto", "azure", &fake).load().await;
+    let (said, sent) = loaded.process(result("**Hi** [docs](https://x.y)")).await;
+    assert_eq!(said, "**Hi** [docs](https://x.y)");
+    assert_eq!(sent.len(), 1);
+    assert_eq!(
+        (sent[0].name.as_str(), sent[0].bytes.as_slice()),
+        ("mercury-tts-en.ogg", b"sound of Hi docs".as_slice())
+    );
+    assert!(sent[0].mime_type.starts_with("audio/ogg"), "{}", sent[0].mime_type);
+    let elsewhere = RunResult { platform: "api".into(), ..result("שלום") };
+    let (_, sent) = loaded.process(elsewhere).await;
+    assert_eq!((sent[0].name.as_str(), sent[0].mime_type.as_str()), ("mercury-tts-he.mp3", "audio/mpeg"));
+    assert_eq!(fake.heard()[1].fields[0].1, "he-IL-HilaNeural");
+
+    let (said, sent) = loaded.process(RunResult { caller: caller("api:bob"), ..result("hi") }).await;
+    assert_eq!((said.as_str(), sent.len()), ("hi", 0));
+    let (_, sent) = loaded.process(RunResult { scheduled: true, ..result("hi") }).await;
+    assert!(sent.is_empty() && fake.heard().len() == 2);
+    fake.fail([500]);
+    let (said, sent) = loaded.process(result("hi")).await;
+    assert_eq!((said.as_str(), sent.len()), ("hi", 0), "the reply goes out as text");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_asks_for_sound() {
+    let fake = Speech::start().await;
+    let loaded = speaking("", "auto", &fake).load().await;
+    let (_, sent) = loaded.process(result("hi")).await;
+    assert!(sent.is_empty(), "nothing is read unasked");
+    let spoken = loaded.invoke("api:ada", "voice-synth", "synthesize", json!({ "text": "hi" })).await.unwrap();
+    assert_eq!(spoken.output["mimeType"], "audio/mpeg");
+    let sound = std::fs::read(loaded.folder.path().join("space/outbox").join(&spoken.files[0])).unwrap();
+    assert_eq!((sound.as_slice(), fake.heard()[0].service), (b"sound of hi".as_slice(), "google"));
+
+    let refused = |person: &'static str, arguments| {
+        let loaded = &loaded;
+        async move { loaded.invoke(person, "voice-synth", "synthesize", arguments).await.unwrap_err() }
+    };
+    assert_eq!(refused("api:bob", json!({ "text": "hi" })).await.status(), 403);
+    assert_eq!(refused("api:ada", json!({ "text": "" })).await.status(), 422);
+    assert_eq!(refused("api:ada", json!({ "text": "🎉" })).await.status(), 400);
+    fake.fail([503]);
+    let failed = refused("api:ada", json!({ "text": "hi" })).await;
+    assert_eq!((failed.status(), failed.code(), failed.retryable()), (502, "provider-failed", true));
 }
 
 fn run(person: &str) -> Run {
@@ -170,7 +320,7 @@ async fn what_runs_by_itself() {
     let (name, reason) = &loaded.plugins.disabled()[0];
     assert!(name == "web-search" && reason.contains("`web-browser`"), "{reason}");
     let Prepared::Proceed(additions) = loaded.plugins.before_run(run("api:ada"), Vec::new()).await else { panic!() };
-    assert_eq!(format!("{additions:?}"), format!("{:?}", mercury::domain::additions::Additions::default()));
+    assert_eq!((additions.system_prompt(), additions.prompt()), (None, None));
 }
 
 /// examples.md #1, #2

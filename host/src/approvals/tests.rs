@@ -15,7 +15,7 @@ async fn approvals() -> (tempfile::TempDir, Approvals) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("state.db")).unwrap();
     let settings = [("ask-before".to_owned(), "rm".to_owned())].into();
-    let configured = [("permission-guard".to_owned(), PluginConfig { enabled: None, settings })].into();
+    let configured = [("permission-guard".to_owned(), PluginConfig { settings, ..PluginConfig::default() })].into();
     let plugins =
         Plugins::load(folder.path(), &configured, Compiler::InProcess, Arc::new(Services::new(store.clone())))
             .await

@@ -59,7 +59,7 @@ impl Settings {
 }
 
 /// A network in CIDR form, or one address.
-fn network(text: &str) -> Result<IpNet, &'static str> {
+pub(super) fn network(text: &str) -> Result<IpNet, &'static str> {
     let net: IpNet = text
         .parse()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))

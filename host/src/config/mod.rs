@@ -8,6 +8,7 @@ mod egress;
 mod error;
 mod keys;
 mod models;
+mod plugins;
 mod source;
 mod value;
 
@@ -18,12 +19,14 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 
 pub use error::ConfigError;
 pub use keys::DEFAULT_IMAGE;
 pub use models::CredentialMode;
+pub use plugins::StandIn;
 pub use source::environment;
 
 use crate::domain::{
@@ -105,6 +108,10 @@ pub struct PluginConfig {
     /// `false` switches a plugin off, also a built-in one.
     pub enabled: Option<bool>,
     pub settings: BTreeMap<String, String>,
+    /// Networks that the plugin may reach although they are not public, of hosts that it was granted.
+    pub private: Vec<IpNet>,
+    /// Granted hosts, each with the server that is asked in its place.
+    pub stand_ins: Vec<StandIn>,
 }
 
 /// The validated configuration.
@@ -156,6 +163,8 @@ pub struct Config {
     pub env_allow: Vec<String>,
     /// The `MERCURY_*` variables that may pass to the agent, if something lets them.
     pub variables: BTreeMap<String, SecretString>,
+    /// The `MERCURY_*` variables that a plugin's manifest may bind as a secret.
+    pub plugin_secrets: BTreeMap<String, SecretString>,
     pub max_concurrency: usize,
     pub bind: IpAddr,
     pub port: u16,
@@ -333,7 +342,7 @@ impl Settings {
         let bind = self.text("bind").unwrap_or_default();
         let said = self.json("model_capabilities").cloned();
         let capabilities = capabilities::read(said.as_ref(), &data_dir, &mut self.warnings);
-        let config = Config {
+        let mut config = Config {
             log_level: self.text("log_level").unwrap_or_default(),
             log_json: self.text("log_format").as_deref() == Some("json"),
             model_chain: self.model_chain(file, environment).map_err(invalid)?,
@@ -371,7 +380,8 @@ impl Settings {
                 _ => PassThrough::Claimed,
             },
             env_allow: self.list("agent_env_allow"),
-            variables: variables(environment),
+            variables: variables(environment, |name| !environment::is_blocked(name)),
+            plugin_secrets: variables(environment, |name| !environment::is_hosts_own(name)),
             max_concurrency: self.int("max_concurrency") as usize,
             bind: bind
                 .parse()
@@ -395,11 +405,12 @@ impl Settings {
             docker_host: self
                 .text("docker_host")
                 .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
-            plugins: plugins(file, self.json("extension_defaults")).map_err(invalid)?,
+            plugins: read_plugins(file, self.json("extension_defaults")).map_err(invalid)?,
             plugin_order: plugin_order(file).map_err(invalid)?,
             warnings: std::mem::take(&mut self.warnings),
         };
         config.check_exposure()?;
+        config.warn_of_plugins();
         Ok(config)
     }
 
@@ -490,16 +501,16 @@ pub fn own_variables() -> &'static [&'static str] {
     &NAMES
 }
 
-fn variables(environment: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
-    let set = environment.iter().filter(|(name, value)| {
-        name.starts_with(environment::PREFIX) && !environment::is_blocked(name) && !value.trim().is_empty()
-    });
+fn variables(environment: &BTreeMap<String, String>, takes: impl Fn(&str) -> bool) -> BTreeMap<String, SecretString> {
+    let set = environment
+        .iter()
+        .filter(|(name, value)| name.starts_with(environment::PREFIX) && takes(name) && !value.trim().is_empty());
     set.map(|(name, value)| (name.clone(), SecretString::from(value.clone()))).collect()
 }
 
-/// `plugins.<name>.{enabled, settings.<key>}` of the file, and `<name>.<key>` pairs of
+/// `plugins.<name>.{enabled, settings.<key>, private, stand_ins}` of the file, and `<name>.<key>` pairs of
 /// `extensions` (the old spelling), which the environment's JSON replaces as a whole.
-fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<String, PluginConfig>, String> {
+fn read_plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<String, PluginConfig>, String> {
     let mut plugins: BTreeMap<String, PluginConfig> = BTreeMap::new();
     let sections = file.get("extensions").and_then(Json::as_object).into_iter().flatten();
     match from_env.and_then(Json::as_object) {
@@ -535,7 +546,13 @@ fn plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<Stri
                     }
                 }
                 ("settings", _) => return Err(format!("plugins.{name}.settings must be a mapping")),
-                _ => return Err(format!("plugins.{name}.{key} is unknown; allowed are `enabled` and `settings`")),
+                ("private", value) => plugin.private = plugins::private(name, value)?,
+                ("stand_ins", value) => plugin.stand_ins = plugins::stand_ins(name, value)?,
+                _ => {
+                    return Err(format!(
+                        "plugins.{name}.{key} is unknown; allowed are `enabled`, `settings`, `private` and `stand_ins`"
+                    ));
+                }
             }
         }
     }

@@ -280,3 +280,44 @@ fn what_is_wrong_in_env_is_not_repeated() {
     let read = read("A='abc$def'\nB=abc\\$def\nC=1 # costs 5$\n").unwrap();
     assert_eq!((read["A"].as_str(), read["B"].as_str(), read["C"].as_str()), ("abc$def", "abc$def", "1"));
 }
+
+/// What an operator opens for one plugin, and where it is sent instead.
+#[test]
+fn what_a_plugin_reaches() {
+    let yaml = "plugins:\n  telegram:\n    private: [10.1.0.0/16, 192.168.1.5]\n    stand_ins:\n      api.telegram.org: http://127.0.0.1:8081/base\n";
+    let config = load_with(Some(yaml), &[]).unwrap();
+    let plugin = &config.plugins["telegram"];
+    assert_eq!(plugin.private, ["10.1.0.0/16".parse().unwrap(), "192.168.1.5/32".parse::<IpNet>().unwrap()]);
+    assert_eq!((plugin.stand_ins[0].host.as_str(), plugin.stand_ins[0].url.path()), ("api.telegram.org", "/base"));
+    assert!(
+        config.warnings[0].contains("plugins.telegram.stand_ins") && config.warnings[0].contains("secrets included")
+    );
+    let refused = |entry: &str| problem(Some(&format!("plugins:\n  telegram:\n    {entry}\n")), &[]);
+    for (entry, reason) in [
+        ("private: 10.0.0.0/8", "must be a list"),
+        ("private: [10.0.0.1/8]", "bits set after its prefix"),
+        ("private: [intern]", "is not a network"),
+        ("stand_ins: [x]", "must be a mapping"),
+        ("stand_ins: {\"https://a.test\": \"http://b.test\"}", "without scheme"),
+        ("stand_ins: {a.test: \"ftp://b.test\"}", "must be an http:// or https:// URL"),
+        ("stand_ins: {a.test: \"http://u:p@b.test\"}", "must be an http:// or https:// URL"),
+        ("standins: {}", "plugins.telegram.standins is unknown"),
+    ] {
+        assert!(refused(entry).contains(reason), "{entry}: {}", refused(entry));
+    }
+}
+
+/// Secrets of plugins: a platform's token can be bound, the host's own cannot.
+#[test]
+fn which_variables_can_be_bound() {
+    let set = [
+        ("MERCURY_TELEGRAM_BOT_TOKEN", "t"),
+        ("MERCURY_MY_KEY", "k"),
+        ("MERCURY_API_SECRET", "s"),
+        ("MERCURY_CHAT_API_KEY", "c"),
+        ("HOME", "/"),
+    ];
+    let config = load_with(None, &set).unwrap();
+    assert_eq!(config.plugin_secrets.keys().collect::<Vec<_>>(), ["MERCURY_MY_KEY", "MERCURY_TELEGRAM_BOT_TOKEN"]);
+    assert_eq!(config.variables.keys().collect::<Vec<_>>(), ["MERCURY_MY_KEY"]);
+}

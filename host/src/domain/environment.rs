@@ -44,6 +44,18 @@ const BLOCKED: &[&str] = &[
     "MERCURY_WHATSAPP_AUTH_DIR",
 ];
 
+/// Those of [`BLOCKED`] that are a chat platform's: the plugin that speaks to it may bind them.
+const OF_PLATFORMS: &[&str] = &[
+    "MERCURY_DISCORD_BOT_TOKEN",
+    "MERCURY_DISCORD_GATEWAY_SECRET",
+    "MERCURY_SLACK_BOT_TOKEN",
+    "MERCURY_SLACK_SIGNING_SECRET",
+    "MERCURY_TEAMS_APP_ID",
+    "MERCURY_TEAMS_APP_PASSWORD",
+    "MERCURY_TELEGRAM_BOT_TOKEN",
+    "MERCURY_TELEGRAM_WEBHOOK_SECRET_TOKEN",
+];
+
 /// Model credentials (container.md 5.2): they reach the agent by the credentials' own way, if at all.
 const MODEL_CREDENTIALS: &[&str] = &[
     "AI_GATEWAY_API_KEY",
@@ -169,6 +181,11 @@ pub fn undeclared<'a>(set: impl IntoIterator<Item = &'a str>, rules: &Rules<'_>)
 /// Whether the host keeps the variable to itself whatever is configured.
 pub fn is_blocked(name: &str) -> bool {
     BLOCKED.contains(&name)
+}
+
+/// Whether no plugin may have it, not even as a secret that it never sees.
+pub fn is_hosts_own(name: &str) -> bool {
+    is_blocked(name) && !OF_PLATFORMS.contains(&name)
 }
 
 impl Rules<'_> {

@@ -16,6 +16,7 @@ pub mod install;
 mod interleavings;
 pub mod json;
 pub mod media;
+pub mod outbound;
 pub mod outcome;
 pub mod price;
 pub mod roles;

@@ -21,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-pub use connect::{Resolve, SystemResolver};
+pub use crate::resolve::{Resolve, SystemResolver};
 
 use crate::{
     config::{Config, Network},

@@ -9,7 +9,9 @@ use std::{
 use wasmtime::{Engine, component::Linker};
 
 use super::{
-    Plugins, carried,
+    Plugins,
+    access::Access,
+    carried,
     compile::{Cache, CompileError, Compiler},
     engine,
     exports::Exports,
@@ -110,7 +112,7 @@ impl Plugins {
                         Ok(Some(path.clone()))
                     };
                     match folder {
-                        Ok(folder) => load_one(&engine, &linker, &cache, source, folder, base, &services).await,
+                        Ok(folder) => load_one(&engine, &linker, &cache, source, folder, base, config, &services).await,
                         Err(error) => Err(error.to_string()),
                     }
                     .map_err(|reason| (path, reason, essential))
@@ -258,8 +260,10 @@ async fn load_one(
     source: Source,
     folder: Option<PathBuf>,
     base: Base,
+    config: Option<&PluginConfig>,
     services: &Arc<Services>,
 ) -> Result<Plugin, String> {
+    let access = Access::new(&source.manifest, config, services)?;
     let component = cache.load(engine, &source.wasm).await.map_err(|error| error.to_string())?;
     let pre = linker.instantiate_pre(&component).map_err(|error| {
         format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}. Build it against the host's wit/ folder")
@@ -281,6 +285,7 @@ async fn load_one(
         configured: base.configured,
         pre,
         services: services.clone(),
+        access: Arc::new(access),
         breaker: Breaker::new(),
     })
 }

@@ -3,6 +3,7 @@
 //! Owns the engine, the loaded plugins and the rules of failure: a guard that fails denies, a
 //! processor that fails is skipped unless it is required. Never hands a component a secret.
 
+mod access;
 mod api_guard;
 mod background;
 mod broker;
@@ -39,6 +40,7 @@ use crate::domain::{allowance::Allowance, approval};
 
 pub use background::Told;
 pub use broker::{BrokerError, Brokered, Offer};
+pub use capabilities::folders::Spaces;
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
 pub use egress::EgressRequest;
 pub use exports::Interface;

@@ -20,6 +20,8 @@ use wasmtime::{
 };
 
 use super::{
+    access::Access,
+    capabilities::folders,
     exports::{Exports, Interface},
     manifest::Manifest,
     services::Services,
@@ -59,6 +61,7 @@ pub struct Plugin {
     pub(super) configured: BTreeSet<String>,
     pub(super) pre: InstancePre<State>,
     pub(super) services: Arc<Services>,
+    pub(super) access: Arc<Access>,
     pub(super) breaker: Breaker,
 }
 
@@ -76,7 +79,13 @@ impl Plugin {
     }
 
     fn new_store(&self, engine: &Engine, interface: Interface, budget: Duration) -> WasmStore<State> {
-        let state = State::new(interface, self.manifest.clone(), self.settings.clone(), self.services.clone());
+        let state = State::new(
+            interface,
+            self.manifest.clone(),
+            self.settings.clone(),
+            self.services.clone(),
+            self.access.clone(),
+        );
         let mut store = WasmStore::new(engine, state);
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MOST_HANDED_OVER);
@@ -112,6 +121,7 @@ impl Plugin {
         let mut store = self.new_store(self.pre.engine(), interface, self.manifest.limits.deadline());
         let stderr = store.data().stderr.clone();
         let task = guests.spawn(async move {
+            store.data_mut().open_folders().await?;
             let instance = plugin.pre.instantiate_async(&mut store).await?;
             let answer = call(&mut store, &instance, &plugin.exports).await?;
             let memory = store.data().limits.high_water;
@@ -135,7 +145,17 @@ impl Plugin {
             Ok(Ok(Ok(answer))) => Ok(answer),
         };
         self.record(export, began.elapsed(), &outcome);
+        self.hand_over_folders().await;
         outcome.map(|(answer, _)| answer)
+    }
+
+    /// Gives agents what the component made in their folders, however its call ended.
+    pub(super) async fn hand_over_folders(&self) {
+        let Some(spaces) = self.services.spaces.clone() else { return };
+        if self.manifest.folders.iter().any(|grant| grant.write) {
+            let manifest = self.manifest.clone();
+            let _ = tokio::task::spawn_blocking(move || folders::hand_over(&manifest.folders, &spaces)).await;
+        }
     }
 
     fn record<R>(&self, export: &'static str, took: Duration, outcome: &Result<(R, usize), CallError>) {

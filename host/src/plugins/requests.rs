@@ -1,22 +1,32 @@
 //! What plugins want of the agent's container: variables and programs.
 
+use std::collections::BTreeSet;
+
 use super::Plugins;
 use crate::domain::{environment::Claim, install::Program};
 
 impl Plugins {
-    /// The host's variables that plugins declare.
+    /// The host's variables that plugins declare. One that is bound as a secret is kept from agents,
+    /// also where another plugin wants it for them.
     pub fn claims(&self) -> Vec<Claim> {
-        let manifests = self.plugins.iter().map(|plugin| plugin.manifest());
-        manifests
-            .flat_map(|manifest| {
-                manifest.agent.env.iter().map(|variable| Claim {
-                    name: variable.name.clone(),
-                    given_as: variable.given_as.clone(),
-                    host_only: variable.host_only,
-                    permission: manifest.agent.permission.then(|| manifest.name.clone()),
-                })
+        let manifests = || self.plugins.iter().map(|plugin| plugin.manifest());
+        let secrets: BTreeSet<&str> =
+            manifests().flat_map(|manifest| &manifest.secrets).map(|secret| secret.variable.as_str()).collect();
+        let declared = manifests().flat_map(|manifest| {
+            manifest.agent.env.iter().map(|variable| Claim {
+                name: variable.name.clone(),
+                given_as: variable.given_as.clone(),
+                host_only: variable.host_only || secrets.contains(variable.name.as_str()),
+                permission: manifest.agent.permission.then(|| manifest.name.clone()),
             })
-            .collect()
+        });
+        let bound = secrets.iter().map(|name| Claim {
+            name: (*name).to_owned(),
+            given_as: None,
+            host_only: true,
+            permission: None,
+        });
+        declared.chain(bound).collect()
     }
 
     /// The programs that plugins want in the agent's image. Reads files: not for the async runtime.

@@ -1,10 +1,16 @@
 //! What capabilities use of the rest of the host. One for all plugins.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock, PoisonError, RwLock, Weak},
+};
 
-use super::{registry::Registry, settings::Values};
+use secrecy::SecretString;
+
+use super::{capabilities::folders::Spaces, registry::Registry, settings::Values};
 use crate::{
     media::MediaStore,
+    resolve::{Resolve, SystemResolver},
     store::{NewTask, Store, StoreError, TaskStart},
 };
 
@@ -19,6 +25,13 @@ pub struct Services {
     /// Takes agent runs that components ask for; set when there is a queue.
     tasks: OnceLock<Weak<dyn TaskQueue>>,
     registry: RwLock<Arc<Registry>>,
+    /// Variables that manifests may bind as secrets.
+    pub secrets: BTreeMap<String, SecretString>,
+    pub resolver: Arc<dyn Resolve>,
+    /// Without it plugins have no folders.
+    pub spaces: Option<Spaces>,
+    /// Where sockets are served: that of whoever makes this.
+    pub(super) runtime: Option<tokio::runtime::Handle>,
 }
 
 /// The room that runs agents, as far as components may use it.
@@ -36,6 +49,10 @@ impl Services {
             values: Values::default(),
             tasks: OnceLock::new(),
             registry: RwLock::default(),
+            secrets: BTreeMap::new(),
+            resolver: Arc::new(SystemResolver),
+            spaces: None,
+            runtime: tokio::runtime::Handle::try_current().ok(),
         }
     }
 
@@ -67,5 +84,23 @@ impl Services {
 
     pub(super) fn set_registry(&self, registry: Registry) {
         *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
+    }
+
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: BTreeMap<String, SecretString>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    #[must_use]
+    pub fn with_spaces(mut self, spaces: Spaces) -> Self {
+        self.spaces = Some(spaces);
+        self
+    }
+
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
+        self
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
-use super::{exports::Interface, manifest::Manifest, services::Services};
+use super::{access::Access, capabilities::folders, exports::Interface, manifest::Manifest, services::Services};
 use crate::media::Lent;
 
 /// Bytes of standard error that are kept for the author.
@@ -26,12 +26,15 @@ pub(super) struct State {
     pub(super) manifest: Arc<Manifest>,
     pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(super) services: Arc<Services>,
+    pub(super) access: Arc<Access>,
     /// What is called: a processor may send nowhere, whatever was granted.
     pub(super) interface: Interface,
     /// Files of others that the present call may read, by handle.
     pub(super) lent: BTreeMap<String, Lent>,
     /// Handles of the files that the present call made.
     pub(super) made: BTreeSet<String>,
+    /// Comparisons with secrets in the present call that did not match.
+    pub(super) mismatches: u32,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
     host_calls: u32,
@@ -44,6 +47,7 @@ impl State {
         manifest: Arc<Manifest>,
         settings: Arc<BTreeMap<String, String>>,
         services: Arc<Services>,
+        access: Arc<Access>,
     ) -> Self {
         let stderr = MemoryOutputPipe::new(STDERR_KEPT);
         // No folder, no network, no variable, no argument: what a guest gets comes from its grants.
@@ -57,9 +61,11 @@ impl State {
             manifest,
             settings,
             services,
+            access,
             interface,
             lent: BTreeMap::new(),
             made: BTreeSet::new(),
+            mismatches: 0,
             limits,
             stderr,
             host_calls: 0,
@@ -67,10 +73,25 @@ impl State {
         }
     }
 
-    /// Lets the call that comes next read these files of others, and no longer those of an earlier one.
+    /// Opens the folders of the grants, before the component is instantiated.
+    pub(super) async fn open_folders(&mut self) -> wasmtime::Result<()> {
+        let (manifest, stderr) = (self.manifest.clone(), self.stderr.clone());
+        let Some(spaces) = self.services.spaces.clone().filter(|_| !manifest.folders.is_empty()) else { return Ok(()) };
+        let open = move || {
+            let mut wasi = WasiCtx::builder();
+            folders::open(wasi.stderr(stderr), &manifest.folders, &spaces);
+            wasi.build()
+        };
+        self.wasi = tokio::task::spawn_blocking(open).await?;
+        Ok(())
+    }
+
+    /// Before each call of an instance that lives for several: it may read these files of others, and
+    /// no longer those of the call before.
     pub(super) fn lend(&mut self, files: impl IntoIterator<Item = Lent>) {
         self.lent = files.into_iter().map(|file| (file.handle().to_owned(), file)).collect();
         self.made.clear();
+        self.mismatches = 0;
     }
 
     /// Counts a host call.

@@ -53,9 +53,14 @@ impl Pattern {
     }
 
     pub fn matches(&self, authority: &Authority) -> bool {
+        self.matches_with(authority, &USUAL_PORTS)
+    }
+
+    /// With the ports that an entry means that names none.
+    pub fn matches_with(&self, authority: &Authority, usual_ports: &[u16]) -> bool {
         let port = match self.port {
             Some(port) => port == authority.port,
-            None => USUAL_PORTS.contains(&authority.port),
+            None => usual_ports.contains(&authority.port),
         };
         port && match (&self.hosts, &authority.host) {
             (Hosts::All, _) => true,

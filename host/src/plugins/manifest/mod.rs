@@ -199,6 +199,15 @@ impl Manifest {
         if !(1..=10_000).contains(&self.limits.deadline_ms) {
             return Err(format!("limits.deadline-ms {} is not between 1 and 10000", self.limits.deadline_ms));
         }
+        for grant in &self.http {
+            grant.read()?;
+        }
+        for grant in &self.secrets {
+            grant.read()?;
+        }
+        for grant in &self.folders {
+            grant.check()?;
+        }
         self.media.check()
     }
 

@@ -1,8 +1,30 @@
 //! Secrets that a component may use and never sees.
+//!
+//! A secret is placed by the host into the part of a request that the component names, or compared
+//! and signed with. Whatever comes back goes through the [`Redactor`]: a server that echoes a secret
+//! does not tell it to the component.
 
 mod host;
+mod place;
+mod redact;
 
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+
+use crate::domain::{
+    egress::Pattern,
+    environment::{PREFIX, is_hosts_own},
+    outbound::Target,
+};
+
+pub(in crate::plugins) use place::{PlaceError, in_json, in_path, in_query};
+use redact::Redactor;
+
+/// A shorter secret could be guessed by who compares, or found by trying from one signature: no
+/// component may do either with it.
+const SHORTEST_COMPARED: usize = 16;
 
 /// One `[[secrets]]`
 #[derive(Clone, Debug, Deserialize)]
@@ -15,6 +37,9 @@ pub struct Grant {
     /// Hosts that it may be sent to, of those under `[[http]]` and `[[sockets]]`. None: it is only compared or signed with.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// `credentials.matches` and `hmac-sha256` may use it. Without this line: if it has no `hosts`.
+    #[serde(default)]
+    pub compare: Option<bool>,
     #[serde(default)]
     pub description: String,
     /// The plugin works without it.
@@ -23,11 +48,158 @@ pub struct Grant {
 }
 
 impl Grant {
+    fn compares(&self) -> bool {
+        self.compare.unwrap_or(self.hosts.is_empty())
+    }
+
+    /// Reads the hosts.
+    ///
+    /// # Errors
+    /// What is wrong with the entry.
+    pub fn read(&self) -> Result<Vec<Pattern>, String> {
+        let name = &self.name;
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Err(format!("secrets `{name}`: use lower-case letters, digits and dashes"));
+        }
+        if !self.variable.starts_with(PREFIX) {
+            return Err(format!(
+                "secrets `{name}`: the host's variables begin with {PREFIX}, and `{}` does not",
+                self.variable
+            ));
+        }
+        if is_hosts_own(&self.variable) {
+            return Err(format!("secrets `{name}`: {} is the host's own, and no plugin may use it", self.variable));
+        }
+        self.hosts
+            .iter()
+            .map(|host| Pattern::parse(host).map_err(|reason| format!("secrets `{name}`: hosts: `{host}` {reason}")))
+            .collect()
+    }
+
     /// What an operator agrees to.
     pub fn in_words(&self) -> String {
-        match self.hosts.as_slice() {
-            [] => format!("check messages with the secret {} without seeing it", self.variable),
-            hosts => format!("use the secret {} without seeing it, only for {}", self.variable, hosts.join(", ")),
+        let compared = "check messages with";
+        match (self.hosts.as_slice(), self.compares()) {
+            ([], _) => format!("{compared} the secret {} without seeing it", self.variable),
+            (hosts, false) => {
+                format!("use the secret {} without seeing it, only for {}", self.variable, hosts.join(", "))
+            }
+            (hosts, true) => format!(
+                "use the secret {} without seeing it, only for {}, and {compared} it",
+                self.variable,
+                hosts.join(", ")
+            ),
         }
     }
 }
+
+/// The secrets of one plugin, by the names that its manifest gives them.
+pub(in crate::plugins) struct Secrets {
+    bound: BTreeMap<String, Bound>,
+    redactor: Redactor,
+}
+
+struct Bound {
+    variable: String,
+    value: Option<SecretString>,
+    hosts: Vec<Pattern>,
+    compares: bool,
+}
+
+/// Why a secret is not used. Never holds one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::plugins) enum Unusable {
+    #[error("credentials: the secret `{name}` is not granted; add name = \"{name}\" under [[secrets]] of plugin.toml")]
+    NotGranted { name: String },
+    #[error("credentials: the secret `{name}` is not set; the operator sets {variable}")]
+    Missing { name: String, variable: String },
+    #[error(
+        "credentials: the secret `{name}` is not bound to {host}; add hosts = [\"{host}\"] under its [[secrets]] in plugin.toml"
+    )]
+    NotForHost { name: String, host: String },
+    #[error("credentials: the secret `{name}` is sent only encrypted, and {host} is asked without; write https://")]
+    Unencrypted { name: String, host: String },
+    #[error(
+        "credentials: the secret `{name}` is only sent to its hosts; add compare = true under its [[secrets]] in plugin.toml to check messages with it"
+    )]
+    NotCompared { name: String },
+    #[error(
+        "credentials: the secret `{name}` has fewer than {SHORTEST_COMPARED} characters, which could be guessed; the operator sets a longer {variable}"
+    )]
+    TooShort { name: String, variable: String },
+}
+
+impl Secrets {
+    /// # Errors
+    /// What is wrong with a grant.
+    pub(in crate::plugins) fn new(grants: &[Grant], values: &BTreeMap<String, SecretString>) -> Result<Self, String> {
+        let mut bound = BTreeMap::new();
+        for grant in grants {
+            let hosts = grant.read()?;
+            let value = values.get(&grant.variable).cloned();
+            let known = Bound { variable: grant.variable.clone(), value, hosts, compares: grant.compares() };
+            if bound.insert(grant.name.clone(), known).is_some() {
+                return Err(format!("secrets `{}`: the name is there twice", grant.name));
+            }
+        }
+        let set = bound.values().filter_map(|bound| bound.value.as_ref()).map(ExposeSecret::expose_secret);
+        let redactor = Redactor::new(set);
+        Ok(Self { bound, redactor })
+    }
+
+    pub(in crate::plugins) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    pub(in crate::plugins) fn is_present(&self, name: &str) -> bool {
+        self.bound.get(name).is_some_and(|bound| bound.value.is_some())
+    }
+
+    /// For a request to `target`, which an `[[http]]` or `[[sockets]]` allows already. `protected`: it
+    /// goes out encrypted, or to a stand-in of the operator's.
+    pub(in crate::plugins) fn for_target(
+        &self,
+        name: &str,
+        target: &Target,
+        protected: bool,
+    ) -> Result<&str, Unusable> {
+        let bound = self.granted(name)?;
+        let (name, host) = (name.to_owned(), target.host());
+        if !bound.hosts.iter().any(|pattern| target.is_named_by(pattern)) {
+            return Err(Unusable::NotForHost { name, host });
+        }
+        if !protected {
+            return Err(Unusable::Unencrypted { name, host });
+        }
+        bound.set(&name)
+    }
+
+    /// For a comparison or a signature.
+    fn for_comparison(&self, name: &str) -> Result<&str, Unusable> {
+        let bound = self.granted(name)?;
+        if !bound.compares {
+            return Err(Unusable::NotCompared { name: name.to_owned() });
+        }
+        let value = bound.set(name)?;
+        if value.len() < SHORTEST_COMPARED {
+            return Err(Unusable::TooShort { name: name.to_owned(), variable: bound.variable.clone() });
+        }
+        Ok(value)
+    }
+
+    fn granted(&self, name: &str) -> Result<&Bound, Unusable> {
+        // Bounded: the name is the component's, and stands in the error.
+        let named = || name.chars().take(100).collect();
+        self.bound.get(name).ok_or_else(|| Unusable::NotGranted { name: named() })
+    }
+}
+
+impl Bound {
+    fn set(&self, name: &str) -> Result<&str, Unusable> {
+        let missing = || Unusable::Missing { name: name.to_owned(), variable: self.variable.clone() };
+        self.value.as_ref().map(ExposeSecret::expose_secret).ok_or_else(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,21 @@
 //! Outbound HTTP to granted hosts.
+//!
+//! `prepare` decides and builds the request, `client` connects to nothing but checked addresses,
+//! `exchange` sends and reads. A component never sees a secret that it used, nor is redirected.
 
+mod client;
+mod exchange;
 mod host;
+mod prepare;
 
 use serde::Deserialize;
+
+use crate::domain::{
+    egress::Pattern,
+    outbound::{self, PathPattern},
+};
+
+pub(in crate::plugins) use client::Clients;
 
 /// One `[[http]]`: hosts that may be asked, and what of them.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,7 +58,50 @@ fn usual_per_minute() -> u32 {
     600
 }
 
+/// The methods that a grant may name. `CONNECT` and `TRACE` are none of a component's business.
+const METHODS: &[&str] = &["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
 impl Grant {
+    /// Reads the entry for [`outbound::decide`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(&self) -> Result<outbound::Grant, String> {
+        let name = self.hosts.first().map_or("[[http]]".to_owned(), |host| format!("[[http]] of {host}"));
+        if self.hosts.is_empty() {
+            return Err("[[http]]: hosts: name at least one host".into());
+        }
+        let mut hosts = Vec::new();
+        for host in &self.hosts {
+            hosts.push(Pattern::parse(host).map_err(|reason| format!("{name}: hosts: `{host}` {reason}"))?);
+        }
+        if let Some(method) = self.methods.iter().find(|method| !METHODS.contains(&method.as_str())) {
+            return Err(format!("{name}: methods: `{method}` is not one of {}", METHODS.join(", ")));
+        }
+        let mut paths = Vec::new();
+        for path in &self.paths {
+            paths.push(PathPattern::parse(path).map_err(|reason| format!("{name}: paths: `{path}` {reason}"))?);
+        }
+        for (field, value, most) in [
+            ("max-response-mib", self.max_response_mib, 16),
+            ("max-download-mib", self.max_download_mib, 1024),
+            ("per-minute", self.per_minute, 6000),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(format!("{name}: {field} {value} is not between 1 and {most}"));
+            }
+        }
+        Ok(outbound::Grant { hosts, methods: self.methods.clone(), paths, plain: self.plain })
+    }
+
+    pub(in crate::plugins) fn most_response(&self) -> u64 {
+        u64::from(self.max_response_mib) << 20
+    }
+
+    pub(in crate::plugins) fn most_download(&self) -> u64 {
+        u64::from(self.max_download_mib) << 20
+    }
+
     /// What an operator agrees to.
     pub fn in_words(&self) -> String {
         let paths = if self.paths.is_empty() { String::new() } else { format!(", only {}", self.paths.join(", ")) };
@@ -53,3 +109,6 @@ impl Grant {
         format!("exchange data with {} ({}{paths}{plain})", self.hosts.join(", "), self.methods.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests;
