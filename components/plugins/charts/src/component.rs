@@ -66,8 +66,11 @@ fn drawn(arguments: &str) -> Result<Answer, Failure> {
         let output = json!({ "svg": drawing.svg, "ignored": drawing.ignored });
         return Ok(Answer { output: output.to_string(), files: Vec::new() });
     }
-    let file = media::create(MediaKind::Image, "image/svg+xml", "chart.svg", drawing.svg.as_bytes())
-        .map_err(|error| failure(500, "storage", format!("the picture cannot be kept: {error:?}")))?;
+    let file = media::create(MediaKind::Image, "image/svg+xml", "chart.svg", drawing.svg.as_bytes());
+    let file = file.map_err(|error| match error {
+        media::Error::Denied(line) => failure(403, "denied", line),
+        error => failure(500, "storage", format!("the picture cannot be kept: {error:?}")),
+    })?;
     let output = json!({ "mimeType": "image/svg+xml", "sizeBytes": file.size_bytes, "ignored": drawing.ignored });
     Ok(Answer { output: output.to_string(), files: vec![file] })
 }
