@@ -80,9 +80,13 @@ impl Speech {
     }
 }
 
-/// What the transcribing ones hear: the sound's own bytes, if they are text.
-fn words(sound: &[u8]) -> String {
-    String::from_utf8_lossy(sound).into_owned()
+fn words(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// What the transcribing ones hear: the sound's own first bytes, as text.
+fn transcript(sound: &[u8]) -> String {
+    words(&sound[..sound.len().min(64)])
 }
 
 impl Shared {
@@ -133,7 +137,7 @@ async fn openai(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
     if !heard.fields.iter().any(|(name, _)| name == "model") {
         return refuse(400, "you must provide a model parameter");
     }
-    let text = words(&heard.sound);
+    let text = transcript(&heard.sound);
     shared.hear(heard);
     Json(json!({ "text": text })).into_response()
 }
@@ -191,7 +195,7 @@ async fn gemini(State(shared): State<Shared>, Path(call): Path<String>, headers:
         return refuse(400, "Invalid JSON payload received");
     };
     let Ok(sound) = STANDARD.decode(data) else { return refuse(400, "Base64 decoding failed") };
-    let answer = words(&sound);
+    let answer = transcript(&sound);
     shared.hear(Heard {
         service: "gemini",
         fields: vec![("model".into(), model.to_owned())],
@@ -220,7 +224,7 @@ async fn hugging_face(
     if !mime_type.starts_with("audio/") {
         return refuse(400, "Content type not supported");
     }
-    let text = words(&body);
+    let text = transcript(&body);
     shared.hear(Heard {
         service: "hugging-face",
         fields: vec![("model".into(), format!("{owner}/{model}"))],

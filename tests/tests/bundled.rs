@@ -200,8 +200,8 @@ async fn voice_notes_are_written_down_by_gemini_and_hugging_face() {
     // Larger than what one call reads.
     let long = "a ".repeat(2_500_000);
     assert_eq!(
-        loaded.transcript(&[long.as_bytes()]).await.unwrap().len(),
-        "[Voice transcript]\n".len() + long.len() - 1
+        loaded.transcript(&[long.as_bytes()]).await.unwrap(),
+        format!("[Voice transcript]\n{}", long[..64].trim())
     );
     let heard = fake.heard().pop().unwrap();
     assert_eq!((heard.service, heard.mime_type.as_str(), heard.sound.len()), ("gemini", "audio/ogg", long.len()));
