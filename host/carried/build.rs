@@ -9,15 +9,26 @@
 
 use std::{
     env, fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// Components: name of the plugin, its folder, its library.
-const COMPONENTS: &[(&str, &str, &str)] = &[
-    ("permission-guard", "guards/permission-guard", "permission_guard"),
-    ("redact", "processors/redact", "redact"),
-    ("telegram", "adapters/telegram", "telegram"),
+/// The folders of the components that the host carries.
+const COMPONENTS: &[&str] = &[
+    "adapters/telegram",
+    "guards/permission-guard",
+    "plugins/charts",
+    "plugins/napkin",
+    "plugins/pdf",
+    "plugins/voice-synth",
+    "plugins/voice-transcribe",
+    "plugins/web-search",
+    "processors/long-reply",
+    "processors/redact",
+    "processors/rtl-marks",
+    "processors/tidy-markdown",
+    "processors/usage-footer",
 ];
 const PROGRAMS: &[(&str, &str)] = &[("mercury-entry", "entry"), ("mrctl", "mrctl")];
 /// What pi loads: its extensions, and the agents that they offer.
@@ -35,10 +46,11 @@ fn main() {
     }
 
     build(&root.join("components/Cargo.toml"), "wasm32-wasip2", &target_dir, &[]);
-    for (name, folder, library) in COMPONENTS {
-        copy(&target_dir.join(format!("wasm32-wasip2/release/{library}.wasm")), &out.join(format!("{name}.wasm")));
-        copy(&root.join("components").join(folder).join("plugin.toml"), &out.join(format!("{name}.toml")));
-    }
+    let table: String = COMPONENTS
+        .iter()
+        .map(|folder| component(&root.join("components").join(folder), &target_dir.join("wasm32-wasip2/release")))
+        .collect();
+    fs::write(out.join("components.rs"), format!("&[{table}]")).expect("the table of components is written");
 
     carry_templates(&root, &out);
 
@@ -81,6 +93,45 @@ fn list(folder: &Path, found: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.expect("an entry").path();
         if path.is_dir() { list(&path, found) } else { found(&path) }
+    }
+}
+
+/// One row of the table: an expression of the type `Component`.
+fn component(folder: &Path, built: &Path) -> String {
+    let name = folder.file_name().expect("a folder").to_str().expect("UTF-8");
+    let wasm = built.join(format!("{}.wasm", name.replace('-', "_")));
+    let mut files = Vec::new();
+    collect(folder, &mut files);
+    let files: String = files
+        .iter()
+        .map(|file| {
+            let path = file.strip_prefix(folder).expect("below the folder");
+            let executable = fs::metadata(file).expect("metadata").permissions().mode() & 0o100 != 0;
+            format!("File {{ path: {path:?}, content: include_bytes!({file:?}), executable: {executable} }},")
+        })
+        .collect();
+    let manifest = folder.join("plugin.toml");
+    format!(
+        "Component {{ name: {name:?}, manifest: include_str!({manifest:?}), wasm: include_bytes!({wasm:?}), files: &[{files}] }},"
+    )
+}
+
+/// What belongs to the plugin beside its component: its skill, and the programs for the agent's image,
+/// whose names have no ending.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    entries.sort();
+    let inside = folder.ancestors().any(|above| above.ends_with("skill"));
+    for path in entries {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && (name == "skill" || (inside && name != "__pycache__")) {
+            collect(&path, files);
+        } else if path.is_file() && (inside || !name.contains('.')) {
+            files.push(path);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod reference;
 pub mod registry;
 pub mod site;
+pub mod speech;
 pub mod telegram;
 pub mod wire;
 

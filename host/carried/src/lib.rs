@@ -7,6 +7,17 @@ pub struct Component {
     /// The text of its `plugin.toml`.
     pub manifest: &'static str,
     pub wasm: &'static [u8],
+    /// What else is in its folder: a skill, programs for the agent's image.
+    pub files: &'static [File],
+}
+
+/// A file of a plugin's folder.
+#[derive(Clone, Copy)]
+pub struct File {
+    /// Below the folder.
+    pub path: &'static str,
+    pub content: &'static [u8],
+    pub executable: bool,
 }
 
 /// A file that is mounted into every container, read-only.
@@ -18,23 +29,13 @@ pub struct Tool {
     pub executable: bool,
 }
 
-macro_rules! component {
-    ($name:literal) => {
-        Component {
-            name: $name,
-            manifest: include_str!(concat!(env!("OUT_DIR"), "/", $name, ".toml")),
-            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")),
-        }
-    };
-}
-
 macro_rules! tool {
     ($path:literal, $file:literal, $executable:literal) => {
         Tool { path: $path, content: include_bytes!(concat!(env!("OUT_DIR"), "/", $file)), executable: $executable }
     };
 }
 
-pub static COMPONENTS: &[Component] = &[component!("permission-guard"), component!("redact"), component!("telegram")];
+pub static COMPONENTS: &[Component] = include!(concat!(env!("OUT_DIR"), "/components.rs"));
 
 pub static TOOLS: &[Tool] = &[
     tool!("bin/entry", "entry", true),

@@ -88,7 +88,8 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("state.db")).unwrap();
         let off = PluginConfig { enabled: Some(false), ..PluginConfig::default() };
-        let configured = [("permission-guard".to_owned(), off.clone()), ("redact".to_owned(), off)].into();
+        let configured =
+            mercury_carried::COMPONENTS.iter().map(|component| (component.name.to_owned(), off.clone())).collect();
         let plugins =
             Plugins::load(folder.path(), &configured, Compiler::InProcess, Arc::new(Services::new(store.clone())))
                 .await

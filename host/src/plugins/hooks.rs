@@ -1,7 +1,5 @@
 //! Run hooks: what plugins add to a run before its container starts, and whether it may start at all.
 
-use std::time::Duration;
-
 use mercury_bindings::exports::mercury::plugin::run_hook::{Decision, Run};
 
 pub use mercury_bindings::exports::mercury::plugin::run_hook as run;
@@ -12,8 +10,6 @@ use crate::{
     media::Lent,
 };
 
-/// For one hook (extensions.md 3.2).
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a reason that a person reads.
 const MOST_REASON: usize = 4 << 10;
 
@@ -45,13 +41,18 @@ impl Plugins {
             }
             let (input, lent) = (run.clone(), files.clone());
             let answer = self
-                .call(&plugin, Interface::RunHook, PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        store.data_mut().lend(lent);
-                        let indices = exports.run_hook.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_before_run(store, &input).await
-                    })
-                })
+                .call(
+                    &plugin,
+                    Interface::RunHook,
+                    plugin.manifest.run_hook.deadline(),
+                    move |store, instance, exports| {
+                        Box::pin(async move {
+                            store.data_mut().lend(lent);
+                            let indices = exports.run_hook.as_ref().ok_or_else(missing)?;
+                            indices.load(&mut *store, instance)?.call_before_run(store, &input).await
+                        })
+                    },
+                )
                 .await;
             let declared = &plugin.manifest.run_hook.environment;
             let problem = match answer {

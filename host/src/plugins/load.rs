@@ -4,7 +4,7 @@
 //! began with; a new version that fails its check never takes the place of one that works.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
@@ -15,6 +15,7 @@ use super::{
     MOST_CALLS, Plugins,
     access::Access,
     breaker::Breaker,
+    carried,
     compile::{Cache, CompileError, Compiler},
     contract::{ContractError, Declaration},
     engine,
@@ -60,7 +61,7 @@ pub(super) struct Loader {
 }
 
 /// The plugins of one moment.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Set {
     pub(super) plugins: Vec<Arc<Plugin>>,
     /// What is there and not used, with the reason.
@@ -87,6 +88,27 @@ impl Set {
     /// What the plugins of this set bring.
     pub(super) fn registry(&self) -> Registry {
         Registry::of(self.plugins.iter().map(|plugin| plugin.manifest()))
+    }
+}
+
+impl Set {
+    /// Takes away what needs a plugin that is not loaded, and what needs that.
+    fn leave_out_dependents(&mut self) -> Result<(), LoadError> {
+        loop {
+            let names: BTreeSet<String> = self.plugins.iter().map(|plugin| plugin.name().to_owned()).collect();
+            let unmet = |plugin: &Plugin| plugin.manifest.depends.iter().find(|name| !names.contains(*name)).cloned();
+            let found = self.plugins.iter().enumerate().find_map(|(at, plugin)| Some((at, unmet(plugin)?)));
+            let Some((at, needed)) = found else { return Ok(()) };
+            let plugin = self.plugins.remove(at);
+            let name = plugin.name().to_owned();
+            let reason = format!("it needs the plugin `{needed}`, which is not loaded. Add or enable that one");
+            if plugin.manifest.is_essential() {
+                let path = plugin.folder.clone().unwrap_or_else(|| PathBuf::from(format!("built-in {name}")));
+                return Err(LoadError::Plugin { name, path, reason });
+            }
+            tracing::error!(plugin = name, reason, "a plugin cannot be used and is left out");
+            self.disabled.push((name, reason));
+        }
     }
 }
 
@@ -149,6 +171,7 @@ impl Loader {
             tracing::error!(plugin = name, path = %path.display(), reason, "a plugin cannot be used and is left out");
             set.disabled.push((name, reason));
         }
+        set.leave_out_dependents()?;
         Ok(set)
     }
 
@@ -230,6 +253,11 @@ impl Loader {
             set.disabled.push((name, reason));
         }
         set.plugins.sort_by(|a, b| a.name().cmp(b.name()));
+        if let Err(error) = set.leave_out_dependents() {
+            // What a guard needs is gone: rather yesterday's plugins than none that closes.
+            tracing::error!(%error, "the plugins stay as they are");
+            return Ok((old.clone(), Reloaded::default()));
+        }
         Ok((set, changes))
     }
 
@@ -262,6 +290,16 @@ impl Loader {
         }
     }
 
+    /// Where the files beside the component are. Those of a built-in one are written out for that.
+    async fn folder(&self, source: &Loadable) -> Result<Option<PathBuf>, String> {
+        if source.origin != Origin::BuiltIn {
+            return Ok(Some(source.path.clone()));
+        }
+        let (to, name) = (self.data_dir.join("cache/carried"), source.manifest.name.clone());
+        let unpacked = tokio::task::spawn_blocking(move || carried::unpack(&to, &name)).await;
+        unpacked.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
     /// Compiles and links; says nothing, and calls nothing of it.
     async fn prepare(&self, source: Loadable) -> Result<Arc<Plugin>, String> {
         let config = self.configured.get(&source.manifest.name);
@@ -275,14 +313,14 @@ impl Loader {
         let exports = Exports::find(declaration.contract, &pre, &source.manifest.provides)?;
         let settings = self.settings(&source.manifest)?;
         let configured = config.into_iter().flat_map(|config| config.settings.keys().cloned()).collect();
-        let built_in = source.origin == Origin::BuiltIn;
+        let folder = self.folder(&source).await?;
         Ok(Arc::new(Plugin {
             permits: tokio::sync::Semaphore::new(source.manifest.limits.concurrency as usize),
             manifest: Arc::new(source.manifest),
             declaration,
             origin: source.origin,
             identity: source.identity,
-            folder: (!built_in).then_some(source.path),
+            folder,
             exports,
             settings: Arc::new(settings),
             configured,

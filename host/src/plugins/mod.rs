@@ -10,6 +10,7 @@ mod background;
 mod breaker;
 mod broker;
 mod capabilities;
+mod carried;
 mod compile;
 mod contract;
 mod egress;
@@ -159,7 +160,7 @@ impl Plugins {
     fn in_order(&self, interface: Interface) -> Vec<Arc<Plugin>> {
         let mut plugins = self.providing(interface);
         let place = |plugin: &Arc<Plugin>| self.order.iter().position(|name| name == plugin.name());
-        plugins.sort_by_key(|plugin| place(plugin).unwrap_or(self.order.len()));
+        plugins.sort_by_key(|plugin| (place(plugin).unwrap_or(self.order.len()), plugin.manifest.order));
         plugins
     }
 

@@ -10,8 +10,8 @@ use mercury_bindings::{
 use super::{Interface, Plugin, Plugins, missing};
 use crate::media::{Description, Lent, MediaError, MediaStore};
 
-/// A processor's failure only costs its own change.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Waiting included (extensions.md 3.2). A processor's failure only costs its own change.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all processors together made of a result.
 #[derive(Debug)]

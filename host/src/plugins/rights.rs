@@ -61,6 +61,9 @@ impl Rights {
             description: _,
             component: _,
             settings: _,
+            order: _,
+            enabled_by_default: _,
+            depends: _,
             // Only called through `provides`.
             jobs: _,
             widgets: _,
@@ -99,7 +102,7 @@ impl Rights {
         self.up_to("limits host-calls", host_calls.into());
         self.up_to("limits result-kib", result_kib.into());
         self.add_agent(agent);
-        let RunHook { optional, environment } = run_hook;
+        let RunHook { optional, environment, deadline_s: _ } = run_hook;
         if !optional && provides.contains(&Interface::RunHook) {
             self.hold(REQUIRED_HOOK);
         }

@@ -1,6 +1,6 @@
 //! The component's export, and the world of [`crate::exchange`] by the host's calls.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mercury_plugin::{
     credentials::{self, Credential, Place},
@@ -37,12 +37,14 @@ impl run_hook::Guest for VoiceTranscribe {
             })
             .collect();
         let settings = Settings::read(|key| settings::get(key, Some(&run.caller.space)));
-        let prompt = hook::additions(&notes, &settings, &mut Host);
+        let prompt = hook::additions(&notes, &settings, &mut Host { began: Instant::now() });
         Ok(Decision::Proceed(Additions { system_prompt: None, prompt, environment: Vec::new() }))
     }
 }
 
-struct Host;
+struct Host {
+    began: Instant,
+}
 
 impl Exchange for Host {
     fn has_key(&mut self, secret: &str) -> bool {
@@ -111,6 +113,10 @@ impl Exchange for Host {
 
     fn wait(&mut self, seconds: u64) {
         std::thread::sleep(Duration::from_secs(seconds));
+    }
+
+    fn elapsed_s(&mut self) -> u64 {
+        self.began.elapsed().as_secs()
     }
 
     fn warn(&mut self, text: &str) {

@@ -74,6 +74,8 @@ pub trait Exchange {
     /// Bytes of a file; fewer than asked for only at its end.
     fn read(&mut self, handle: &str, offset: u64, length: u32) -> Result<Vec<u8>, String>;
     fn wait(&mut self, seconds: u64);
+    /// Seconds since the hook was called.
+    fn elapsed_s(&mut self) -> u64;
     /// For the operator's log.
     fn warn(&mut self, text: &str);
 }

@@ -9,6 +9,9 @@ use crate::{
 const ATTEMPTS: u32 = 3;
 /// A provider that wants a longer wait than this, in seconds, is not waited for.
 const LONGEST_WAIT_S: u64 = 10;
+/// After so many seconds no request begins: the person is waiting. The manifest's `deadline-s` is this
+/// and the time for one request.
+const LAST_START_S: u64 = 120;
 /// Characters of a refusal that the log keeps.
 const SHOWN_OF_REFUSAL: usize = 240;
 
@@ -78,6 +81,9 @@ fn transcribe(note: &Note, settings: &Settings, world: &mut dyn Exchange) -> Res
     })?;
     let mut attempt = 1;
     loop {
+        if world.elapsed_s() > LAST_START_S {
+            return Err(Failure::Timeout);
+        }
         let outcome = world.post(&request);
         match judge(&outcome, attempt) {
             Judgement::Take => {

@@ -95,6 +95,46 @@ pub const SHAPES: &[Shape] = &[
         hint: Word(40),
         pattern: r#"(?i)\baws_?(?:secret)?_?(?:access)?_?key["'\s:=]{1,8}(?-i:(?<secret>[A-Za-z0-9/+]{40}))(?:$|[^A-Za-z0-9/+])"#,
     },
+    // docs.stripe.com, keys: sk_ secret, rk_ restricted, each live or test, and whsec_ of webhooks.
+    Shape {
+        name: "Stripe",
+        hint: Has(&["sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_"]),
+        pattern: r"\b(?:[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,})",
+    },
+    // Prefixes of single providers, as their own documents name them: Hugging Face, npm, Groq, xAI,
+    // Replicate, Perplexity, DigitalOcean, Shopify, Linear, Notion, Atlassian.
+    Shape {
+        name: "prefixed token",
+        hint: Has(&["hf_", "npm_", "gsk_", "xai-", "r8_", "pplx-", "dop_v1_", "shpat_", "lin_api_", "ntn_", "ATATT3"]),
+        pattern: r"\b(?:hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}|gsk_[A-Za-z0-9]{40,}|xai-[A-Za-z0-9]{40,}|r8_[A-Za-z0-9]{36,}|pplx-[A-Za-z0-9]{40,}|dop_v1_[a-f0-9]{64}|shpat_[a-f0-9]{32}|lin_api_[A-Za-z0-9]{32,}|ntn_[A-Za-z0-9]{40,}|ATATT3[A-Za-z0-9_=-]{60,})",
+    },
+    // pypi.org/help, API tokens: a macaroon whose first field names the site.
+    Shape { name: "PyPI", hint: Has(&["pypi-AgE"]), pattern: r"\bpypi-AgE[A-Za-z0-9_-]{50,}" },
+    // docs.sendgrid.com: SG., 22 characters, a dot, 43 characters.
+    Shape { name: "SendGrid", hint: Has(&["SG."]), pattern: r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}" },
+    // Whoever has these addresses may post: the secret is the path.
+    Shape {
+        name: "webhook address",
+        hint: Has(&["hooks.slack.com/", "/api/webhooks/"]),
+        pattern: r"(?:hooks\.slack\.com/(?:services|workflows)/|discord(?:app)?\.com/api/webhooks/)(?<secret>[A-Za-z0-9/_-]{20,})",
+    },
+    // learn.microsoft.com, connection strings: of Azure's storage and messaging (base64), and of databases.
+    Shape {
+        name: "connection string",
+        hint: Has(&["AccountKey=", "SharedAccessKey=", "SharedAccessSignature="]),
+        pattern: r"\b(?:AccountKey|SharedAccessKey|SharedAccessSignature)=(?<secret>[A-Za-z0-9+/=%&_-]{20,})",
+    },
+    Shape {
+        name: "password in a connection string",
+        hint: Has(&[";"]),
+        pattern: r"(?i)\b(?:server|data source|host|user id|uid|database|initial catalog)\s*=[^;\n]{1,128};(?:[^;\n]{1,128};)*?\s*(?:password|pwd)\s*=\s*(?<secret>[^;\s\[\]]{4,128})",
+    },
+    // RFC 7617: the credentials of Basic, at least eight characters of base64.
+    Shape {
+        name: "Basic",
+        hint: Word(12),
+        pattern: r"(?i)\bauthorization\x22?\s*[:=]\s*\x22?Basic\s+(?-i:(?<secret>[A-Za-z0-9+/]{12,}={0,2}))",
+    },
     // RFC 7519: three base64url parts, the first two of which begin with `{"`.
     Shape {
         name: "JWT",
@@ -184,6 +224,35 @@ mod tests {
                 format!("AWS_SECRET_ACCESS_KEY=\"{}\"", a(40)),
                 "AWS_SECRET_ACCESS_KEY=\"[secret removed]\"",
             ),
+            ("Stripe", format!("sk_live_{}", a(24)), "[secret removed]"),
+            ("Stripe", format!("whsec_{}", a(32)), "[secret removed]"),
+            ("prefixed token", format!("HF_TOKEN=hf_{}", a(34)), "HF_TOKEN=[secret removed]"),
+            ("prefixed token", format!("npm_{}", a(36)), "[secret removed]"),
+            ("prefixed token", format!("`gsk_{}`", a(52)), "`[secret removed]`"),
+            ("prefixed token", format!("dop_v1_{}", "0123456789abcdef".repeat(4)), "[secret removed]"),
+            ("PyPI", format!("pypi-AgE{}", a(80)), "[secret removed]"),
+            ("SendGrid", format!("SG.{}.{}", a(22), a(43)), "[secret removed]"),
+            (
+                "webhook address",
+                format!("https://hooks.slack.com/services/T00000000/B00000000/{}", a(24)),
+                "https://hooks.slack.com/services/[secret removed]",
+            ),
+            (
+                "webhook address",
+                format!("https://discord.com/api/webhooks/123456789012345678/{}", a(68)),
+                "https://discord.com/api/webhooks/[secret removed]",
+            ),
+            (
+                "connection string",
+                format!("AccountName=x;AccountKey={}==;EndpointSuffix=y", a(86)),
+                "AccountName=x;AccountKey=[secret removed];EndpointSuffix=y",
+            ),
+            (
+                "password in a connection string",
+                "Server=db;Database=app;User Id=sa;Password=hunter2hunter2;".into(),
+                "Server=db;Database=app;User Id=sa;Password=[secret removed];",
+            ),
+            ("Basic", "Authorization: Basic dXNlcjpodW50ZXIy".into(), "Authorization: Basic [secret removed]"),
             ("JWT", format!("eyJ{}.eyJ{}.{}", a(20), a(30), a(43)), "[secret removed]"),
             ("Discord bot", format!("M{}.{}.{}", a(23), a(6), a(38)), "[secret removed]"),
             ("Mercury", format!("mrc_{}", "0123456789abcdef".repeat(3)), "[secret removed]"),
@@ -210,6 +279,14 @@ mod tests {
         ("Google OAuth", "1//2 of it"),
         ("AWS access key", "AKIA and ASIANDISHES, ASIAPACIFICREGIONALOFFICES"),
         ("AWS secret key", "commit da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        ("Stripe", "sk_live_ and pk_live_0123456789abcdefghijkl are names"),
+        ("prefixed token", "hf_hub_download, npm_config_registry, xai-grok, r8_unorm, gsk_short"),
+        ("PyPI", "pypi-AgEI"),
+        ("SendGrid", "SG.1 and SG.js"),
+        ("webhook address", "https://discord.com/api/webhooks/ and hooks.slack.com/services/T0"),
+        ("connection string", "AccountKey=<your key>"),
+        ("password in a connection string", "Server=db;Database=app;Trusted_Connection=True; password = ask me"),
+        ("Basic", "Authorization: Basic auth, basically authorization"),
         ("JWT", "eyJhbGciOiJIUzI1NiJ9 alone"),
         ("Discord bot", "example.com/Main.module.function"),
         ("Mercury", "mrc_123 and mrctl"),

@@ -187,6 +187,11 @@ impl Manifest {
 
     fn check_run(&self, problems: &mut Problems) {
         let root = At::root();
+        range(self.order, -100, 100, &root.field("order"), problems);
+        problems.unless(!self.depends.contains(&self.name), &root.field("depends"), "a plugin cannot need itself");
+        let deadline = self.run_hook.deadline().as_secs();
+        range(deadline, 1, 300, &root.field("run-hook").field("deadline-s"), problems);
+        let root = At::root();
         let at = root.field("run-hook").field("environment");
         for (index, name) in self.run_hook.environment.iter().enumerate() {
             let place = at.item(index);

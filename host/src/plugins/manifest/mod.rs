@@ -54,6 +54,15 @@ pub struct Manifest {
     /// For processors: the text for a failure may be replaced by another, and then counts as an answer.
     #[serde(default)]
     pub override_errors: bool,
+    /// For processors and run hooks: lower ones are called first, equal ones by name. -100 to 100.
+    #[serde(default)]
+    pub order: i32,
+    /// Of one that the host carries: whether it runs though the operator has not said so.
+    #[serde(default = "yes")]
+    pub enabled_by_default: bool,
+    /// Plugins without which this one is of no use: where one is missing, it is not loaded.
+    #[serde(default)]
+    pub depends: Vec<String>,
     #[serde(default)]
     pub settings: BTreeMap<String, Setting>,
     #[serde(default)]
@@ -92,6 +101,10 @@ pub struct Manifest {
     pub tasks: tasks::Grant,
     #[serde(default)]
     pub folders: Vec<folders::Grant>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Manifest {

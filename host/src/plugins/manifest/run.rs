@@ -8,6 +8,8 @@ use crate::domain::schedule::Timing;
 
 /// Calls of a broker in a minute of one caller, where the manifest says nothing.
 const USUAL_PER_MINUTE: u32 = 60;
+/// Time for one call of a run hook, in seconds (extensions.md 3.2), where the manifest says nothing.
+const USUAL_HOOK_DEADLINE_S: u32 = 10;
 /// Time for one run of a job, in seconds, where the manifest says nothing.
 const USUAL_DEADLINE_S: u32 = 300;
 
@@ -20,6 +22,14 @@ pub struct RunHook {
     pub optional: bool,
     /// Variables that it may set in the container. Never one of the host's own.
     pub environment: Vec<String>,
+    /// For one call, waiting included, in seconds: 1 to 300; else 10. The person waits as long.
+    pub deadline_s: Option<u32>,
+}
+
+impl RunHook {
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_s.unwrap_or(USUAL_HOOK_DEADLINE_S).into())
+    }
 }
 
 /// `[broker]`

@@ -111,14 +111,23 @@ pub(in crate::plugins) fn collect(
     }
     for (name, here) in &mut found {
         let enabled = configured.get(name).and_then(|plugin| plugin.enabled);
-        // Nobody talks to a platform that the operator has not named.
-        let named = !matches!(here, Found::Usable(source) if source.origin == Origin::BuiltIn && source.manifest.inbox.is_some());
-        let enabled = enabled.unwrap_or(named);
+        let enabled = enabled.unwrap_or_else(|| is_on_by_itself(here));
         let before =
             std::mem::replace(here, Found::Refused { path: PathBuf::new(), reason: String::new(), essential: false });
         *here = settle(before, enabled, trust);
     }
     Ok(found)
+}
+
+/// Whether it runs though the operator has not said so. What is installed does; of what comes with the
+/// host, nothing that talks to a platform that the operator has not named.
+fn is_on_by_itself(found: &Found) -> bool {
+    match found {
+        Found::Usable(source) if source.origin == Origin::BuiltIn => {
+            source.manifest.enabled_by_default && source.manifest.inbox.is_none()
+        }
+        _ => true,
+    }
 }
 
 /// What the operator's configuration makes of it.

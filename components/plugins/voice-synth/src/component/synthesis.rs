@@ -86,8 +86,10 @@ pub(super) fn synthesize(
             }
             let sound =
                 voice::google_sound(&body).map_err(|message| Problem::Provider { message, retryable: false })?;
-            media::create(kind, format.mime_type(), &file_name, &sound)
-                .map_err(|error| Problem::Storage(format!("{error:?}")))?
+            media::create(kind, format.mime_type(), &file_name, &sound).map_err(|error| match error {
+                media::Error::Denied(line) => Problem::Denied(line),
+                error => Problem::Storage(format!("{error:?}")),
+            })?
         }
     };
     Ok(Some(Sound { file, file_name, language: script.language }))

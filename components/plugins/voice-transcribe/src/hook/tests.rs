@@ -11,6 +11,8 @@ struct Table {
     answers: VecDeque<Result<Response, Broken>>,
     asked: Vec<Request>,
     waited: Vec<u64>,
+    /// Every request takes so long.
+    slow_s: u64,
     warned: Vec<String>,
 }
 
@@ -32,6 +34,10 @@ impl Exchange for Table {
 
     fn wait(&mut self, seconds: u64) {
         self.waited.push(seconds);
+    }
+
+    fn elapsed_s(&mut self) -> u64 {
+        self.asked.len() as u64 * self.slow_s
     }
 
     fn warn(&mut self, text: &str) {
@@ -164,6 +170,18 @@ fn the_providers_wait_is_honoured_up_to_a_limit() {
     let mut world = table([busy(11)]);
     let said = additions(&[note("a")], &settings(&[]), &mut world).unwrap();
     assert!(said.contains("overloaded") && world.waited.is_empty());
+}
+
+/// The person waits for two minutes, and for what is under way by then.
+#[test]
+fn what_takes_too_long_is_given_up() {
+    let answers = (0..3).map(|_| answer(200, r#"{"text":"x"}"#));
+    let mut world = Table { slow_s: 61, ..table(answers) };
+    let said = additions(&[note("a"), note("b"), note("c")], &settings(&[]), &mut world).unwrap();
+    assert_eq!(
+        said,
+        "[Voice transcript]\n1. x\n2. x\n3. (not transcribed: the speech provider did not answer in time)"
+    );
 }
 
 #[test]

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Fills the fields of a form from a JSON object of names and values."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from typing import Any
+
+from pypdf import PdfWriter
+from pypdf.generic import NameObject
+
+import cli
+from documents import Field, fields, read
+
+
+def as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
+def on_state(one: Field, value: Any) -> str:
+    """The state of a button for a value: its own name for `on`, not a guessed one."""
+    known = [state for widget in one.widgets for state in widget.on_states]
+    if value is False or value is None or as_text(value).lower() in ("", "off", "/off", "false", "no"):
+        return "/Off"
+    named = "/" + as_text(value).removeprefix("/")
+    if named in known:
+        return named
+    if one.is_radio:
+        raise cli.Failure(f"{one.name}: `{as_text(value)}` is none of its choices: {', '.join(known) or 'none'}")
+    # Without an appearance nobody can know the name; `/Yes` is the usual one.
+    return known[0] if known else "/Yes"
+
+
+def press(one: Field, value: Any) -> None:
+    state = NameObject(on_state(one, value))
+    one.object[NameObject("/V")] = state
+    for place in one.widgets:
+        shown = state if state in place.on_states or (not place.on_states and len(one.widgets) == 1) else NameObject("/Off")
+        place.object[NameObject("/AS")] = shown
+
+
+def write_text(writer: PdfWriter, one: Field, value: Any) -> None:
+    text: Any = [as_text(part) for part in value] if isinstance(value, list) and one.type == "/Ch" else as_text(value)
+    most = one.get("/MaxLen")
+    if most is not None and isinstance(text, str) and len(text) > int(most):
+        cli.warn(f"{one.name}: `{text}` is longer than {int(most)} characters and was cut")
+        text = text[: int(most)]
+    pages = {place.page for place in one.widgets if place.page is not None}
+    for page in pages:
+        writer.update_page_form_field_values(writer.pages[page], {one.name: text}, auto_regenerate=False)
+
+
+def flatten(path: str) -> None:
+    """Makes the fields part of the page: nobody can change them any more."""
+    if shutil.which("qpdf") is None:
+        raise cli.Failure("--flatten needs qpdf, which is not installed")
+    command = ["qpdf", "--generate-appearances", "--flatten-annotations=all", "--remove-acroform"]
+    done = subprocess.run([*command, path, f"{path}.flat"], capture_output=True, text=True)
+    if done.returncode not in (0, 3):
+        # Older ones know no --remove-acroform.
+        command.pop()
+        done = subprocess.run([*command, path, f"{path}.flat"], capture_output=True, text=True)
+    if done.returncode not in (0, 3):
+        raise cli.Failure(f"qpdf could not flatten it: {' '.join(done.stderr.split())[:200]}")
+    os.replace(f"{path}.flat", path)
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("values", help='the JSON file: {"name": "Alice", "agreed": true}')
+    parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--flatten", action="store_true", help="make the fields part of the pages")
+    arguments = parser.parse_args()
+    values = cli.read_json(arguments.values)
+    if not isinstance(values, dict):
+        raise cli.Failure(f"{arguments.values}: must be an object of names and values")
+    reader = read(arguments.input)
+    cli.check_pages(len(reader.pages))
+    if not fields(reader):
+        raise cli.Failure(f"{arguments.input}: has no fields; use extract_form_structure and fill_pdf_form_with_annotations")
+    writer = PdfWriter(clone_from=reader)
+    known = {one.name: one for one in fields(writer)}
+    filled = 0
+    for name, value in values.items():
+        one = known.get(name)
+        if one is None:
+            cli.warn(f"there is no field `{name}`; it is ignored")
+            continue
+        if one.type == "/Sig" or one.is_push_button:
+            cli.warn(f"{name}: a signature or push button cannot be filled; it is ignored")
+            continue
+        if one.type == "/Btn":
+            press(one, value)
+        else:
+            write_text(writer, one, value)
+        filled += 1
+    folder = os.path.dirname(os.path.abspath(arguments.output))
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".pdf", delete=False) as file:
+        writer.write(file)
+    try:
+        if arguments.flatten:
+            flatten(file.name)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, arguments.output)
+    except BaseException:
+        os.unlink(file.name)
+        raise
+    print(f"filled {filled} fields: {arguments.output}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
