@@ -292,7 +292,8 @@ async fn build(
         started.map_err(AppError::from)
     };
     let (plugins, gateway) = tokio::try_join!(plugins, gateway)?;
-    if let Some((platform, variable)) = plugins.missing_secrets(|variable| config.plugin_secrets.contains_key(variable)) {
+    if let Some((platform, variable)) = plugins.missing_secrets(|variable| config.plugin_secrets.contains_key(variable))
+    {
         return Err(AppError::MissingSecret { platform, variable });
     }
     let (plugins, gateway) = (Arc::new(plugins), Arc::new(gateway));
