@@ -12,6 +12,8 @@ use serde_json::Value;
 
 const SECRET: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
 
+const SKILL: &str = "[agent]\nskill = \"skill\"\n";
+
 /// A project that takes nothing unlocked, without the host's own leak filter.
 fn project(yaml: &str) -> Host {
     Setup::scripted("runc")
@@ -163,7 +165,7 @@ async fn a_registry_is_pinned_and_wider_rights_are_held() {
     let host = project("");
     let registry = Registry::start().await;
     registry.require_login("ada", "secret");
-    let folder = plugin(&host, "tidy", "1.0.0", "");
+    let folder = plugin(&host, "tidy", "1.0.0", SKILL);
     std::fs::create_dir_all(folder.join("skill")).unwrap();
     std::fs::write(folder.join("skill/SKILL.md"), "# Tidy\n").unwrap();
     let first = registry.publish("stable", &folder, "tidy.wasm");
@@ -180,7 +182,7 @@ async fn a_registry_is_pinned_and_wider_rights_are_held() {
     assert!(good(&host, &["update"]).await.out.contains("up to date"));
 
     // The tag moves: nothing changes by itself.
-    plugin(&host, "tidy", "1.1.0", "");
+    plugin(&host, "tidy", "1.1.0", SKILL);
     registry.publish("stable", &folder, "tidy.wasm");
     assert_eq!(version(&host, "tidy").await.as_deref(), Some("1.0.0"));
     good(&host, &["update"]).await;
@@ -196,7 +198,7 @@ async fn a_registry_is_pinned_and_wider_rights_are_held() {
     assert_eq!(version(&host, "tidy").await.as_deref(), Some("1.2.0"));
 
     // An older one is no update that goes through by itself.
-    plugin(&host, "tidy", "1.0.9", "");
+    plugin(&host, "tidy", "1.0.9", SKILL);
     registry.publish("stable", &folder, "tidy.wasm");
     bad(&host, &["update"], "held").await;
 

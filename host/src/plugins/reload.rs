@@ -173,8 +173,10 @@ mod tests {
                 let (plugins, done, answered) = (plugins.clone(), done.clone(), answered.clone());
                 tokio::spawn(async move {
                     while !done.load(Ordering::Relaxed) {
-                        let Processed::Deliver(delivery) = process(&plugins).await else { panic!("a call was lost") };
-                        assert_eq!(delivery.reply, "hello");
+                        let Processed::Deliver { reply, .. } = process(&plugins).await else {
+                            panic!("a call was lost")
+                        };
+                        assert_eq!(reply, "hello");
                         answered.fetch_add(1, Ordering::Relaxed);
                     }
                 })
@@ -211,7 +213,7 @@ mod tests {
         put(data.path(), "3.0.0", b"no component");
         assert!(plugins.reload().await.unwrap().refused.contains_key("tidy"));
         assert_eq!(version(&plugins), "1.0.0");
-        assert!(matches!(process(&plugins).await, Processed::Deliver(_)));
+        assert!(matches!(process(&plugins).await, Processed::Deliver { .. }));
         put(data.path(), "4.0.0", carried("redact"));
         assert_eq!(plugins.reload().await.unwrap().updated, ["tidy"]);
         assert_eq!(version(&plugins), "4.0.0");

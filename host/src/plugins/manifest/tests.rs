@@ -386,14 +386,6 @@ proptest! {
     }
 }
 
-#[test]
-fn what_is_imported_without_a_grant_is_told() {
-    let imports = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let manifest = Manifest::parse(Path::new("plugin.toml"), &format!("{GOOD}[kv]\nquota-bytes = 1\n")).unwrap();
-    assert_eq!(manifest.ungranted(&imports(&["types", "log", "kv", "settings"])), Vec::<String>::new());
-    assert_eq!(manifest.ungranted(&imports(&["http", "kv", "inbox"])), ["http needs [[http]]", "inbox needs [inbox]"]);
-}
-
 /// Every bound of a call has its range.
 #[test]
 fn a_limit_out_of_its_range_is_refused() {

@@ -157,9 +157,13 @@ fn named_files(folder: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, Packa
             files.push(PathBuf::from(optional));
         }
     }
-    let skill = Path::new("skill");
-    if folder.join(skill).symlink_metadata().is_ok_and(|found| found.is_dir()) {
-        walk(folder, skill, 0, &mut files)?;
+    if let Some(skill) = &manifest.agent.skill {
+        let path = folder.join(skill);
+        // A link would bring in what lies elsewhere.
+        if path.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+            return Err(PackageError::Special { path });
+        }
+        walk(folder, Path::new(skill), 0, &mut files)?;
     }
     Ok(files)
 }

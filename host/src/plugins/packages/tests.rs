@@ -25,6 +25,10 @@ fn package_in(folder: &Path, manifest: &str) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
     std::fs::write(folder.join("p.wasm"), tiny_component()).unwrap();
+    if manifest.contains("skill = ") {
+        std::fs::create_dir_all(folder.join("skill")).unwrap();
+        std::fs::write(folder.join("skill/SKILL.md"), "# P\n").unwrap();
+    }
 }
 
 fn trusting(key: &PublicKey) -> Trust {
@@ -116,7 +120,8 @@ fn any_flipped_bit_is_refused() {
 #[test]
 fn what_was_changed_after_the_installation_is_refused_with_what_to_do() {
     let data = tempfile::tempdir().unwrap();
-    locked(data.path(), "p", MANIFEST, None);
+    let manifest = format!("{MANIFEST}[agent]\nskill = \"skill\"\n");
+    locked(data.path(), "p", &manifest, None);
     let trust = Trust::default();
     assert_eq!(state_of(data.path(), &trust, "p"), State::Ready);
     let lock = Lock::read(&folder(data.path())).unwrap();
@@ -125,15 +130,14 @@ fn what_was_changed_after_the_installation_is_refused_with_what_to_do() {
         State::Refused(reason) => assert!(reason.contains("mercury plugins update p"), "{what}: {reason}"),
         state => panic!("{what}: {state}"),
     };
-    std::fs::create_dir(place.join("skill")).unwrap();
-    std::fs::write(place.join("skill/SKILL.md"), "new").unwrap();
+    std::fs::write(place.join("skill/more.md"), "new").unwrap();
     refused("a file more");
-    std::fs::remove_dir_all(place.join("skill")).unwrap();
-    std::fs::write(place.join("plugin.toml"), format!("{MANIFEST}[kv]\nquota-bytes = 1\n")).unwrap();
+    std::fs::remove_file(place.join("skill/more.md")).unwrap();
+    std::fs::write(place.join("plugin.toml"), format!("{manifest}[kv]\nquota-bytes = 1\n")).unwrap();
     refused("another manifest");
     std::fs::remove_file(place.join("p.wasm")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", place.join("p.wasm")).unwrap();
-    std::fs::write(place.join("plugin.toml"), MANIFEST).unwrap();
+    std::fs::write(place.join("plugin.toml"), &manifest).unwrap();
     assert!(matches!(state_of(data.path(), &trust, "p"), State::Refused(reason) if reason.contains("link")));
 }
 
@@ -278,16 +282,20 @@ fn a_lock_that_cannot_be_read_is_an_error_and_no_empty_lock() {
 fn only_named_and_plain_files_belong_to_a_package() {
     let data = tempfile::tempdir().unwrap();
     let place = data.path().join("p");
-    package_in(&place, MANIFEST);
+    package_in(&place, &format!("{MANIFEST}[agent]\nskill = \"skill\"\n"));
     std::fs::create_dir_all(place.join("target/deep")).unwrap();
     std::fs::write(place.join("target/deep/large"), "x").unwrap();
     std::fs::create_dir_all(place.join("skill/more")).unwrap();
     std::fs::write(place.join("skill/more/a.md"), "a").unwrap();
     let files: Vec<String> = Package::read(&place).unwrap().files.into_keys().collect();
-    assert_eq!(files, ["p.wasm", "plugin.toml", "skill/more/a.md"]);
+    assert_eq!(files, ["p.wasm", "plugin.toml", "skill/SKILL.md", "skill/more/a.md"]);
     std::os::unix::fs::symlink("/etc/passwd", place.join("skill/link")).unwrap();
     assert!(matches!(Package::read(&place), Err(PackageError::Special { .. })));
     std::fs::remove_file(place.join("skill/link")).unwrap();
     std::fs::write(place.join("skill/a\nfile plugin.toml"), "x").unwrap();
     assert!(matches!(Package::read(&place), Err(PackageError::Name { .. })));
+    std::fs::remove_dir_all(place.join("skill")).unwrap();
+    assert!(matches!(Package::read(&place), Err(PackageError::Unreadable { .. })), "what is named must be there");
+    std::os::unix::fs::symlink("/etc", place.join("skill")).unwrap();
+    assert!(matches!(Package::read(&place), Err(PackageError::Special { .. })));
 }
