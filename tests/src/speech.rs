@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
@@ -61,6 +61,8 @@ impl Speech {
             .route("/hf-inference/models/{owner}/{model}", post(hugging_face))
             .route("/cognitiveservices/v1", post(azure))
             .route("/v1/text:synthesize", post(google))
+            // The largest that any of them takes.
+            .layer(DefaultBodyLimit::max(26_000_000))
             .with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, shared }
