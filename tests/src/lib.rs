@@ -17,6 +17,7 @@ pub mod oauth;
 pub mod openai;
 pub mod plugins;
 pub mod proxy;
+pub mod registry;
 pub mod site;
 
 /// The variable's value, which `./dev` sets.

@@ -12,3 +12,19 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     additional_derives: [PartialEq, Clone],
 });
+
+/// The line 0.1. Vocabulary that did not change since is the newest line's, so that it needs no
+/// conversion; were it to drift apart, old components would be refused when they are loaded.
+pub mod v0_1 {
+    wasmtime::component::bindgen!({
+        path: "../../wit/frozen/0.1",
+        world: "everything",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        additional_derives: [PartialEq, Clone],
+        with: {
+            "mercury:plugin/types": crate::mercury::plugin::types,
+            "mercury:plugin/verdicts": crate::mercury::plugin::verdicts,
+        },
+    });
+}

@@ -7,7 +7,6 @@ mod files;
 mod health;
 mod plugins;
 mod prebuild;
-mod reload;
 mod stop;
 
 use std::{
@@ -53,7 +52,9 @@ impl Api {
             .route("/approvals", get(approvals::list))
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
-            .route("/api/plugins/reload", post(reload::reload))
+            .route("/api/plugins/reload", post(plugins::reload))
+            .route("/api/plugins", get(plugins::list))
+            .route("/api/plugins/{name}/log", get(plugins::log))
             .route("/api/stop", post(stop::stop))
             .route("/api/config", get(config::list).put(config::set).delete(config::unset))
             .route("/api/plugins/jobs", get(plugins::jobs))

@@ -1,15 +1,81 @@
-//! What plugins do in the background, and the panels that they show. For the operator.
+//! `/api/plugins`: what each plugin did since the host started, its jobs and panels, for the operator. What a plugin logged
+//! is its own text: whoever shows it escapes it.
 
 use axum::{
     Json,
-    extract::{Query, State},
-    http::HeaderMap,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use crate::http::ApiError;
+use crate::{
+    http::ApiError,
+    plugins::{Plugin, Reloaded},
+};
+
+/// Lines of log that are sent unless the client wants fewer or more.
+const LINES: usize = 100;
+
+#[derive(Deserialize)]
+pub(super) struct LogQuery {
+    count: Option<usize>,
+}
+
+pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
+    api.require_operator(&headers)?;
+    let plugins = &api.rooms()?.plugins;
+    let disabled = plugins.disabled().into_iter().map(|(name, reason)| json!({ "name": name, "reason": reason }));
+    Ok(Json(json!({
+        "plugins": plugins.loaded().iter().map(|plugin| view(plugin)).collect::<Vec<_>>(),
+        "disabled": disabled.collect::<Vec<_>>(),
+    })))
+}
+
+pub(super) async fn log(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    Query(query): Query<LogQuery>,
+) -> Result<Json<Value>, ApiError> {
+    api.require_operator(&headers)?;
+    let plugins = &api.rooms()?.plugins;
+    let plugin = plugins.loaded().into_iter().find(|plugin| plugin.name() == name).ok_or_else(|| {
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "unknown_plugin",
+            format!("No plugin `{name}` is loaded"),
+            "`mercury plugins list` shows those that are there",
+        )
+    })?;
+    Ok(Json(json!({ "lines": plugin.log_lines(query.count.unwrap_or(LINES)) })))
+}
+
+/// `POST /api/plugins/reload`: takes up what was installed, updated or removed. Answers with what
+/// changed, by name, and with what cannot be used and why.
+pub(super) async fn reload(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Reloaded>, ApiError> {
+    api.require_operator(&headers)?;
+    let changes = api.rooms()?.plugins.reload().await.map_err(|error| {
+        let next = "Nothing was changed. Mend it, then reload again";
+        ApiError::new(StatusCode::CONFLICT, "plugins_unreadable", error.to_string(), next)
+    })?;
+    Ok(Json(changes))
+}
+
+fn view(plugin: &Plugin) -> Value {
+    let manifest = plugin.manifest();
+    json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "builtIn": plugin.built_in(),
+        "contract": plugin.declaration().version.to_string(),
+        "provides": manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
+        "limits": manifest.limits,
+        "resting": plugin.is_resting(),
+        "seen": plugin.seen(),
+    })
+}
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {

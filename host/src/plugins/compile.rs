@@ -28,10 +28,6 @@ pub const CHILD_COMMAND: &str = "compile-component";
 
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    #[error(
-        "it is not a WebAssembly component{detail}. Build it for `wasm32-wasip2`, or make a component of a core module with `wasm-tools component new`"
-    )]
-    NotAComponent { detail: &'static str },
     #[error("it does not compile: {message}")]
     Compiler { message: String },
     #[error("compiling took longer than {} s", COMPILER_PATIENCE.as_secs())]
@@ -87,7 +83,6 @@ impl Cache {
 
     /// The component of `wasm`, compiled now or earlier.
     pub(super) async fn load(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, CompileError> {
-        check_kind(wasm)?;
         let name = format!("{}-{:016x}", hex(&Sha256::digest(wasm)), compatibility(engine));
         let compiled = self.folder.join(format!("{name}.cwasm"));
         if let Some(component) = self.load_checked(engine, &compiled)? {
@@ -201,16 +196,6 @@ fn trusted_load(engine: &Engine, compiled: &Path) -> Result<Component, CompileEr
     // carries the compatibility hash), and its MAC was checked just before.
     unsafe { Component::deserialize_file(engine, compiled) }
         .map_err(|error| CompileError::Load { message: format!("{error:#}") })
-}
-
-/// Components and core modules begin alike; the fifth to eighth byte tell them apart
-/// (component-model/design/mvp/Binary.md: version 13 and layer 1, against version 1 and layer 0).
-fn check_kind(wasm: &[u8]) -> Result<(), CompileError> {
-    match wasm {
-        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(CompileError::NotAComponent { detail: ", it is a core module" }),
-        _ => Err(CompileError::NotAComponent { detail: "" }),
-    }
 }
 
 fn compatibility(engine: &Engine) -> u64 {

@@ -25,8 +25,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::EgressGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.egress_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &request).await
+                        let guard = exports.egress_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &request).await
                     })
                 })
                 .await;

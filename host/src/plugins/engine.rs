@@ -8,7 +8,7 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-use super::state::State;
+use super::{contract, state::State};
 
 /// How often the clock ticks that ends runaway guests.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -86,5 +86,6 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     imports::verdicts::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::deliveries::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     imports::trouble::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    contract::link_old_lines(&mut linker)?;
     Ok(linker)
 }

@@ -6,24 +6,28 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use wasmtime::{Engine, component::Linker};
 
 use super::{
-    Plugins,
+    MOST_CALLS, Plugins,
+    breaker::Breaker,
     compile::{Cache, CompileError, Compiler},
+    contract::{ContractError, Declaration},
     engine,
     exports::Exports,
+    lanes::{Lanes, Threads},
     manifest::Manifest,
     packages::{self, Collected, Found, Loadable, Origin, SourceError},
-    plugin::{Breaker, Plugin},
+    plugin::Plugin,
     probe,
     registry::Registry,
     services::Services,
     settings,
     state::State,
+    stats::Stats,
 };
 use crate::{config::PluginConfig, store::StoreError};
 
@@ -169,11 +173,7 @@ impl Loader {
     ///
     /// # Errors
     /// Where what is there cannot be read: then nothing changes.
-    pub(super) async fn next(
-        &self,
-        old: &Set,
-        threads: &tokio::runtime::Handle,
-    ) -> Result<(Set, Reloaded), SourceError> {
+    pub(super) async fn next(&self, old: &Set, lanes: &Lanes) -> Result<(Set, Reloaded), SourceError> {
         let mut collected = self.collect().await?;
         let mut set = Set::default();
         let mut changes = Reloaded::default();
@@ -188,7 +188,7 @@ impl Loader {
                     set.plugins.push(plugin.clone());
                     continue;
                 }
-                Some(Found::Usable(source)) => match self.load_checked(source, threads).await {
+                Some(Found::Usable(source)) => match self.load_checked(source, lanes).await {
                     Ok(fresh) => {
                         changes.updated.push(name);
                         set.plugins.push(Arc::new(fresh));
@@ -204,7 +204,7 @@ impl Loader {
         for (name, found) in collected {
             let reason = match found {
                 Found::Off(_) => continue,
-                Found::Usable(source) => match self.load_checked(source, threads).await {
+                Found::Usable(source) => match self.load_checked(source, lanes).await {
                     Ok(fresh) => {
                         changes.added.push(name);
                         set.plugins.push(Arc::new(fresh));
@@ -230,42 +230,58 @@ impl Loader {
     }
 
     /// Loads it beside whatever runs, once it has shown that it works.
-    pub(super) async fn load_checked(
-        &self,
-        source: Loadable,
-        threads: &tokio::runtime::Handle,
-    ) -> Result<Plugin, String> {
+    pub(super) async fn load_checked(&self, source: Loadable, lanes: &Lanes) -> Result<Plugin, String> {
         let mut bare = source.clone();
         bare.manifest = probe::without_grants(bare.manifest);
         let platform = source.manifest.inbox.as_ref().map(|inbox| inbox.platform.clone());
-        probe::check(Arc::new(self.load(bare).await?), platform.as_deref(), threads).await?;
+        probe::check(Arc::new(self.prepare(bare).await?), platform.as_deref(), lanes).await?;
         self.load(source).await
     }
 
     async fn load(&self, source: Loadable) -> Result<Plugin, String> {
+        let plugin = self.prepare(source).await?;
+        let manifest = plugin.manifest();
+        let ungranted = manifest.ungranted(&plugin.declaration.imports);
+        if !ungranted.is_empty() {
+            tracing::warn!(
+                plugin = manifest.name,
+                "the component imports what plugin.toml does not grant, and will be refused it: {}",
+                ungranted.join("; ")
+            );
+        }
+        tracing::info!(
+            plugin = manifest.name,
+            version = manifest.version,
+            origin = plugin.origin.word(),
+            contract = %plugin.declaration.version,
+            provides = ?manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
+            "plugin loaded"
+        );
+        if plugin.origin == Origin::Folder {
+            tracing::warn!(
+                plugin = manifest.name,
+                "this plugin is loaded from a folder that nobody agreed to; its files may change without a question"
+            );
+        }
+        Ok(plugin)
+    }
+
+    /// Compiles and links; says nothing, and calls nothing of it.
+    async fn prepare(&self, source: Loadable) -> Result<Plugin, String> {
+        let declaration = Declaration::read(&source.wasm).map_err(|error| error.to_string())?;
         let component = self.cache.load(&self.engine, &source.wasm).await.map_err(|error| error.to_string())?;
         let pre = self.linker.instantiate_pre(&component).map_err(|error| {
-            format!("it does not fit this host's contract (mercury:plugin@0.2.0): {error:#}. Build it against the host's wit/ folder")
+            let (version, spoken) = (declaration.version.clone(), declaration.contract.version());
+            ContractError::Misfit { version, spoken, detail: format!("{error:#}") }.to_string()
         })?;
-        let exports = Exports::find(&pre, &source.manifest.provides)?;
+        let exports = Exports::find(declaration.contract, &pre, &source.manifest.provides)?;
         let settings = self.settings(&source.manifest)?;
         let config = self.configured.get(&source.manifest.name);
         let configured = config.into_iter().flat_map(|config| config.settings.keys().cloned()).collect();
         let built_in = source.origin == Origin::BuiltIn;
-        tracing::info!(
-            plugin = source.manifest.name,
-            version = source.manifest.version,
-            origin = source.origin.word(),
-            provides = ?source.manifest.provides.iter().map(|interface| interface.name()).collect::<Vec<_>>(),
-            "plugin loaded"
-        );
-        if source.origin == Origin::Folder {
-            tracing::warn!(
-                plugin = source.manifest.name,
-                "this plugin is loaded from a folder that nobody agreed to; its files may change without a question"
-            );
-        }
         Ok(Plugin {
+            permits: tokio::sync::Semaphore::new(source.manifest.limits.concurrency as usize),
+            declaration,
             manifest: Arc::new(source.manifest),
             origin: source.origin,
             identity: source.identity,
@@ -276,6 +292,8 @@ impl Loader {
             pre,
             services: self.services.clone(),
             breaker: Breaker::new(),
+            stats: Arc::new(Stats::new()),
+            heavy: AtomicBool::new(false),
         })
     }
 }
@@ -294,17 +312,18 @@ impl Plugins {
         services: Arc<Services>,
     ) -> Result<Self, LoadError> {
         let loader = Loader::new(data_dir, configured, compiler, services.clone())?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let guests = threads(cores)?;
         services.values.load(&services.store).await?;
         let set = loader.first().await?;
         services.set_registry(set.registry());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // Behind what may fail: threads cannot be dropped in here.
+        let guests = threads(cores)?;
         Ok(Self {
             set: std::sync::RwLock::new(Arc::new(set)),
             loader: tokio::sync::Mutex::new(loader),
             generation: tokio::sync::watch::Sender::new(0),
             guests: Some(guests),
-            permits: tokio::sync::Semaphore::new(cores * 2),
+            permits: tokio::sync::Semaphore::new(MOST_CALLS),
             services,
             order: Vec::new(),
             allowance: std::sync::Mutex::default(),
@@ -313,13 +332,8 @@ impl Plugins {
 }
 
 /// Where guests run.
-pub(super) fn threads(cores: usize) -> Result<tokio::runtime::Runtime, LoadError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores)
-        .thread_name("guest")
-        .enable_time()
-        .build()
-        .map_err(|error| LoadError::Engine(error.to_string()))
+pub(super) fn threads(cores: usize) -> Result<Threads, LoadError> {
+    Threads::start(cores).map_err(|error| LoadError::Engine(error.to_string()))
 }
 
 /// A misspelt name must not leave a guard with other settings than the operator believes.

@@ -5,15 +5,20 @@
 
 mod api_guard;
 mod background;
+mod breaker;
 mod broker;
 mod capabilities;
 mod compile;
+mod contract;
 mod egress;
 mod engine;
 mod exports;
+mod fault;
 mod hooks;
+mod lanes;
 mod load;
 mod manifest;
+mod meter;
 pub mod packages;
 mod plugin;
 mod probe;
@@ -26,6 +31,7 @@ mod services;
 mod settings;
 mod skills;
 mod state;
+mod stats;
 mod widgets;
 
 use std::{
@@ -43,8 +49,10 @@ use crate::domain::{allowance::Allowance, approval};
 pub use background::Told;
 pub use broker::{BrokerError, Brokered, Offer};
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
+pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
+pub use fault::Fault;
 pub use hooks::{Prepared, run};
 pub use load::{LoadError, Reloaded};
 pub use manifest::{Job, Manifest, ManifestError};
@@ -59,10 +67,14 @@ pub use rights::{Rights, in_words};
 pub use services::{Services, TaskQueue};
 pub use settings::{EVERYWHERE, SettingError, View as SettingView};
 pub use skills::Skill;
+pub use stats::{LastError, LogLine, Seen};
 pub use widgets::Panel;
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Calls of all plugins at once. With the memory that a manifest may ask for, and that few do.
+const MOST_CALLS: usize = 32;
 
 /// What all guards together say to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,9 +107,10 @@ pub struct Plugins {
     loader: tokio::sync::Mutex<load::Loader>,
     /// Exchanges so far.
     generation: tokio::sync::watch::Sender<u64>,
-    /// Guests have a runtime of their own: a spinning one delays no timer of the host.
-    guests: Option<tokio::runtime::Runtime>,
-    /// Calls at once: more would only wait for the cores.
+    /// Guests have threads of their own: a spinning one delays no timer of the host.
+    guests: Option<lanes::Threads>,
+    /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
+    /// those that live longer than a call.
     permits: tokio::sync::Semaphore,
     services: Arc<Services>,
     /// Names that come first, in this order, where plugins add or change one after the other.
@@ -151,9 +164,11 @@ impl Plugins {
         let late =
             || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
-        let _permit = tokio::time::timeout(patience, self.permits.acquire()).await.map_err(|_| late())?;
-        let guests = self.guests.as_ref().ok_or_else(late)?.handle();
-        plugin.call(guests, interface, patience.saturating_sub(began.elapsed()), call).await
+        // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
+        let permits = async { (plugin.permits.acquire().await, self.permits.acquire().await) };
+        let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
+        let lanes = self.guests.as_ref().ok_or_else(late)?.lanes();
+        plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await
     }
 
     /// Asks every prompt guard in order; the first objection ends it.
@@ -163,8 +178,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.prompt_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &prompt, &attachments).await
+                        let guard = exports.prompt_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &prompt, &attachments).await
                     })
                 })
                 .await;
@@ -193,8 +208,8 @@ impl Plugins {
             let verdict = self
                 .call(plugin, Interface::ToolGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
-                        let indices = exports.tool_guard.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_check(store, &caller, &tool, &arguments).await
+                        let guard = exports.tool_guard.as_ref().ok_or_else(missing)?;
+                        guard.check(store, instance, &caller, &tool, &arguments).await
                     })
                 })
                 .await
@@ -220,9 +235,8 @@ impl Plugins {
 
 impl Drop for Plugins {
     fn drop(&mut self) {
-        // A runtime may not be dropped from within another; its guests are of no use any more.
         if let Some(guests) = self.guests.take() {
-            guests.shutdown_background();
+            guests.shut_down();
         }
     }
 }

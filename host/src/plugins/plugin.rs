@@ -8,38 +8,41 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 use wasmtime::{
     Engine, Store as WasmStore, UpdateDeadline,
     component::{Instance, InstancePre},
 };
 
 use super::{
+    breaker::{BREAK, Breaker, FAULTS_TO_BREAK},
+    contract::Declaration,
     exports::{Exports, Interface},
+    fault::{Fault, explain},
+    lanes::{Lane, Lanes},
     manifest::Manifest,
+    meter::Meter,
     packages::Origin,
     services::Services,
     state::State,
+    stats::{LogLine, Seen, Stats},
 };
 
-/// Bytes that a guest may hand over in one host call or return value: 16 MiB.
-const MOST_HANDED_OVER: usize = 16 << 20;
-/// The most of a guest's error that is shown: 4 KiB.
-const MOST_ERROR: usize = 4 << 10;
-/// Faults in a row after which a processor is left alone for [`BREAK`]. Guards never are: what
-/// makes one fail may be one person's text, and a guard that is not called denies everybody.
-const FAULTS_TO_BREAK: u32 = 5;
-const BREAK: Duration = Duration::from_secs(30);
+/// Resource handles that a guest may hold at once.
+const MOST_HANDLES: usize = 1_000;
+/// A plugin whose last call computed no longer begins in the quick lane.
+const QUICK: Duration = Duration::from_millis(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("{plugin}: {export} failed: {message}")]
-    Trap { plugin: String, export: &'static str, message: String },
+    Trap { plugin: String, export: &'static str, fault: Fault, message: String },
     #[error("{plugin}: {export} did not answer within {} ms", within.as_millis())]
     Timeout { plugin: String, export: &'static str, within: Duration },
     #[error("{plugin}: {export} is not called for {} s after {FAULTS_TO_BREAK} faults in a row", BREAK.as_secs())]
@@ -48,8 +51,19 @@ pub enum CallError {
     NotExported { plugin: String, export: &'static str },
 }
 
+impl CallError {
+    /// What ended the call, where the guest did.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Trap { fault, .. } => Some(*fault),
+            Self::Timeout { .. } | Self::Broken { .. } | Self::NotExported { .. } => None,
+        }
+    }
+}
+
 pub struct Plugin {
     pub(super) manifest: Arc<Manifest>,
+    pub(super) declaration: Declaration,
     pub(super) origin: Origin,
     /// The same for the same manifest and the same component.
     pub(super) identity: String,
@@ -63,6 +77,11 @@ pub struct Plugin {
     pub(super) pre: InstancePre<State>,
     pub(super) services: Arc<Services>,
     pub(super) breaker: Breaker,
+    /// Calls of this plugin at once, so that one plugin cannot take all that the host allows.
+    pub(super) permits: Semaphore,
+    pub(super) stats: Arc<Stats>,
+    /// Its last call computed long.
+    pub(super) heavy: AtomicBool,
 }
 
 impl Plugin {
@@ -78,15 +97,51 @@ impl Plugin {
         &self.origin
     }
 
-    fn new_store(&self, engine: &Engine, interface: Interface, budget: Duration) -> WasmStore<State> {
-        let state = State::new(interface, self.manifest.clone(), self.settings.clone(), self.services.clone());
+    pub fn built_in(&self) -> bool {
+        self.origin == Origin::BuiltIn
+    }
+
+    /// What its component says of itself.
+    pub fn declaration(&self) -> &Declaration {
+        &self.declaration
+    }
+
+    pub fn seen(&self) -> Seen {
+        self.stats.seen()
+    }
+
+    /// Its last lines of log, oldest first, at most `count`.
+    pub fn log_lines(&self, count: usize) -> Vec<LogLine> {
+        self.stats.log_lines(count)
+    }
+
+    /// Whether it is left alone after faults.
+    pub fn is_resting(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// Guards and required processors are always asked: what makes one fail may be one person's text,
+    /// and what is not called closes everything for everybody.
+    fn may_rest(&self, interface: Interface) -> bool {
+        !interface.is_guard() && !self.manifest.required
+    }
+
+    fn new_store(&self, engine: &Engine, interface: Interface) -> WasmStore<State> {
+        let state = State::new(
+            interface,
+            self.manifest.clone(),
+            self.settings.clone(),
+            self.services.clone(),
+            self.stats.clone(),
+        );
+        let meter = state.meter.clone();
         let mut store = WasmStore::new(engine, state);
         store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(MOST_HANDED_OVER);
+        store.set_hostcall_fuel(self.manifest.limits.result_bytes());
+        store.set_max_component_handles(MOST_HANDLES);
         store.set_epoch_deadline(1);
-        let end = Instant::now() + budget;
         store.epoch_deadline_callback(move |_| {
-            if Instant::now() >= end {
+            if meter.tick() {
                 return Ok(UpdateDeadline::Interrupt);
             }
             // A plain yield would wake itself at once and starve the runtime's timers.
@@ -95,10 +150,10 @@ impl Plugin {
         store
     }
 
-    /// Calls one export in a fresh instance, on the guests' runtime.
+    /// Calls one export in a fresh instance, on the guests' threads.
     pub(super) async fn call<R: Send + 'static>(
         self: &Arc<Self>,
-        guests: &tokio::runtime::Handle,
+        lanes: &Lanes,
         interface: Interface,
         patience: Duration,
         call: impl for<'a> FnOnce(&'a mut WasmStore<State>, &'a Instance, &'a Exports) -> BoxFuture<'a, wasmtime::Result<R>>
@@ -107,134 +162,75 @@ impl Plugin {
     ) -> Result<R, CallError> {
         let name = self.manifest.name.clone();
         let export = interface.name();
-        if !self.manifest.is_essential() && self.breaker.is_open() {
+        if self.may_rest(interface) && self.breaker.is_open() {
+            self.stats.skip();
             return Err(CallError::Broken { plugin: name, export });
         }
         let began = Instant::now();
         let plugin = self.clone();
-        let mut store = self.new_store(self.pre.engine(), interface, self.manifest.limits.deadline());
-        let stderr = store.data().stderr.clone();
-        let task = guests.spawn(async move {
+        let mut store = self.new_store(self.pre.engine(), interface);
+        let (stderr, meter) = (store.data().stderr.clone(), store.data().meter.clone());
+        let lane = if self.heavy.load(Ordering::Relaxed) { Lane::Long } else { Lane::Quick };
+        let task = lanes.run(lane, meter.clone(), async move {
             let instance = plugin.pre.instantiate_async(&mut store).await?;
-            let answer = call(&mut store, &instance, &plugin.exports).await?;
-            let memory = store.data().limits.high_water;
-            Ok::<_, wasmtime::Error>((answer, memory))
+            call(&mut store, &instance, &plugin.exports).await
         });
         // A host call that never returns is no guest code: no epoch ends it, dropping the task does.
-        let aborter = task.abort_handle();
         let outcome = match tokio::time::timeout(patience, task).await {
-            Err(_) => {
-                aborter.abort();
-                Err(CallError::Timeout { plugin: name.clone(), export, within: patience })
-            }
+            Err(_) => Err(CallError::Timeout { plugin: name, export, within: patience }),
             Ok(Err(panic)) => Err(CallError::Trap {
-                plugin: name.clone(),
+                plugin: name,
                 export,
+                fault: Fault::Host,
                 message: format!("the host itself failed: {panic}"),
             }),
             Ok(Ok(Err(trap))) => {
-                Err(CallError::Trap { plugin: name.clone(), export, message: explain(&trap, &stderr.contents()) })
+                let (fault, message) = explain(&trap, &meter, &self.manifest.limits, &stderr.contents());
+                Err(CallError::Trap { plugin: name, export, fault, message })
             }
             Ok(Ok(Ok(answer))) => Ok(answer),
         };
-        self.record(export, began.elapsed(), &outcome);
-        outcome.map(|(answer, _)| answer)
+        self.heavy.store(meter.spent() > QUICK, Ordering::Relaxed);
+        self.record(interface, began.elapsed(), &meter, outcome.as_ref().err());
+        outcome
     }
 
-    fn record<R>(&self, export: &'static str, took: Duration, outcome: &Result<(R, usize), CallError>) {
-        let plugin = self.manifest.name.clone();
-        let word = match outcome {
-            Ok(_) => "ok",
-            Err(CallError::Timeout { .. }) => "timeout",
-            Err(_) => "fault",
+    fn record(&self, interface: Interface, took: Duration, meter: &Meter, failed: Option<&CallError>) {
+        let (plugin, export) = (self.manifest.name.clone(), interface.name());
+        let word = match failed {
+            None => "ok",
+            Some(CallError::Timeout { .. }) => "timeout",
+            Some(_) => "fault",
         };
         metrics::counter!("mercury_plugin_calls_total", "plugin" => plugin.clone(), "export" => export, "outcome" => word).increment(1);
         metrics::histogram!("mercury_plugin_call_seconds", "plugin" => plugin.clone(), "export" => export)
             .record(took.as_secs_f64());
-        match outcome {
-            Ok((_, memory)) => {
-                metrics::gauge!("mercury_plugin_memory_bytes", "plugin" => plugin).set(*memory as f64);
-                self.breaker.close();
-            }
-            Err(error) => {
-                tracing::warn!(plugin, export, %error, "a plugin's call failed");
-                if !self.manifest.is_essential() && self.breaker.count_fault() {
-                    tracing::error!(
-                        plugin,
-                        "the plugin failed {FAULTS_TO_BREAK} times in a row: it is not called for {} s",
-                        BREAK.as_secs()
-                    );
-                }
+        self.stats.book(took, meter, failed);
+        metrics::gauge!("mercury_plugin_cpu_seconds", "plugin" => plugin.clone())
+            .increment(meter.spent().as_secs_f64());
+        metrics::gauge!("mercury_plugin_memory_bytes", "plugin" => plugin.clone()).set(meter.memory() as f64);
+        for (name, count) in
+            [("mercury_plugin_host_calls_total", meter.host_calls()), ("mercury_plugin_denials_total", meter.denials())]
+        {
+            if count > 0 {
+                metrics::counter!(name, "plugin" => plugin.clone()).increment(count.into());
             }
         }
-    }
-}
-
-/// What the author needs: the trap, and what the guest itself said last.
-fn explain(trap: &wasmtime::Error, stderr: &[u8]) -> String {
-    let mut text = trap.root_cause().to_string();
-    let said = String::from_utf8_lossy(stderr);
-    let said = said.trim();
-    if !said.is_empty() {
-        let tail: String = said.chars().rev().take(MOST_ERROR / 2).collect::<Vec<_>>().into_iter().rev().collect();
-        text = format!("{text}; it said: {tail}");
-    }
-    match text.char_indices().nth(MOST_ERROR) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// Leaves a plugin alone that fails again and again.
-#[derive(Debug)]
-pub(super) struct Breaker {
-    began: Instant,
-    faults: AtomicU32,
-    /// Milliseconds after `began` until which it is open.
-    open_until: AtomicU64,
-}
-
-impl Breaker {
-    pub(super) fn new() -> Self {
-        Self { began: Instant::now(), faults: AtomicU32::new(0), open_until: AtomicU64::new(0) }
-    }
-
-    fn now(&self) -> u64 {
-        self.began.elapsed().as_millis() as u64
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        self.now() < self.open_until.load(Ordering::Relaxed)
-    }
-
-    fn close(&self) {
-        self.faults.store(0, Ordering::Relaxed);
-    }
-
-    /// Tells whether this fault opened it.
-    fn count_fault(&self) -> bool {
-        let opens = (self.faults.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(FAULTS_TO_BREAK);
-        if opens {
-            self.open_until.store(self.now() + BREAK.as_millis() as u64, Ordering::Relaxed);
+        let Some(error) = failed else {
+            self.breaker.close();
+            return;
+        };
+        if let Some(fault) = error.fault() {
+            metrics::counter!("mercury_plugin_faults_total", "plugin" => plugin.clone(), "fault" => fault.name())
+                .increment(1);
         }
-        opens
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_breaker_opens_after_faults_in_a_row() {
-        let breaker = Breaker::new();
-        for _ in 0..FAULTS_TO_BREAK - 1 {
-            assert!(!breaker.count_fault());
+        tracing::warn!(plugin, export, %error, "a plugin's call failed");
+        if self.may_rest(interface) && self.breaker.count_fault() {
+            tracing::error!(
+                plugin,
+                "the plugin failed {FAULTS_TO_BREAK} times in a row: it is not called for {} s",
+                BREAK.as_secs()
+            );
         }
-        breaker.close();
-        for _ in 0..FAULTS_TO_BREAK - 1 {
-            assert!(!breaker.count_fault() && !breaker.is_open());
-        }
-        assert!(breaker.count_fault() && breaker.is_open());
     }
 }

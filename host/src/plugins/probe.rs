@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Interface, manifest::Manifest, missing, plugin::Plugin};
+use super::{Interface, lanes::Lanes, manifest::Manifest, missing, plugin::Plugin};
 
 /// For a start and one answer. The slowest, in Python, takes a hundredth of it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,20 +29,16 @@ pub(super) fn without_grants(manifest: Manifest) -> Manifest {
 
 /// # Errors
 /// What does not work, to stand after the plugin's name.
-pub(super) async fn check(
-    plugin: Arc<Plugin>,
-    platform: Option<&str>,
-    threads: &tokio::runtime::Handle,
-) -> Result<(), String> {
+pub(super) async fn check(plugin: Arc<Plugin>, platform: Option<&str>, lanes: &Lanes) -> Result<(), String> {
     let Some(platform) = platform else {
         let interface = plugin.manifest().provides.first().copied().ok_or("it provides nothing")?;
         return plugin
-            .call(threads, interface, PATIENCE, |_, _, _| Box::pin(async { Ok(()) }))
+            .call(lanes, interface, PATIENCE, |_, _, _| Box::pin(async { Ok(()) }))
             .await
             .map_err(|error| format!("it does not start: {error}"));
     };
     let said = plugin
-        .call(threads, Interface::ChatAdapter, PATIENCE, |store, instance, exports| {
+        .call(lanes, Interface::ChatAdapter, PATIENCE, |store, instance, exports| {
             Box::pin(async move {
                 let indices = exports.chat_adapter.as_ref().ok_or_else(missing)?;
                 indices.load(&mut *store, instance)?.call_describe(store).await

@@ -86,8 +86,8 @@ impl Plugins {
                 .call(plugin, Interface::ResultProcessor, PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
                         store.data_mut().lend(lent);
-                        let indices = exports.result_processor.as_ref().ok_or_else(missing)?;
-                        let outcome = indices.load(&mut *store, instance)?.call_process(&mut *store, &input).await?;
+                        let processor = exports.result_processor.as_ref().ok_or_else(missing)?;
+                        let outcome = processor.process(&mut *store, instance, &input).await?;
                         Ok((outcome, std::mem::take(&mut store.data_mut().made)))
                     })
                 })

@@ -45,7 +45,7 @@ impl Plugins {
     pub async fn reload(&self) -> Result<Reloaded, SourceError> {
         let loader = self.loader.lock().await;
         let Some(guests) = self.guests.as_ref() else { return Ok(Reloaded::default()) };
-        let (set, changes) = loader.next(&self.now(), guests.handle()).await?;
+        let (set, changes) = loader.next(&self.now(), &guests.lanes()).await?;
         let registry = set.registry();
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
         self.services.set_registry(registry);
@@ -99,5 +99,128 @@ impl Plugins {
                 tracing::error!(%error, "the plugins stay as they are");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::Path,
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    };
+
+    use mercury_bindings::exports::mercury::plugin::result_processor::RunResult;
+
+    use super::*;
+    use crate::{
+        plugins::{Compiler, Processed, Services, types::Caller},
+        store::Store,
+    };
+
+    fn put(data_dir: &Path, version: &str, wasm: &[u8]) {
+        let place = folder(data_dir).join("tidy");
+        std::fs::create_dir_all(&place).unwrap();
+        let manifest = format!(
+            "name = \"tidy\"\nversion = \"{version}\"\ncomponent = \"tidy.wasm\"\nprovides = [\"result-processor\"]\nrequired = true\n"
+        );
+        std::fs::write(place.join("tidy.wasm"), wasm).unwrap();
+        std::fs::write(place.join("plugin.toml"), manifest).unwrap();
+    }
+
+    fn carried(name: &str) -> &'static [u8] {
+        mercury_carried::COMPONENTS.iter().find(|component| component.name == name).unwrap().wasm
+    }
+
+    async fn start(data_dir: &Path) -> Plugins {
+        let services = Services::new(Store::open(&data_dir.join("state.db")).unwrap());
+        Plugins::load(data_dir, &Default::default(), Compiler::InProcess, Arc::new(services)).await.unwrap()
+    }
+
+    fn version(plugins: &Plugins) -> String {
+        let loaded = plugins.loaded();
+        loaded.iter().find(|plugin| plugin.name() == "tidy").unwrap().manifest().version.clone()
+    }
+
+    async fn process(plugins: &Plugins) -> Processed {
+        let caller =
+            Caller { person: "api:ada".into(), role: "member".into(), space: "main".into(), conversation: None };
+        let result = RunResult {
+            run: "r".into(),
+            caller,
+            platform: "api".into(),
+            prompt: "hi".into(),
+            scheduled: false,
+            reply: "hello".into(),
+            failure: None,
+            attachments: Vec::new(),
+            usage: None,
+            duration_ms: 1,
+        };
+        plugins.process(result, Vec::new()).await
+    }
+
+    /// Calls that run during many exchanges are all answered, by one version or another, and none of the
+    /// versions before lives on.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_call_is_lost_while_plugins_are_exchanged() {
+        let data = tempfile::tempdir().unwrap();
+        put(data.path(), "1.0.0", carried("redact"));
+        let plugins = Arc::new(start(data.path()).await);
+        let first = Arc::downgrade(plugins.loaded().iter().find(|plugin| plugin.name() == "tidy").unwrap());
+        let (done, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let callers: Vec<_> = (0..4)
+            .map(|_| {
+                let (plugins, done, answered) = (plugins.clone(), done.clone(), answered.clone());
+                tokio::spawn(async move {
+                    while !done.load(Ordering::Relaxed) {
+                        let Processed::Deliver { reply, .. } = process(&plugins).await else {
+                            panic!("a call was lost")
+                        };
+                        assert_eq!(reply, "hello");
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        for round in 2..=20 {
+            let before = answered.load(Ordering::Relaxed);
+            put(data.path(), &format!("{round}.0.0"), carried("redact"));
+            assert_eq!(plugins.reload().await.unwrap().updated, ["tidy"]);
+            assert_eq!(version(&plugins), format!("{round}.0.0"));
+            while answered.load(Ordering::Relaxed) == before {
+                tokio::task::yield_now().await;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        assert!(first.upgrade().is_none(), "the first version is gone with its last call");
+        assert!(plugins.reload().await.unwrap().is_empty(), "nothing changed, nothing is exchanged");
+    }
+
+    /// A version that does not work never takes the place of one that does, and the next that works does.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_version_that_fails_its_check_is_not_taken() {
+        let data = tempfile::tempdir().unwrap();
+        put(data.path(), "1.0.0", carried("redact"));
+        let plugins = start(data.path()).await;
+        let mut changes = plugins.changes();
+        // It exports no result-processor.
+        put(data.path(), "2.0.0", carried("permission-guard"));
+        let refused = plugins.reload().await.unwrap();
+        assert!(refused.refused["tidy"].contains("result-processor") && refused.updated.is_empty(), "{refused:?}");
+        put(data.path(), "3.0.0", b"no component");
+        assert!(plugins.reload().await.unwrap().refused.contains_key("tidy"));
+        assert_eq!(version(&plugins), "1.0.0");
+        assert!(matches!(process(&plugins).await, Processed::Deliver { .. }));
+        put(data.path(), "4.0.0", carried("redact"));
+        assert_eq!(plugins.reload().await.unwrap().updated, ["tidy"]);
+        assert_eq!(version(&plugins), "4.0.0");
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        std::fs::remove_dir_all(folder(data.path()).join("tidy")).unwrap();
+        assert_eq!(plugins.reload().await.unwrap().removed, ["tidy"]);
+        assert!(changes.has_changed().unwrap() && !plugins.loaded().iter().any(|plugin| plugin.name() == "tidy"));
     }
 }

@@ -92,9 +92,12 @@ impl Rights {
         if *override_errors {
             self.hold("result-processor override-errors");
         }
-        let Limits { memory_mib, deadline_ms } = *limits;
+        let Limits { memory_mib, deadline_ms, concurrency, host_calls, result_kib } = *limits;
         self.up_to("limits memory-mib", memory_mib.into());
         self.up_to("limits deadline-ms", deadline_ms.into());
+        self.up_to("limits concurrency", concurrency.into());
+        self.up_to("limits host-calls", host_calls.into());
+        self.up_to("limits result-kib", result_kib.into());
         self.add_agent(agent);
         let RunHook { optional, environment } = run_hook;
         if !optional && provides.contains(&Interface::RunHook) {
@@ -264,8 +267,10 @@ pub fn in_words(manifest: &Manifest) -> Vec<String> {
     for variable in manifest.agent.env.iter().filter(|variable| !variable.host_only) {
         words.push(format!("show the value of {} to {to}", variable.name));
     }
-    let Limits { memory_mib, deadline_ms } = manifest.limits;
-    words.push(format!("use {memory_mib} MiB of memory and {deadline_ms} ms of computing time in a call"));
+    let Limits { memory_mib, deadline_ms, concurrency, .. } = manifest.limits;
+    words.push(format!(
+        "use {memory_mib} MiB of memory and {deadline_ms} ms of computing time in a call, {concurrency} calls at once"
+    ));
     words
 }
 
@@ -345,7 +350,7 @@ install = "npm install -g x"
         offer the agent: look-up
         run as root while the agent's image is built, for `x`: npm install -g x
         show the value of MERCURY_X_KEY to agents of callers with its permission
-        use 64 MiB of memory and 200 ms of computing time in a call
+        use 64 MiB of memory and 200 ms of computing time in a call, 8 calls at once
         "#);
     }
 

@@ -8,17 +8,19 @@ use std::{
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
-use super::{exports::Interface, manifest::Manifest, services::Services};
+use super::{exports::Interface, fault::Exceeded, manifest::Manifest, meter::Meter, services::Services, stats::Stats};
 use crate::media::Lent;
 
 /// Bytes of standard error that are kept for the author.
 const STDERR_KEPT: usize = 64 << 10;
-/// Host calls that one guest call may make.
-const MOST_HOST_CALLS: u32 = 100_000;
-/// Bytes that a guest may log in one call.
-const MOST_LOG_BYTES: usize = 1 << 20;
+/// Bytes that a guest may log in one call, as `wit/capabilities.wit` says.
+pub(super) const MOST_LOG_BYTES: usize = 1 << 20;
 /// Table elements over all tables of a guest.
 const MOST_TABLE_ELEMENTS: usize = 200_000;
+/// What one of them takes: a pointer.
+const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
+/// Random bytes that one host call makes for a guest.
+const MOST_RANDOM_BYTES: u64 = 1 << 20;
 
 pub(super) struct State {
     wasi: WasiCtx,
@@ -26,6 +28,8 @@ pub(super) struct State {
     pub(super) manifest: Arc<Manifest>,
     pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(super) services: Arc<Services>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) meter: Arc<Meter>,
     /// What is called: a processor may send nowhere, whatever was granted.
     pub(super) interface: Interface,
     /// Files of others that the present call may read, by handle.
@@ -34,7 +38,6 @@ pub(super) struct State {
     pub(super) made: BTreeSet<String>,
     pub(super) limits: MemoryLimits,
     pub(super) stderr: MemoryOutputPipe,
-    host_calls: u32,
     log_bytes: usize,
 }
 
@@ -44,25 +47,28 @@ impl State {
         manifest: Arc<Manifest>,
         settings: Arc<BTreeMap<String, String>>,
         services: Arc<Services>,
+        stats: Arc<Stats>,
     ) -> Self {
         let stderr = MemoryOutputPipe::new(STDERR_KEPT);
         // No folder, no network, no variable, no argument: what a guest gets comes from its grants.
-        let wasi = WasiCtx::builder().stderr(stderr.clone()).build();
+        let wasi = WasiCtx::builder().stderr(stderr.clone()).max_random_size(MOST_RANDOM_BYTES).build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(1_000);
-        let limits = MemoryLimits { most: manifest.limits.memory_bytes(), memory: 0, elements: 0, high_water: 0 };
+        let meter = Meter::new(manifest.limits.deadline());
+        let limits = MemoryLimits { most: manifest.limits.memory_bytes(), bytes: 0, elements: 0, meter: meter.clone() };
         Self {
             wasi,
             table,
             manifest,
             settings,
             services,
+            stats,
+            meter,
             interface,
             lent: BTreeMap::new(),
             made: BTreeSet::new(),
             limits,
             stderr,
-            host_calls: 0,
             log_bytes: 0,
         }
     }
@@ -78,9 +84,8 @@ impl State {
     /// # Errors
     /// Traps the guest that makes too many.
     pub(super) fn count_call(&mut self) -> wasmtime::Result<()> {
-        self.host_calls += 1;
-        if self.host_calls > MOST_HOST_CALLS {
-            wasmtime::bail!("too many host calls (limit {MOST_HOST_CALLS} in one call)");
+        if self.meter.count_host_call() > self.manifest.limits.host_calls {
+            return Err(Exceeded::HostCalls.into());
         }
         Ok(())
     }
@@ -89,7 +94,7 @@ impl State {
         self.count_call()?;
         self.log_bytes += bytes;
         if self.log_bytes > MOST_LOG_BYTES {
-            wasmtime::bail!("log quota of {MOST_LOG_BYTES} bytes in one call used up");
+            return Err(Exceeded::Log.into());
         }
         Ok(())
     }
@@ -104,28 +109,60 @@ impl WasiView for State {
 /// Bounds over all memories and all tables of a guest together.
 pub(super) struct MemoryLimits {
     most: usize,
-    memory: usize,
+    /// Of memories and tables that exist or were allowed.
+    bytes: usize,
     elements: usize,
-    pub(super) high_water: usize,
+    meter: Arc<Meter>,
+}
+
+impl MemoryLimits {
+    fn take(&mut self, bytes: usize) -> bool {
+        let total = self.bytes.saturating_add(bytes);
+        if total > self.most {
+            self.meter.refuse_memory();
+            return false;
+        }
+        self.bytes = total;
+        self.meter.saw_memory(total);
+        true
+    }
 }
 
 impl ResourceLimiter for MemoryLimits {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.memory + desired.saturating_sub(current);
-        if total > self.most {
-            return Ok(false);
-        }
-        self.memory = total;
-        self.high_water = self.high_water.max(total);
-        Ok(true)
+        Ok(self.take(desired.saturating_sub(current)))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.elements + desired.saturating_sub(current);
-        if total > MOST_TABLE_ELEMENTS {
+        let more = desired.saturating_sub(current);
+        if self.elements.saturating_add(more) > MOST_TABLE_ELEMENTS
+            || !self.take(more.saturating_mul(TABLE_ELEMENT_BYTES))
+        {
             return Ok(false);
         }
-        self.elements = total;
+        self.elements += more;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_share_one_bound() {
+        let meter = Meter::new(Duration::ZERO);
+        let mut limits = MemoryLimits { most: 1 << 20, bytes: 0, elements: 0, meter: meter.clone() };
+        assert!(limits.memory_growing(0, 600 << 10, None).unwrap());
+        assert!(limits.memory_growing(0, 300 << 10, None).unwrap(), "a second memory");
+        assert!(!limits.memory_growing(300 << 10, 500 << 10, None).unwrap());
+        assert!(limits.table_growing(0, 15_000, None).unwrap(), "120 of 124 KiB that are left");
+        assert!(!limits.table_growing(15_000, 16_000, None).unwrap());
+        assert_eq!(meter.memory(), (900 << 10) + 120_000);
+        let mut large = MemoryLimits { most: 1 << 30, bytes: 0, elements: 0, meter };
+        assert!(!large.table_growing(0, MOST_TABLE_ELEMENTS + 1, None).unwrap());
+        assert!(!large.memory_growing(0, usize::MAX, None).unwrap());
     }
 }

@@ -5,11 +5,13 @@ mod approve;
 mod consent;
 mod jobs;
 mod list;
+mod logs;
 mod reload;
 mod remove;
 mod settings;
 mod show;
 mod sign;
+mod stats;
 mod update;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -26,7 +28,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mercury plugins\n  mercury plugins add ./my-plugin\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins update\n  mercury plugins remove telegram --purge"
+    after_help = "Examples:\n  mercury plugins\n  mercury plugins add ./my-plugin\n  mercury plugins add oci://ghcr.io/somebody/telegram:1.2.0\n  mercury plugins update\n  mercury plugins remove telegram --purge\n  mercury plugins stats redact"
 )]
 pub(super) struct Plugins {
     #[command(subcommand)]
@@ -57,6 +59,10 @@ enum Command {
     Keygen(sign::Keygen),
     /// Sign a plugin's folder.
     Sign(sign::Sign),
+    /// Show what the running host has seen of each plugin: calls, time, memory, faults.
+    Stats(stats::Stats),
+    /// Show what a plugin logged last, and how its calls failed.
+    Logs(logs::Logs),
 }
 
 impl Plugins {
@@ -73,12 +79,14 @@ impl Plugins {
             Command::Reload(reload) => reload.run(project).await,
             Command::Keygen(keygen) => keygen.run(),
             Command::Sign(sign) => sign.run(),
+            Command::Stats(stats) => stats.run(project).await,
+            Command::Logs(logs) => logs.run(project).await,
         }
     }
 }
 
 /// Asks the running host, as the operator.
-async fn ask(config: &Config, port: Option<u16>, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
+async fn send(config: &Config, port: Option<u16>, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
     let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
     let answer = client::send(method, &client::base_url(config, port), path, secret, body.as_ref()).await?.success()?;
     serde_json::from_slice(&answer).context("the host's answer is not understood")
@@ -95,4 +103,9 @@ fn installer(project: &Project, config: &Config) -> Result<Installer> {
     let docker = variable("DOCKER_CONFIG").or_else(|| Some(std::env::home_dir()?.join(".docker")));
     let docker = docker.map(|folder| folder.join("config.json"));
     Ok(Installer::new(&config.data_dir, &config.plugins, trust(config)?, run::this_executable()?, docker))
+}
+
+/// What the running host says to its operator.
+async fn ask(project: &Project, port: Option<u16>, path: &str) -> Result<Value> {
+    send(&project.config()?, port, Method::GET, path, None).await
 }

@@ -17,14 +17,15 @@ pub(super) mod sockets;
 pub(super) mod tasks;
 pub(super) mod timers;
 
-use super::state::State;
+use super::{meter, state::State};
 
 impl mercury_bindings::mercury::plugin::types::Host for State {}
 impl mercury_bindings::mercury::plugin::verdicts::Host for State {}
 impl mercury_bindings::mercury::plugin::trouble::Host for State {}
 impl mercury_bindings::mercury::plugin::deliveries::Host for State {}
 
-/// For a capability that was not granted: the error that names the missing line.
+/// For a capability that was not granted: the error that names the missing line. Counts the refusal.
 fn not_granted(capability: &str, line: &str) -> String {
+    meter::count_denial();
     format!("{capability} is not granted; add `{line}` to plugin.toml")
 }

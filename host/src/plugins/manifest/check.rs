@@ -125,9 +125,7 @@ impl Manifest {
                 problems.say(&at, reason);
             }
         }
-        let limits = root.field("limits");
-        range(self.limits.memory_mib, 1, 256, &limits.field("memory-mib"), problems);
-        range(self.limits.deadline_ms, 1, 10_000, &limits.field("deadline-ms"), problems);
+        self.limits.check(&root.field("limits"), problems);
         self.check_provides(problems);
         self.check_run(problems);
         self.check_agent(problems);

@@ -4,14 +4,14 @@
 
 mod agent;
 pub(crate) mod check;
+mod limits;
 pub(crate) mod problems;
 mod run;
 mod setting;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use super::capabilities::{credentials, folders, history, http, inbox, kv, media,
 pub(crate) use super::exports::Interface;
 use crate::domain::roles;
 pub(crate) use agent::Agent;
+pub(crate) use limits::Limits;
 use problems::Problems;
 pub use run::Job;
 pub(crate) use run::{Broker, RunHook, Widget};
@@ -93,32 +94,6 @@ pub struct Manifest {
     pub folders: Vec<folders::Grant>,
 }
 
-/// Bounds of one call.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Limits {
-    /// Over all memories and tables, in MiB: 1 to 256.
-    pub memory_mib: u32,
-    /// Computing time, in milliseconds: 1 to 10,000.
-    pub deadline_ms: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { memory_mib: 64, deadline_ms: 200 }
-    }
-}
-
-impl Limits {
-    pub fn memory_bytes(self) -> usize {
-        (self.memory_mib as usize) << 20
-    }
-
-    pub fn deadline(self) -> Duration {
-        Duration::from_millis(self.deadline_ms.into())
-    }
-}
-
 impl Manifest {
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let path = folder.join("plugin.toml");
@@ -148,6 +123,24 @@ impl Manifest {
 
     pub fn provides(&self, interface: Interface) -> bool {
         self.provides.contains(&interface)
+    }
+
+    /// Which of the imported interfaces nothing was granted of, each with the line that is missing.
+    pub fn ungranted(&self, imports: &BTreeSet<String>) -> Vec<String> {
+        let grants = [
+            ("credentials", self.secrets.is_empty(), "[[secrets]]"),
+            ("http", self.http.is_empty(), "[[http]]"),
+            ("kv", self.kv.in_words().is_none(), "[kv] quota-bytes"),
+            ("media", self.media.in_words().is_none(), "[media]"),
+            ("timers", self.timers.in_words().is_none(), "[timers] most"),
+            ("messenger", self.messenger.in_words().is_none(), "[messenger] spaces"),
+            ("history", self.history.in_words().is_none(), "[history] read"),
+            ("tasks", self.tasks.in_words().is_none(), "[tasks] per-day"),
+            ("inbox", self.inbox.is_none(), "[inbox]"),
+            ("sockets", self.sockets.is_empty(), "[[sockets]]"),
+        ];
+        let missing = grants.into_iter().filter(|(interface, missing, _)| *missing && imports.contains(*interface));
+        missing.map(|(interface, _, line)| format!("{interface} needs {line}")).collect()
     }
 
     /// Whether the host must not run without it: it closes something.

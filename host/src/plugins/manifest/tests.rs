@@ -328,6 +328,14 @@ fn versions_are_semantic() {
 }
 
 #[test]
+fn what_is_imported_without_a_grant_is_told() {
+    let imports = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let manifest = parse(&format!("{GOOD}[kv]\nquota-bytes = 1\n")).unwrap();
+    assert_eq!(manifest.ungranted(&imports(&["types", "log", "kv", "settings"])), Vec::<String>::new());
+    assert_eq!(manifest.ungranted(&imports(&["http", "kv", "inbox"])), ["http needs [[http]]", "inbox needs [inbox]"]);
+}
+
+#[test]
 fn what_the_agent_gets() {
     let manifest = parse(&format!("{GOOD}[agent]\npermission = true\n[[agent.clis]]\nname = \"gws\"\ninstall = \"npm install -g gws\"\n[[agent.env]]\nname = \"MERCURY_GWS_TOKEN\"\nas = \"TOKEN\"\n")).unwrap();
     assert_eq!((manifest.agent.clis[0].name.as_str(), manifest.agent.permission), ("gws", true));

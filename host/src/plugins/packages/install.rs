@@ -270,8 +270,8 @@ impl Installer {
             identity: String::new(),
             previous: None,
         };
-        let loaded = loader.load_checked(source, threads.handle()).await.map(drop);
-        threads.shutdown_background();
+        let loaded = loader.load_checked(source, &threads.lanes()).await.map(drop);
+        threads.shut_down();
         loaded.map_err(|reason| InstallError::Broken { name, reason })
     }
 

@@ -29,7 +29,10 @@ pub(super) use sources::{Collected, Found, Source as Loadable, collect};
 pub use sources::{Origin, SourceError};
 pub use trust::Trust;
 
-use super::manifest::{Manifest, ManifestError};
+use super::{
+    contract::{ContractError, Declaration},
+    manifest::{Manifest, ManifestError},
+};
 use signature::Signature;
 
 /// Files in a package, at most.
@@ -66,8 +69,8 @@ pub enum PackageError {
     Name { path: PathBuf },
     #[error("it has more than {MOST_FILES} files, more than {} MiB, or folders in folders more than {MOST_DEPTH} deep", MOST_BYTES >> 20)]
     TooLarge,
-    #[error("the component {}: {reason}", path.display())]
-    Component { path: PathBuf, reason: String },
+    #[error("the component {}: {source}", path.display())]
+    Component { path: PathBuf, source: Box<ContractError> },
     #[error(transparent)]
     Signature(#[from] SignatureError),
 }
@@ -120,7 +123,9 @@ impl Package {
         let component = folder.join(&manifest.component);
         let wasm =
             std::fs::read(&component).map_err(|source| PackageError::Unreadable { path: component.clone(), source })?;
-        let contract = contract(&wasm).map_err(|reason| PackageError::Component { path: component, reason })?;
+        let declared = Declaration::read(&wasm)
+            .map_err(|source| PackageError::Component { path: component, source: Box::new(source) })?;
+        let contract = declared.version.to_string();
         Ok(Self { folder: folder.to_owned(), manifest, contract, files, signer: None })
     }
 
@@ -221,40 +226,6 @@ fn open_plain(path: &Path) -> Result<std::fs::File, PackageError> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The version of the contract that the component was built for.
-fn contract(wasm: &[u8]) -> Result<String, String> {
-    use wasmparser::{Parser, Payload};
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload.map_err(|error| error.to_string())? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    let name = import.map_err(|error| error.to_string())?.name.name;
-                    if let Some((_, version)) =
-                        name.strip_prefix("mercury:plugin/").and_then(|rest| rest.split_once('@'))
-                    {
-                        return Ok(version.to_owned());
-                    }
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    let name = export.map_err(|error| error.to_string())?.name.name;
-                    if let Some((_, version)) =
-                        name.strip_prefix("mercury:plugin/").and_then(|rest| rest.split_once('@'))
-                    {
-                        return Ok(version.to_owned());
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Err("it has nothing of mercury:plugin".into())
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ async fn pull_all(reference: &Reference, docker_config: Option<&Path>, folder: &
         ..ClientConfig::default()
     });
     let refused = |source| RegistryError::Registry { reference: reference.whole(), source: Box::new(source) };
-    let layout = |reason: String| RegistryError::Layout { reference: reference.whole(), reason };
+    let layout = |reason: String| layout_error(reference, reason);
     let (description, digest) =
         client.pull_manifest_raw(reference, &auth, &[OCI_IMAGE_MEDIA_TYPE]).await.map_err(refused)?;
     let expected = reference.digest().unwrap_or(&digest);
@@ -151,7 +151,12 @@ async fn fetch(client: &Client, reference: &Reference, layer: &OciDescriptor, to
     let mut file = std::fs::File::options().write(true).create_new(true).open(to).map_err(stored)?;
     let mut stream = client.pull_blob_stream(reference, layer).await.map_err(refused)?.stream;
     let (mut hasher, mut left) = (Sha256::new(), u64::try_from(layer.size).unwrap_or_default());
-    while let Some(piece) = stream.try_next().await.map_err(stored)? {
+    // The library compares the digest, too, and says so in a read error.
+    let broken = |error: std::io::Error| match error.to_string() {
+        said if said.contains("digest") => wrong(),
+        said => layout_error(reference, format!("the answer broke off: {said}")),
+    };
+    while let Some(piece) = stream.try_next().await.map_err(broken)? {
         left = left.checked_sub(piece.len() as u64).ok_or_else(wrong)?;
         hasher.update(&piece);
         // Pieces are small, and the disk takes them at once.
@@ -161,6 +166,10 @@ async fn fetch(client: &Client, reference: &Reference, layer: &OciDescriptor, to
         return Err(wrong());
     }
     Ok(())
+}
+
+fn layout_error(reference: &Reference, reason: String) -> RegistryError {
+    RegistryError::Layout { reference: reference.whole(), reason }
 }
 
 fn is_loopback(registry: &str) -> bool {

@@ -248,7 +248,7 @@ fn package(plugins: &Path, name: &str, entry: &Entry, trust: &Trust) -> Found {
 /// The package, if it is what was agreed to.
 pub(super) fn agreed(plugins: &Path, name: &str, agreed: &Agreed, trust: &Trust) -> Result<Source, String> {
     let path = folder_of(plugins, name, agreed);
-    let package = Package::read(&path).map_err(|error| error.to_string())?;
+    let package = Package::read(&path).map_err(|error| format!("{}: {error}", changed(name)))?;
     check_agreed(name, &package, agreed, trust)?;
     let read =
         |file: &str| std::fs::read(path.join(file)).map_err(|error| format!("{}: {error}", path.join(file).display()));

@@ -1,7 +1,10 @@
 use secrecy::SecretString;
 
 use super::{lock::Editing, *};
-use crate::{config::PluginConfig, plugins::Rights};
+use crate::{
+    config::PluginConfig,
+    plugins::{Compiler, Plugins, Rights, Services},
+};
 
 const MANIFEST: &str = "name = \"p\"\nversion = \"1.0.0\"\ncomponent = \"p.wasm\"\nprovides = [\"result-processor\"]\n";
 
@@ -28,11 +31,16 @@ fn trusting(key: &PublicKey) -> Trust {
     Trust { keys: [("ada".to_owned(), key.clone())].into(), ..Trust::default() }
 }
 
-/// Puts a package into the lock as it is, without trying it.
 fn locked(data_dir: &Path, name: &str, manifest: &str, signer: Option<&SigningKey>) {
+    locked_with(data_dir, name, manifest, &tiny_component(), signer);
+}
+
+/// Puts a package into the lock as it is, without trying it.
+fn locked_with(data_dir: &Path, name: &str, manifest: &str, wasm: &[u8], signer: Option<&SigningKey>) {
     let plugins = folder(data_dir);
     let raw = plugins.join(".raw");
     package_in(&raw, manifest);
+    std::fs::write(raw.join("p.wasm"), wasm).unwrap();
     if let Some(key) = signer {
         Package::sign(&raw, key).unwrap();
     }
@@ -213,6 +221,35 @@ fn a_folder_put_there_by_hand_needs_a_word() {
     let off = PluginConfig { enabled: Some(false), ..PluginConfig::default() };
     let found = collect(data.path(), &[("p".to_owned(), off)].into(), &Trust::default()).unwrap();
     assert!(matches!(found["p"], Found::Refused { essential: false, .. }));
+}
+
+/// A version that does not load any more (a newer host may not take it) gives way to the one before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_before_is_used_where_the_new_one_does_not_load() {
+    let carried = |name: &str| mercury_carried::COMPONENTS.iter().find(|it| it.name == name).unwrap().wasm;
+    let data = tempfile::tempdir().unwrap();
+    let plugins = folder(data.path());
+    let put = |version: &str, wasm: &[u8]| {
+        locked_with(data.path(), "p", &MANIFEST.replace("1.0.0", version), wasm, None);
+        Lock::read(&plugins).unwrap().plugins["p"].current.clone()
+    };
+    let previous = put("1.0.0", carried("redact"));
+    // It exports no result-processor.
+    let current = put("2.0.0", carried("permission-guard"));
+    let mut editing = Editing::begin(&plugins).unwrap();
+    editing.lock.plugins.insert("p".to_owned(), Entry { current, previous: Some(previous) });
+    editing.commit().unwrap();
+    let store = crate::store::Store::open(&data.path().join("state.db")).unwrap();
+    let services = std::sync::Arc::new(Services::new(store).with_trust(Trust::default()));
+    let loaded = Plugins::load(data.path(), &BTreeMap::new(), Compiler::InProcess, services).await.unwrap();
+    let versions: Vec<_> = loaded
+        .loaded()
+        .iter()
+        .filter(|plugin| plugin.name() == "p")
+        .map(|plugin| plugin.manifest().version.clone())
+        .collect();
+    assert_eq!(versions, ["1.0.0"]);
+    assert!(loaded.disabled().is_empty());
 }
 
 #[test]

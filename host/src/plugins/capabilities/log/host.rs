@@ -6,6 +6,7 @@ impl Host for State {
     async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.count_log(message.len())?;
         let plugin = self.manifest.name.as_str();
+        self.stats.log(word(&level), &message);
         match level {
             Level::Trace => tracing::trace!(target: "mercury::plugin", plugin, "{message}"),
             Level::Debug => tracing::debug!(target: "mercury::plugin", plugin, "{message}"),
@@ -14,5 +15,15 @@ impl Host for State {
             Level::Error => tracing::error!(target: "mercury::plugin", plugin, "{message}"),
         }
         Ok(())
+    }
+}
+
+fn word(level: &Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
     }
 }

@@ -1,0 +1,171 @@
+//! Where guests run: on two sets of threads of their own, so that one that computes long delays neither
+//! the host nor a guest that is done in microseconds.
+//!
+//! A call begins in the quick lane. One that is still computing when the guests' clock ticks moves, as
+//! it is, to the long lane, whose threads the kernel prefers less; there long calls take turns, tick by
+//! tick. A plugin whose last call computed long begins there at once.
+
+use std::{future::poll_fn, io, sync::Arc, task::Poll};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::JoinError,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::meter::Meter;
+
+/// `nice` of the long lane: against a thread of the quick lane it gets about a tenth of a core.
+const LONG_NICE: i32 = 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Quick,
+    Long,
+}
+
+/// Where calls are run. Cheap to share.
+#[derive(Clone)]
+pub(super) struct Lanes {
+    quick: Handle,
+    long: Handle,
+}
+
+/// The threads of both lanes; they end with it.
+pub(super) struct Threads {
+    quick: Runtime,
+    long: Runtime,
+}
+
+/// How far a call came in the quick lane.
+enum Stage<T> {
+    Done(T),
+    Long(BoxFuture<'static, T>),
+}
+
+impl Threads {
+    /// `threads` for each lane: more than cores are of no use.
+    pub(super) fn start(threads: usize) -> io::Result<Self> {
+        let quick = Builder::new_multi_thread().worker_threads(threads).thread_name("guest").enable_all().build()?;
+        let long = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("guest-long")
+            .enable_all()
+            .on_thread_start(|| {
+                // Without a process id it is this thread's. What the kernel refuses costs fairness, not safety.
+                if let Err(error) = rustix::process::setpriority_process(None, LONG_NICE) {
+                    tracing::debug!(%error, "the long lane keeps its priority");
+                }
+            })
+            .build()?;
+        Ok(Self { quick, long })
+    }
+
+    pub(super) fn lanes(&self) -> Lanes {
+        Lanes { quick: self.quick.handle().clone(), long: self.long.handle().clone() }
+    }
+
+    /// A runtime may not be dropped from within another; its guests are of no use any more.
+    pub(super) fn shut_down(self) {
+        self.quick.shutdown_background();
+        self.long.shutdown_background();
+    }
+}
+
+impl Lanes {
+    /// Runs a call to its end; dropping the future ends the call at its next yield.
+    ///
+    /// # Errors
+    /// Where the host's own code panicked in it.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        meter: Arc<Meter>,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let call = meter.clone().measure(call).boxed();
+        let call = match lane {
+            Lane::Long => call,
+            Lane::Quick => match AbortOnDropHandle::new(self.quick.spawn(until_long(meter, call))).await? {
+                Stage::Done(answer) => return Ok(answer),
+                Stage::Long(call) => call,
+            },
+        };
+        AbortOnDropHandle::new(self.long.spawn(call)).await
+    }
+}
+
+async fn until_long<T>(meter: Arc<Meter>, call: BoxFuture<'static, T>) -> Stage<T> {
+    let mut call = Some(call);
+    poll_fn(move |context| {
+        let Some(mut running) = call.take() else { return Poll::Pending };
+        match running.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Stage::Done(answer)),
+            Poll::Pending if meter.is_long() => Poll::Ready(Stage::Long(running)),
+            Poll::Pending => {
+                call = Some(running);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn thread() -> String {
+        std::thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    /// A call as the engine makes one of a guest: at a tick it yields.
+    async fn stages(meter: Arc<Meter>, ticks: usize) -> Vec<String> {
+        let mut on = vec![thread()];
+        for _ in 0..ticks {
+            meter.tick();
+            tokio::task::yield_now().await;
+            on.push(thread());
+        }
+        on
+    }
+
+    #[test]
+    fn what_computes_long_changes_the_lane_once() {
+        let outside = Runtime::new().unwrap();
+        let threads = Threads::start(1).unwrap();
+        let lanes = threads.lanes();
+        let run = |lane, ticks| {
+            let meter = Meter::new(Duration::from_secs(60));
+            outside.block_on(lanes.run(lane, meter.clone(), stages(meter, ticks))).unwrap()
+        };
+        assert_eq!(run(Lane::Quick, 0), ["guest"]);
+        assert_eq!(run(Lane::Quick, 2), ["guest", "guest-long", "guest-long"]);
+        assert_eq!(run(Lane::Long, 1), ["guest-long", "guest-long"]);
+        threads.shut_down();
+    }
+
+    #[test]
+    fn a_dropped_call_ends_and_a_panic_is_an_error() {
+        let outside = Runtime::new().unwrap();
+        let threads = Threads::start(1).unwrap();
+        let lanes = threads.lanes();
+        let meter = Meter::new(Duration::from_secs(60));
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        outside.block_on(async {
+            let endless = async move {
+                let _held = sender;
+                std::future::pending::<()>().await
+            };
+            let call = lanes.run(Lane::Quick, meter.clone(), endless);
+            assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
+            assert!(receiver.await.is_err(), "what the call held was dropped");
+            let broken = lanes.run(Lane::Long, meter, async { panic!("a bug of the host") }).await;
+            assert!(broken.is_err_and(|error| error.is_panic()));
+        });
+        threads.shut_down();
+    }
+}
