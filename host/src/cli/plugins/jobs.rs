@@ -21,7 +21,7 @@ pub(in crate::cli) struct Jobs {
 impl Jobs {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
-        let answer = super::ask(&config, self.port, Method::GET, "/api/plugins/jobs", None).await?;
+        let answer = super::send(&config, self.port, Method::GET, "/api/plugins/jobs", None).await?;
         if self.json {
             terminal::line(serde_json::to_string_pretty(&answer)?);
             return Ok(ExitCode::SUCCESS);

@@ -1,7 +1,6 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use axum::http::Method;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -28,14 +27,7 @@ pub(in crate::cli) struct Logs {
 impl Logs {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let name: String = url::form_urlencoded::byte_serialize(self.name.as_bytes()).collect();
-        let answer = ask(
-            &project.config()?,
-            self.port,
-            Method::GET,
-            &format!("/api/plugins/{name}/log?count={}", self.count),
-            None,
-        )
-        .await?;
+        let answer = ask(project, self.port, &format!("/api/plugins/{name}/log?count={}", self.count)).await?;
         if self.json {
             terminal::line(serde_json::to_string_pretty(&answer)?);
             return Ok(ExitCode::SUCCESS);

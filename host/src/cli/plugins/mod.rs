@@ -97,8 +97,13 @@ impl Plugins {
     }
 }
 
+/// What the running host says to its operator.
+async fn ask(project: &Project, port: Option<u16>, path: &str) -> Result<Value> {
+    send(&project.config()?, port, Method::GET, path, None).await
+}
+
 /// Asks the running host, as the operator.
-async fn ask(config: &Config, port: Option<u16>, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
+async fn send(config: &Config, port: Option<u16>, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
     let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
     let answer = client::send(method, &client::base_url(config, port), path, secret, body.as_ref()).await?.success()?;
     serde_json::from_slice(&answer).context("the host's answer is not understood")

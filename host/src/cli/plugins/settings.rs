@@ -46,10 +46,10 @@ impl Settings {
                 }
                 None => (Method::DELETE, query(&[("key", &full(key)), ("space", &self.space)]), None),
             };
-            super::ask(&config, self.port, method, &path, body).await?;
+            super::send(&config, self.port, method, &path, body).await?;
         }
         let path = query(&[("space", &self.space), ("plugin", &self.name)]);
-        let answer = super::ask(&config, self.port, Method::GET, &path, None).await?;
+        let answer = super::send(&config, self.port, Method::GET, &path, None).await?;
         let settings = answer["available"].as_array().map(Vec::as_slice).unwrap_or_default();
         let wanted: Vec<&Value> = settings
             .iter()

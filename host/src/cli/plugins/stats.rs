@@ -1,7 +1,6 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{
@@ -26,7 +25,7 @@ pub(in crate::cli) struct Stats {
 
 impl Stats {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
-        let answer = ask(&project.config()?, self.port, Method::GET, "/api/plugins", None).await?;
+        let answer = ask(project, self.port, "/api/plugins").await?;
         let mut plugins = answer["plugins"].as_array().cloned().unwrap_or_default();
         if let Some(name) = &self.name {
             plugins.retain(|plugin| plugin["name"] == *name);

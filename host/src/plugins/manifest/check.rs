@@ -232,11 +232,6 @@ impl Manifest {
         for (index, job) in self.jobs.iter().enumerate() {
             let place = at.item(index);
             problems.unless(is_plain(&job.name), &place.field("name"), format!("`{}`: {PLAIN}", job.name));
-            if let Some(zone) = &job.time_zone
-                && jiff::tz::TimeZone::get(zone).is_err()
-            {
-                problems.say(&place.field("time-zone"), format!("`{zone}` is no time zone such as `Europe/Berlin`"));
-            }
             // What the scheduler itself will make of it; of a zone that is none there is no more to say.
             let zone = job.time_zone.as_deref().filter(|zone| jiff::tz::TimeZone::get(zone).is_ok());
             match (job.every_s, &job.cron, Timing::parse(job.every_s, job.cron.as_deref(), zone)) {
@@ -244,6 +239,11 @@ impl Manifest {
                 (Some(_), None, Err(reason)) => problems.say(&place.field("every-s"), reason),
                 (None, Some(_), Err(reason)) => problems.say(&place.field("cron"), reason),
                 (_, _, Err(reason)) => problems.say(&place, reason),
+            }
+            if let Some(zone) = &job.time_zone
+                && jiff::tz::TimeZone::get(zone).is_err()
+            {
+                problems.say(&place.field("time-zone"), format!("`{zone}` is no time zone such as `Europe/Berlin`"));
             }
             if let Some(deadline) = job.deadline_s {
                 range(deadline, 1, 3_600, &place.field("deadline-s"), problems);
