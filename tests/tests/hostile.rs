@@ -251,7 +251,8 @@ async fn the_breaker_spares_guards_and_required_processors() {
     let (optional, required) = (engine.seen("a-optional"), engine.seen("b-required"));
     assert_eq!((optional.calls, optional.skipped), (5, 2));
     assert_eq!((required.calls, required.skipped), (7, 0));
-    let resting = engine.plugins.loaded().iter().filter(|plugin| plugin.is_resting());
+    let loaded = engine.plugins.loaded();
+    let resting = loaded.iter().filter(|plugin| plugin.is_resting());
     assert_eq!(resting.map(|plugin| plugin.name()).collect::<Vec<_>>(), ["a-optional"]);
 }
 

@@ -21,7 +21,7 @@ use crate::{
         types::ConversationKind,
     },
     sandbox::Sandbox,
-    store::{AutoSpace, Happening, NewHappening, NewMessage, Seen, StoreError, Taken},
+    store::{AutoSpace, Batch, Happening, NewHappening, NewMessage, Seen, StoreError, Taken},
 };
 
 /// Messages that may wait for their decision; then adapters are told to wait.
@@ -62,7 +62,8 @@ impl AdapterInbox {
         let placed: Vec<Vec<Attachment>> = happenings.iter().map(attachments_of).collect();
         let store = &self.intake.store;
         let (auto, now) = (self.auto_space(), clock::millis());
-        let taken = match store.take(plugin, platform, happenings, cursor, auto, MOST_UNDECIDED, now).await {
+        let batch = Batch { happenings, cursor, auto, most_undecided: MOST_UNDECIDED };
+        let taken = match store.take(plugin, platform, batch, now).await {
             Ok(Some(taken)) => taken,
             refused => {
                 // The adapter brings them again, with the files that it still has.

@@ -132,7 +132,7 @@ fn storage(error: StoreError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Happening, NewHappening, NewMessage, Seen};
+    use crate::store::{Batch, Happening, NewHappening, NewMessage, Seen};
 
     async fn messenger() -> (tempfile::TempDir, PluginMessenger) {
         let folder = tempfile::tempdir().unwrap();
@@ -153,7 +153,17 @@ mod tests {
             let happening = Happening::Message(Box::new(message));
             let platform = id.split(':').next().unwrap();
             store
-                .take("x", platform, vec![NewHappening { event: id.into(), happening }], None, None, 9, 1)
+                .take(
+                    "x",
+                    platform,
+                    Batch {
+                        happenings: vec![NewHappening { event: id.into(), happening }],
+                        cursor: None,
+                        auto: None,
+                        most_undecided: 9,
+                    },
+                    1,
+                )
                 .await
                 .unwrap()
                 .unwrap();

@@ -65,20 +65,30 @@ pub enum Taken {
     Ignored,
 }
 
+/// What an adapter brings at once.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub happenings: Vec<NewHappening>,
+    /// Where the adapter goes on.
+    pub cursor: Option<String>,
+    /// For direct conversations that nobody linked.
+    pub auto: Option<AutoSpace>,
+    /// Messages that may wait for their decision.
+    pub most_undecided: u32,
+}
+
 impl Store {
-    /// Takes all of `happenings` and moves the cursor of `plugin`, or nothing of it. `None` where more
-    /// than `most_undecided` messages wait already.
+    /// Takes all of the batch and moves the cursor of `plugin`, or nothing of it. `None` where too many
+    /// messages wait already.
     pub async fn take(
         &self,
         plugin: &str,
         platform: &str,
-        happenings: Vec<NewHappening>,
-        cursor: Option<String>,
-        auto: Option<AutoSpace>,
-        most_undecided: u32,
+        batch: Batch,
         now: i64,
     ) -> Result<Option<Vec<Taken>>, StoreError> {
         let (plugin, platform) = (plugin.to_owned(), platform.to_owned());
+        let Batch { happenings, cursor, auto, most_undecided } = batch;
         self.write(move |db| {
             let waiting: u32 = db.query_row("SELECT count(*) FROM inbound WHERE decided = 0", [], |row| row.get(0))?;
             let messages = happenings.iter().any(|it| matches!(it.happening, Happening::Message(_)));
@@ -236,7 +246,15 @@ mod tests {
     }
 
     async fn take(store: &Store, all: Vec<NewHappening>, cursor: &str, most: u32) -> Option<Vec<Taken>> {
-        store.take("plugin", "p", all, Some(cursor.into()), None, most, 1).await.unwrap()
+        store
+            .take(
+                "plugin",
+                "p",
+                Batch { happenings: all, cursor: Some(cursor.into()), auto: None, most_undecided: most },
+                1,
+            )
+            .await
+            .unwrap()
     }
 
     async fn linked() -> (tempfile::TempDir, Store) {

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use approvals::{Decision, NewDecision, NewQuestion, Opened, Question, Settlement, TOO_MANY};
 pub use conversations::{AutoSpace, Conversation, Seen};
 pub use deliveries::{AtWork, Attempt, Delivery, DeliveryView, NewDelivery};
-pub use happenings::{Happening, NewHappening, NewMessage, Taken};
+pub use happenings::{Batch, Happening, NewHappening, NewMessage, Taken};
 pub use inbound::{Accepted, Inbound, NewInbound};
 pub use kv::KvError;
 pub use messages::{Entry, HistoryMessage, MessageRole};

@@ -32,7 +32,7 @@ const RESERVED: &[&str] = &[
     "whoami",
 ];
 /// Platforms that are the host's own way in.
-const OWN_PLATFORMS: &[&str] = &["api", "cli", "host", "mercury", "system"];
+const OWN_PLATFORMS: &[&str] = &["api", "cli", "host", "mercury", "system", "task"];
 /// Folders of a space that the host uses itself.
 const OWN_FOLDERS: &[&str] = &["inbox", "outbox"];
 /// The longest name, in characters.

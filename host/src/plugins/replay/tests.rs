@@ -85,7 +85,8 @@ async fn a_recording_that_does_not_fit_says_why() {
         change(&mut recording);
         recording
     };
-    let cases: [(&dyn Fn(&mut Value), &str); 8] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let cases: [(Change<'_>, &str); 8] = [
         (&|r| r["interface"] = json!("broker"), "the manifest does not provide `broker`"),
         (&|r| r["function"] = json!("proces"), "result-processor has no function `proces`"),
         (&|r| r["arguments"] = json!([]), "arguments: process takes 1 (run-result), the recording has 0"),

@@ -11,7 +11,7 @@ use super::{
     exchange::{self, Destination},
     prepare::{throttle, unsent},
 };
-use crate::plugins::state::State;
+use crate::plugins::{meter::count_denial, state::State};
 
 /// Refusals of one call that are logged.
 const MOST_NOTED: u32 = 10;
@@ -82,6 +82,7 @@ impl State {
     /// since a component may ask again and again.
     fn note_refusal(&mut self, error: Error) -> Error {
         if matches!(error.kind, ErrorKind::Denied(_)) {
+            count_denial();
             self.refusals += 1;
             if self.refusals <= MOST_NOTED {
                 tracing::warn!(plugin = self.manifest.name, reason = error.message, "a request was not sent");

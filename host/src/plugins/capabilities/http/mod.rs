@@ -121,7 +121,7 @@ impl Grant {
         for (index, method) in self.methods.iter().enumerate() {
             let fits = !method.is_empty() && method.len() <= 16 && method.bytes().all(|b| b.is_ascii_uppercase());
             problems.unless(
-                fits && method != "CONNECT",
+                fits && METHODS.contains(&method.as_str()),
                 &methods.item(index),
                 format!("`{method}` is no method such as `GET`"),
             );
@@ -134,6 +134,9 @@ impl Grant {
                 &at.field("paths").item(index),
                 format!("`{path}` is no path such as `/v1/*`: it begins with `/`, without `?`, `#` and `..`"),
             );
+            if fits && let Err(reason) = PathPattern::parse(path) {
+                problems.say(&at.field("paths").item(index), format!("`{path}` {reason}"));
+            }
         }
         check::range(self.max_response_mib, 1, 16, &at.field("max-response-mib"), problems);
         check::range(self.max_download_mib, 1, 1_024, &at.field("max-download-mib"), problems);
