@@ -50,7 +50,7 @@ pub fn weeks_due(
     for (name, date) in dated {
         weeks.entry(week_of(date)).or_default().push(name.clone());
     }
-    due(weeks, daily, written, known, today, |week| Some(monday_of(week)?.checked_add(jiff::Span::new().days(6)).ok()?))
+    due(weeks, daily, written, known, today, |week| monday_of(week)?.checked_add(jiff::Span::new().days(6)).ok())
 }
 
 /// The same for months, from the weeks whose Monday lies in them. A month is over when the last of

@@ -127,10 +127,12 @@ impl Grant {
             );
         }
         for (index, path) in self.paths.iter().enumerate() {
-            let fits =
-                path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic()) && !path.contains(['?', '#']);
+            let fits = path.starts_with('/')
+                && path.bytes().all(|b| b.is_ascii_graphic())
+                && !path.contains(['?', '#'])
+                && !path.split('/').any(|segment| segment == "." || segment == "..");
             problems.unless(
-                fits && !path.split('/').any(|segment| segment == "." || segment == ".."),
+                fits,
                 &at.field("paths").item(index),
                 format!("`{path}` is no path such as `/v1/*`: it begins with `/`, without `?`, `#` and `..`"),
             );

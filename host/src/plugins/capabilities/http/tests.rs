@@ -482,7 +482,8 @@ async fn a_secret_is_never_sent_in_the_clear() {
 
 #[tokio::test]
 async fn comparisons_are_counted() {
-    let mut plugin = Setup::new(SECRET).make();
+    let grants = format!("[[http]]\nhosts = [\"api.example.com\"]\n{SECRET}");
+    let mut plugin = Setup::new(&grants).make();
     assert!(
         plugin.state.present("token".into()).await.unwrap() && !plugin.state.present("other".into()).await.unwrap()
     );
