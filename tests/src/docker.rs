@@ -37,7 +37,14 @@ pub async fn inspect_all(instance: &str) -> Vec<Value> {
 pub async fn gateway(network: &str) -> String {
     let docker = connect().negotiate_version().await.unwrap();
     let found = serde_json::to_value(docker.inspect_network(network, None).await.unwrap()).unwrap();
-    found["IPAM"]["Config"][0]["Gateway"].as_str().expect("a gateway").to_owned()
+    let config = &found["IPAM"]["Config"][0];
+    if let Some(gateway) = config["Gateway"].as_str() {
+        return gateway.to_owned();
+    }
+    // Of its default bridge an engine names none in its first life; it is the subnet's first address.
+    let subnet = config["Subnet"].as_str().expect("a subnet");
+    let base: std::net::Ipv4Addr = subnet.split('/').next().unwrap().parse().unwrap();
+    std::net::Ipv4Addr::from(u32::from(base) + 1).to_string()
 }
 
 /// A network of the suite's own, removed when it is dropped.

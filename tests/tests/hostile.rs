@@ -310,8 +310,7 @@ fn host_calls_with_arbitrary_values() {
     let imports: String = interfaces.iter().map(|name| format!("import mercury:plugin/{name}@0.2.0; ")).collect();
     let world = World::of_contract(&(imports + GUARD));
     let functions = world.imports();
-    let granted =
-        "[kv]\nquota-bytes = 65536\n[media]\nread = true\ncreate = true\n[timers]\nmost = 8\n[history]\nread = true\n";
+    let granted = "[kv]\nquota-bytes = 65536\n[media]\nread = true\ncreate = true\n[history]\nread = true\n";
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
     let outcome = runner.run(&random_guest(), |(calls, memory)| {

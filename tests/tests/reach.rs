@@ -34,7 +34,7 @@ space-folder = "knowledge"
 write = true
 
 [[folders]]
-space-folder = "inbox"
+space-folder = "shelf"
 "#;
 
 async fn start(peer: &Peer) -> Host {
@@ -190,7 +190,7 @@ async fn a_folder_of_a_space_is_shared_with_its_agent() {
         json!([
             { "call": "files.list", "path": "/spaces/main/knowledge" },
             { "call": "files.write", "path": "/spaces/main/knowledge/note.md", "bytes": "a note" },
-            { "call": "files.write", "path": "/spaces/main/inbox/x", "bytes": "x" },
+            { "call": "files.write", "path": "/spaces/main/shelf/x", "bytes": "x" },
             { "call": "files.list", "path": "/spaces/main/outbox" },
             { "call": "files.list", "path": "/" },
             { "call": "files.read", "path": "/spaces/main/knowledge/../../../outside.txt" },

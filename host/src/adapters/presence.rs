@@ -32,6 +32,10 @@ struct Shown {
     messages: BTreeMap<i64, Instant>,
 }
 
+fn lasted(at: &AtWork, now: i64) -> Duration {
+    Duration::from_millis((now - at.received_at).max(0).unsigned_abs())
+}
+
 impl Adapters {
     /// Shows on one platform what is at work, until the host stops.
     pub(super) async fn show_presence(self: Arc<Self>, line: Arc<Line>) {
@@ -77,8 +81,12 @@ impl Adapters {
             shown.messages.retain(|inbound, _| work.iter().any(|at| at.inbound == *inbound));
             left_over = self.take_back(line, &work).await?;
         }
+        let now = clock::millis();
+        // Of the run whose message comes next.
+        let first =
+            work.iter().filter_map(|at| PROGRESS.checked_sub(lasted(at, now))).filter(|left| !left.is_zero()).min();
         Ok(match (work.is_empty(), left_over) {
-            (false, _) => Some(REPEAT),
+            (false, _) => Some(first.unwrap_or(REPEAT).min(REPEAT)),
             (true, true) => Some(PROGRESS),
             (true, false) => None,
         })
@@ -106,7 +114,7 @@ impl Adapters {
         due: &mut BTreeMap<i64, Instant>,
         at: &AtWork,
     ) -> Result<(), StoreError> {
-        let lasted = Duration::from_millis((clock::millis() - at.received_at).max(0).unsigned_abs());
+        let lasted = lasted(at, clock::millis());
         let now = Instant::now();
         if lasted < PROGRESS || due.get(&at.inbound).is_some_and(|due| *due > now) {
             return Ok(());

@@ -22,7 +22,8 @@ pub use mercury_bindings::{
 use crate::media::Lent;
 
 use super::{
-    CallError, Interface, Plugins, lanes::Lanes, manifest::Manifest, missing, plugin::Plugin, probe, resident::Resident,
+    CallError, Interface, Plugins, exports::recorded, lanes::Lanes, manifest::Manifest, missing, plugin::Plugin, probe,
+    resident::Resident,
 };
 
 /// For `start`, `describe` and `stop`: they may ask the platform who the bot is.
@@ -55,7 +56,7 @@ macro_rules! call {
             .call(Interface::$interface, $patience, move |store, instance, exports| {
                 Box::pin(async move {
                     let indices = exports.$module.as_ref().ok_or_else(missing)?;
-                    indices.load(&mut *store, instance)?.$function(store, $(&$argument),*).await
+                    recorded!(store, indices.load(&mut *store, instance)?, $function($(&$argument),*))
                 })
             })
             .await
@@ -65,12 +66,11 @@ macro_rules! call {
 impl Plugins {
     /// The adapters among the plugins: those with `[inbox]`.
     pub fn adapters(&self) -> Vec<Adapter> {
-        let Some(guests) = &self.guests else { return Vec::new() };
         self.providing(Interface::ChatAdapter)
             .iter()
             .filter_map(|plugin| {
                 let platform = plugin.manifest.inbox.as_ref()?.platform.clone();
-                let lanes = guests.lanes();
+                let lanes = self.guests.lanes();
                 let resident = || Resident::new(plugin, &lanes);
                 Some(Adapter {
                     plugin: plugin.clone(),
@@ -112,10 +112,10 @@ impl Plugins {
     /// What the plugin said, or how the call failed.
     pub async fn fire_timer(&self, plugin: &str, name: &str) -> Result<(), String> {
         let found = self.providing(Interface::Timer).into_iter().find(|known| known.name() == plugin);
-        let (Some(plugin), Some(guests)) = (found, &self.guests) else {
+        let Some(plugin) = found else {
             return Err(format!("the plugin {plugin} is not loaded"));
         };
-        let (resident, name) = (Resident::new(&plugin, &guests.lanes()), name.to_owned());
+        let (resident, name) = (Resident::new(&plugin, &self.guests.lanes()), name.to_owned());
         call!(resident, Timer, timer, EVENT_PATIENCE, call_fire(name)).map_err(|error| error.to_string())?
     }
 }
@@ -187,7 +187,7 @@ impl Adapter {
             .call_with(files, Interface::ChatAdapter, DELIVER_PATIENCE, move |store, instance, exports| {
                 Box::pin(async move {
                     let indices = exports.chat_adapter.as_ref().ok_or_else(missing)?;
-                    indices.load(&mut *store, instance)?.call_deliver(store, &message).await
+                    recorded!(store, indices.load(&mut *store, instance)?, call_deliver(&message))
                 })
             })
             .await
@@ -221,7 +221,7 @@ impl Adapter {
                 Box::pin(async move {
                     let indices = exports.presence.as_ref().ok_or_else(missing)?;
                     let presence = indices.load(&mut *store, instance)?;
-                    presence.call_indicate(store, &conversation, thread.as_deref(), activity).await
+                    recorded!(store, presence, call_indicate(&conversation, thread.as_deref(), activity))
                 })
             })
             .await

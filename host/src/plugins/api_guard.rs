@@ -2,7 +2,7 @@
 
 use mercury_bindings::mercury::plugin::{types::Caller, verdicts::Verdict};
 
-use super::{Answer, GUARD_PATIENCE, Interface, Plugins, missing, unavailable};
+use super::{Answer, GUARD_PATIENCE, Interface, Plugins, exports::recorded, missing, unavailable};
 
 impl Plugins {
     /// Asks every API guard in order. A guard that does not answer objects, and so does one that wants
@@ -16,7 +16,7 @@ impl Plugins {
                     Box::pin(async move {
                         let indices = exports.api_guard.as_ref().ok_or_else(missing)?;
                         let guard = indices.load(&mut *store, instance)?;
-                        guard.call_check(store, &caller, &permission, &method, &path).await
+                        recorded!(store, guard, call_check(&caller, &permission, &method, &path))
                     })
                 })
                 .await;

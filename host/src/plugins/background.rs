@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mercury_bindings::exports::mercury::plugin::{lifecycle, task_listener::Ending};
 
-use super::{Interface, Plugin, Plugins, exports::Exports, manifest::Job, missing, state::State};
+use super::{Interface, Plugin, Plugins, exports::Exports, exports::recorded, manifest::Job, missing, state::State};
 use crate::store::TaskEnd;
 
 /// For a plugin's start, and for one new space.
@@ -34,7 +34,7 @@ impl Plugins {
         let called = self.call(&plugin, Interface::Job, job.deadline(), move |store, instance, exports| {
             Box::pin(async move {
                 let indices = exports.job.as_ref().ok_or_else(missing)?;
-                indices.load(&mut *store, instance)?.call_run(store, &name).await
+                recorded!(store, indices.load(&mut *store, instance)?, call_run(&name))
             })
         });
         called.await.map_err(|error| error.to_string())?
@@ -53,7 +53,7 @@ impl Plugins {
         let called = self.call(&plugin, Interface::TaskListener, LISTENER_PATIENCE, move |store, instance, exports| {
             Box::pin(async move {
                 let indices = exports.task_listener.as_ref().ok_or_else(missing)?;
-                indices.load(&mut *store, instance)?.call_ended(store, &end.id, &end.space, &ending).await
+                recorded!(store, indices.load(&mut *store, instance)?, call_ended(&end.id, &end.space, &ending))
             })
         });
         called.await.map_err(|error| error.to_string())?
@@ -64,7 +64,7 @@ impl Plugins {
         let plugins = self.in_order(Interface::Lifecycle);
         let tell = plugins.iter().map(|plugin| async move {
             let told = self.lifecycle(plugin, PATIENCE, |guest, store| {
-                Box::pin(async move { guest.call_on_startup(store).await })
+                Box::pin(async move { recorded!(store, guest, call_on_startup()) })
             });
             report(plugin, "start", told.await);
         });
@@ -77,7 +77,7 @@ impl Plugins {
             for plugin in self.in_order(Interface::Lifecycle) {
                 let space = space.clone();
                 let told = self.lifecycle(&plugin, PATIENCE, move |guest, store| {
-                    Box::pin(async move { guest.call_on_space_created(store, &space).await })
+                    Box::pin(async move { recorded!(store, guest, call_on_space_created(&space)) })
                 });
                 report(&plugin, "new space", told.await);
             }
@@ -89,7 +89,7 @@ impl Plugins {
         let plugins = self.in_order(Interface::Lifecycle);
         let tell = plugins.iter().map(|plugin| async move {
             let told = self.lifecycle(plugin, SHUTDOWN_PATIENCE, |guest, store| {
-                Box::pin(async move { guest.call_on_shutdown(store).await })
+                Box::pin(async move { recorded!(store, guest, call_on_shutdown()) })
             });
             report(plugin, "shutdown", told.await);
         });

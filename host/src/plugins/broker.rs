@@ -11,7 +11,7 @@ use mercury_bindings::{
 };
 use serde_json::Value as Json;
 
-use super::{CallError, Interface, Plugins, missing};
+use super::{CallError, Interface, Plugins, exports::recorded, missing};
 use crate::{clock, media::Folder};
 
 /// For one call (extensions.md section 12).
@@ -179,7 +179,7 @@ impl Plugins {
             .call(plugin, Interface::Broker, PATIENCE, move |store, instance, exports| {
                 Box::pin(async move {
                     let indices = exports.broker.as_ref().ok_or_else(missing)?;
-                    indices.load(&mut *store, instance)?.call_invoke(store, &caller, &action, &arguments).await
+                    recorded!(store, indices.load(&mut *store, instance)?, call_invoke(&caller, &action, &arguments))
                 })
             })
             .await;

@@ -4,7 +4,7 @@ use mercury_bindings::exports::mercury::plugin::run_hook::{Decision, Run};
 
 pub use mercury_bindings::exports::mercury::plugin::run_hook as run;
 
-use super::{Interface, Plugins, missing};
+use super::{Interface, Plugins, exports::recorded, missing};
 use crate::{
     domain::additions::{Additions, Given},
     media::Lent,
@@ -49,7 +49,7 @@ impl Plugins {
                         Box::pin(async move {
                             store.data_mut().lend(lent);
                             let indices = exports.run_hook.as_ref().ok_or_else(missing)?;
-                            indices.load(&mut *store, instance)?.call_before_run(store, &input).await
+                            recorded!(store, indices.load(&mut *store, instance)?, call_before_run(&input))
                         })
                     },
                 )

@@ -33,10 +33,11 @@ pub(super) struct Lanes {
     long: Handle,
 }
 
-/// The threads of both lanes; they end with it.
+/// The threads of both lanes; they end with it, wherever it is dropped: its guests are of no use any more.
 pub(super) struct Threads {
-    quick: Runtime,
-    long: Runtime,
+    quick: Option<Runtime>,
+    long: Option<Runtime>,
+    lanes: Lanes,
 }
 
 /// How far a call came in the quick lane.
@@ -60,17 +61,21 @@ impl Threads {
                 }
             })
             .build()?;
-        Ok(Self { quick, long })
+        let lanes = Lanes { quick: quick.handle().clone(), long: long.handle().clone() };
+        Ok(Self { quick: Some(quick), long: Some(long), lanes })
     }
 
     pub(super) fn lanes(&self) -> Lanes {
-        Lanes { quick: self.quick.handle().clone(), long: self.long.handle().clone() }
+        self.lanes.clone()
     }
+}
 
-    /// A runtime may not be dropped from within another; its guests are of no use any more.
-    pub(super) fn shut_down(self) {
-        self.quick.shutdown_background();
-        self.long.shutdown_background();
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // A runtime may not be dropped from within another, unless it is left to end by itself.
+        for runtime in [self.quick.take(), self.long.take()].into_iter().flatten() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -146,7 +151,7 @@ mod tests {
         assert_eq!(run(Lane::Quick, 0), ["guest"]);
         assert_eq!(run(Lane::Quick, 2), ["guest", "guest-long", "guest-long"]);
         assert_eq!(run(Lane::Long, 1), ["guest-long", "guest-long"]);
-        threads.shut_down();
+        drop(threads);
     }
 
     #[test]
@@ -167,6 +172,6 @@ mod tests {
             let broken = lanes.run(Lane::Long, meter, async { panic!("a bug of the host") }).await;
             assert!(broken.is_err_and(|error| error.is_panic()));
         });
-        threads.shut_down();
+        drop(threads);
     }
 }

@@ -378,20 +378,13 @@ impl Plugins {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         services.values.load(&services.store).await?;
         let guests = threads(cores)?;
-        let set = match loader.first(&guests.lanes()).await {
-            Ok(set) => set,
-            Err(error) => {
-                // Threads cannot be dropped in here.
-                guests.shut_down();
-                return Err(error);
-            }
-        };
+        let set = loader.first(&guests.lanes()).await?;
         services.set_registry(set.registry());
         Ok(Self {
             set: std::sync::RwLock::new(Arc::new(set)),
             loader: tokio::sync::Mutex::new(loader),
             generation: tokio::sync::watch::Sender::new(0),
-            guests: Some(guests),
+            guests,
             permits: tokio::sync::Semaphore::new(MOST_CALLS),
             guard_permits: tokio::sync::Semaphore::new(MOST_CALLS),
             services,

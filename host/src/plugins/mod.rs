@@ -126,7 +126,7 @@ pub struct Plugins {
     /// Exchanges so far.
     generation: tokio::sync::watch::Sender<u64>,
     /// Guests have threads of their own: a spinning one delays no timer of the host.
-    guests: Option<lanes::Threads>,
+    guests: lanes::Threads,
     /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
     /// those that live longer than a call.
     permits: Semaphore,
@@ -188,7 +188,7 @@ impl Plugins {
         let shared = if interface.is_guard() { &self.guard_permits } else { &self.permits };
         let permits = async { (plugin.permits.acquire().await, shared.acquire().await) };
         let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
-        let lanes = self.guests.as_ref().ok_or_else(late)?.lanes();
+        let lanes = self.guests.lanes();
         plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await
     }
 
@@ -251,14 +251,6 @@ impl Plugins {
             }
         }
         opinions
-    }
-}
-
-impl Drop for Plugins {
-    fn drop(&mut self) {
-        if let Some(guests) = self.guests.take() {
-            guests.shut_down();
-        }
     }
 }
 

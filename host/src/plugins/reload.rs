@@ -44,8 +44,7 @@ impl Plugins {
     /// Where what is there cannot be read: then everything stays as it is.
     pub async fn reload(&self) -> Result<Reloaded, SourceError> {
         let loader = self.loader.lock().await;
-        let Some(guests) = self.guests.as_ref() else { return Ok(Reloaded::default()) };
-        let (set, changes) = loader.next(&self.now(), &guests.lanes()).await?;
+        let (set, changes) = loader.next(&self.now(), &self.guests.lanes()).await?;
         let registry = set.registry();
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
         self.services.set_registry(registry);

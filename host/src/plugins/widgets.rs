@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
 use ammonia::Builder;
 
-use super::{Interface, Plugins, missing};
+use super::{Interface, Plugins, exports::recorded, missing};
 
 /// For one panel.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ impl Plugins {
                 .call(plugin, Interface::Widget, PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
                         let indices = exports.widget.as_ref().ok_or_else(missing)?;
-                        indices.load(&mut *store, instance)?.call_render(store, &name, space.as_deref()).await
+                        recorded!(store, indices.load(&mut *store, instance)?, call_render(&name, space.as_deref()))
                     })
                 })
                 .await;

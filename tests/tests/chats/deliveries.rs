@@ -78,7 +78,7 @@ async fn failures_have_an_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_run_shows_one_message() {
     let host = parley::start(&[]).await;
-    bring(&host, &[direct("1", "!sleep 31000\n!reply at last")]).await;
+    bring(&host, &[direct("1", "!sleep 33000\n!reply at last")]).await;
     let shown = delivered(&host, "Processing…").await;
     assert!(shown["id"].as_str().unwrap().starts_with("progress-"));
     delivered(&host, "at last").await;

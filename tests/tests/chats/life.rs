@@ -101,7 +101,8 @@ async fn a_stop_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_secret_stops_the_start() {
     let secret = "[[secrets]]\nname = \"token\"\nvariable = \"MERCURY_PARLEY_TOKEN\"\n";
-    let mut host = parley::prepare(Setup::scripted("runc"), &[], secret);
+    let on = "plugins:\n  parley:\n    enabled: true\n";
+    let mut host = parley::prepare(Setup::scripted("runc").yaml(on), &[], secret);
     host.spawn();
     assert_ne!(host.ended().await, Some(0));
     let log = host.log();

@@ -271,7 +271,6 @@ impl Installer {
             previous: None,
         };
         let tried = loader.try_out(source, &threads.lanes()).await;
-        threads.shut_down();
         tried.map_err(|reason| InstallError::Broken { name, reason })
     }
 

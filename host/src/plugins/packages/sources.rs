@@ -110,11 +110,16 @@ pub(in crate::plugins) fn collect(
         found.insert(name.clone(), package(&plugins, name, entry, trust));
     }
     for (name, here) in &mut found {
-        let enabled = configured.get(name).and_then(|plugin| plugin.enabled);
-        let enabled = enabled.unwrap_or_else(|| is_on_by_itself(here));
+        let said = configured.get(name).and_then(|plugin| plugin.enabled);
+        let switch = match said {
+            Some(true) => Switch::On,
+            Some(false) => Switch::Off,
+            None if is_on_by_itself(here) => Switch::Unsaid,
+            None => Switch::Off,
+        };
         let before =
             std::mem::replace(here, Found::Refused { path: PathBuf::new(), reason: String::new(), essential: false });
-        *here = settle(before, enabled, trust);
+        *here = settle(before, switch, trust);
     }
     Ok(found)
 }
@@ -130,11 +135,22 @@ fn is_on_by_itself(found: &Found) -> bool {
     }
 }
 
+/// What the operator's configuration says of a plugin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Switch {
+    On,
+    Off,
+    /// Nothing, and it runs nevertheless.
+    Unsaid,
+}
+
 /// What the operator's configuration makes of it.
-fn settle(found: Found, enabled: bool, trust: &Trust) -> Found {
+fn settle(found: Found, switch: Switch, trust: &Trust) -> Found {
     match found {
-        Found::Usable(source) if !enabled => Found::Off(source),
-        Found::Refused { path, reason, .. } if !enabled => Found::Refused { path, reason, essential: false },
+        Found::Usable(source) if switch == Switch::Off => Found::Off(source),
+        Found::Refused { path, reason, .. } if switch == Switch::Off => {
+            Found::Refused { path, reason, essential: false }
+        }
         Found::Usable(source) => {
             let needed = source.manifest.secrets.iter().filter(|secret| !secret.optional);
             let missing: Vec<&str> = needed
@@ -142,8 +158,8 @@ fn settle(found: Found, enabled: bool, trust: &Trust) -> Found {
                 .filter(|variable| !trust.has_variable(variable))
                 .collect();
             let missing = missing.join(", ");
-            // An adapter that comes along is off unless somebody switched it on: then its start says what is missing.
-            let says_so_itself = source.origin == Origin::BuiltIn && source.manifest.inbox.is_some();
+            // Somebody waits for an adapter that was switched on: the start says what is missing.
+            let says_so_itself = switch == Switch::On && source.manifest.inbox.is_some();
             if missing.is_empty() || says_so_itself {
                 Found::Usable(source)
             } else if source.manifest.is_essential() {

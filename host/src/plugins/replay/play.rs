@@ -61,7 +61,7 @@ pub struct Player {
     component: Component,
     manifest: Arc<Manifest>,
     declaration: Declaration,
-    guests: Option<Threads>,
+    guests: Threads,
 }
 
 /// How one recording went.
@@ -91,14 +91,6 @@ pub enum Verdict {
     },
 }
 
-impl Drop for Player {
-    fn drop(&mut self) {
-        if let Some(guests) = self.guests.take() {
-            guests.shut_down();
-        }
-    }
-}
-
 impl Player {
     /// Loads the plugin in `folder`; `component` is used in place of the one that its manifest names.
     /// Compiles, and reads files: not for the async runtime's own threads.
@@ -122,7 +114,7 @@ impl Player {
         Exports::find(declaration.contract, &pre, &manifest.provides).map_err(unusable)?;
         // Behind what may fail: threads end by being told to.
         let guests = Threads::start(1).map_err(|error| PlayError::Engine(error.to_string()))?;
-        Ok(Self { engine, component, manifest: Arc::new(manifest), declaration, guests: Some(guests) })
+        Ok(Self { engine, component, manifest: Arc::new(manifest), declaration, guests })
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -197,8 +189,7 @@ impl Player {
             Ok(plugin) => Arc::new(plugin),
             Err(message) => return Ok(Err(message)),
         };
-        let lanes = self.guests.as_ref().map(Threads::lanes);
-        let lanes = lanes.ok_or_else(|| PlayError::Engine("its threads have ended".into()))?;
+        let lanes = self.guests.lanes();
         let (function, time, count) = (recording.function.clone(), recording.time, usize::from(result.is_some()));
         let ended = plugin
             .call(&lanes, interface, PATIENCE, move |store, instance: &Instance, _| {

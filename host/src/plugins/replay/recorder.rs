@@ -96,7 +96,12 @@ impl Recorders {
             return None;
         }
         let recorder = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(plugin)?.clone();
-        let Ok(Value::Array(arguments)) = serial::to_json(arguments) else { return None };
+        let arguments = match serial::to_json(arguments) {
+            Ok(Value::Array(arguments)) => arguments,
+            // No arguments at all.
+            Ok(Value::Null) => Vec::new(),
+            _ => return None,
+        };
         recorder.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).ok()?;
         let file = File {
             about: String::new(),
