@@ -74,10 +74,7 @@ impl Plugins {
         let watcher = std::fs::create_dir_all(&plugins).map_err(notify::Error::io).and_then(|()| {
             let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 // An event that was lost may have been ours.
-                let ours = event.map_or(true, |event| {
-                    event.need_rescan() || event.paths.iter().any(|path| path.ends_with(LOCK_FILE))
-                });
-                if ours {
+                if event.map_or(true, |event| is_about_the_lock(&event)) {
                     signal.notify_one();
                 }
             })?;
@@ -101,6 +98,13 @@ impl Plugins {
     }
 }
 
+/// Whether the lock may be another one now. Reading it is no change: a reload reads it, and would be
+/// followed by the next.
+fn is_about_the_lock(event: &notify::Event) -> bool {
+    let concerns = event.paths.iter().any(|path| path.ends_with(LOCK_FILE));
+    event.need_rescan() || (concerns && !event.kind.is_access())
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -115,6 +119,23 @@ mod tests {
         plugins::{Compiler, Processed, Services, types::Caller},
         store::Store,
     };
+
+    #[test]
+    fn reading_the_lock_changes_nothing() {
+        use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
+        let about = |kind, path: &str| is_about_the_lock(&notify::Event::new(kind).add_path(path.into()));
+        let lock = format!("/data/plugins/{LOCK_FILE}");
+        for access in [AccessKind::Open(AccessMode::Any), AccessKind::Close(AccessMode::Read), AccessKind::Read] {
+            assert!(!about(notify::EventKind::Access(access), &lock), "{access:?}");
+        }
+        for change in [
+            notify::EventKind::Create(CreateKind::File),
+            notify::EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+            notify::EventKind::Modify(ModifyKind::Any),
+        ] {
+            assert!(about(change, &lock) && !about(change, "/data/plugins/other"), "{change:?}");
+        }
+    }
 
     fn put(data_dir: &Path, version: &str, wasm: &[u8]) {
         let place = folder(data_dir).join("tidy");
