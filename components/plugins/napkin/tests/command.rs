@@ -1,5 +1,6 @@
 //! The `napkin` command, as an agent calls it. Not part of the component.
 #![cfg(not(target_family = "wasm"))]
+#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,
