@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Adapters, Line, backoff::Backoff};
+use super::{Adapters, Line, backoff::Backoff, until_due};
 use crate::{
     clock,
     domain::media::Kind,
@@ -65,16 +65,8 @@ impl Adapters {
                     Some(REST)
                 }
             };
-            let due = async {
-                match wait {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                changed = changes.changed() => if changed.is_err() { return },
-                () = due => {}
+            if !until_due(wait, &mut changes, &self.stop).await {
+                return;
             }
         }
     }

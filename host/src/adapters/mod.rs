@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use standing::{Condition, Standing};
@@ -39,6 +40,22 @@ use standing::Watched;
 const STOP_WITHIN: Duration = Duration::from_secs(6);
 
 /// One platform, with the adapter that it has until the plugin is exchanged.
+/// Waits for a change, or until `wait` is over where something is due by itself. `false`: it is over
+/// altogether.
+async fn until_due(wait: Option<Duration>, changes: &mut watch::Receiver<()>, stop: &CancellationToken) -> bool {
+    let due = async {
+        match wait {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => false,
+        changed = changes.changed() => changed.is_ok(),
+        () = due => true,
+    }
+}
+
 struct Line {
     adapter: Adapter,
     watched: Watched,

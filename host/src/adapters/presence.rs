@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Adapters, Line};
+use super::{Adapters, Line, until_due};
 use crate::{
     clock,
     plugins::{
@@ -50,16 +50,8 @@ impl Adapters {
                     Some(REST)
                 }
             };
-            let due = async {
-                match wait {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = line.stop.cancelled() => return,
-                changed = changes.changed() => if changed.is_err() { return },
-                () = due => {}
+            if !until_due(wait, &mut changes, &line.stop).await {
+                return;
             }
         }
     }

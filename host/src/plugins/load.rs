@@ -255,8 +255,11 @@ impl Loader {
         set.plugins.sort_by(|a, b| a.name().cmp(b.name()));
         if let Err(error) = set.leave_out_dependents() {
             // What a guard needs is gone: rather yesterday's plugins than none that closes.
-            tracing::error!(%error, "the plugins stay as they are");
-            return Ok((old.clone(), Reloaded::default()));
+            let (name, reason) = match error {
+                LoadError::Plugin { name, reason, .. } => (name, reason),
+                other => ("plugins".to_owned(), other.to_string()),
+            };
+            return Ok((old.clone(), Reloaded { refused: [(name, reason)].into(), ..Reloaded::default() }));
         }
         Ok((set, changes))
     }
