@@ -109,7 +109,7 @@ pub fn safe_name(name: &str) -> String {
         short if short.len() <= MOST_NAME => short.to_owned(),
         long => match long.rsplit_once('.').filter(|(_, extension)| extension.len() <= 10) {
             Some((stem, extension)) => format!("{}.{extension}", &stem[..MOST_NAME - 1 - extension.len()]),
-            None => long[..MOST_NAME].to_owned(),
+            None => long[..MOST_NAME].trim_end_matches('.').to_owned(),
         },
     }
 }
