@@ -31,6 +31,8 @@ pub struct Plan {
     pub system_prompt: PathBuf,
     /// Replace pi's own system prompt rather than add to it.
     pub override_system_prompt: bool,
+    /// The only tools of the agent; `None`: all.
+    pub tools: Option<Vec<String>>,
     pub environment: BTreeMap<OsString, OsString>,
     /// Written to pi's stdin.
     pub prompt: String,
@@ -53,8 +55,11 @@ pub struct End {
 pub fn arguments(plan: &Plan, leg: &Leg) -> Vec<OsString> {
     let mut all: Vec<OsString> = ["--print", "--mode", "json", "--no-approve", "--no-session"].map(Into::into).into();
     all.extend(["--provider", &leg.provider, "--model", &leg.model].map(Into::into));
-    if !leg.capabilities.tools {
-        all.extend(["--no-tools", "--no-skills"].map(Into::into));
+    match &plan.tools {
+        _ if !leg.capabilities.tools => all.extend(["--no-tools", "--no-skills"].map(Into::into)),
+        Some(tools) if tools.is_empty() => all.push("--no-tools".into()),
+        Some(tools) => all.extend(["--tools".into(), tools.join(",").into()]),
+        None => {}
     }
     all.push("--no-extensions".into());
     for extension in &plan.extensions {

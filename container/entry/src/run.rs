@@ -132,6 +132,7 @@ fn converse(
         workspace: request.space_workspace.clone().into(),
         extensions: place.extensions(),
         override_system_prompt: request.model.override_system_prompt,
+        tools: request.tools.clone(),
         environment,
         prompt: user::build(request),
         system_prompt: place.system_prompt(),

@@ -55,6 +55,9 @@ pub struct Request {
     /// Folders of [`crate::paths::SKILLS_DIR`] that this caller is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
+    /// The only tools that the agent is shown. The host refuses any other, too. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
     /// The host is the agent's way out: `entry` points the usual proxy variables at it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub egress_proxy: bool,

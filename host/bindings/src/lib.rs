@@ -27,6 +27,14 @@ impl serde::Serialize for exports::mercury::plugin::chat_adapter::Features {
     }
 }
 
+impl serde::Serialize for mercury::plugin::tasks::Confinement {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names =
+            [(Self::NO_NETWORK, "no-network"), (Self::READ_ONLY, "read-only"), (Self::OWN_FOLDERS, "own-folders")];
+        serializer.collect_seq(names.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| name))
+    }
+}
+
 /// The line 0.1. Vocabulary that did not change since is the newest line's, so that it needs no
 /// conversion; were it to drift apart, old components would be refused when they are loaded.
 pub mod v0_1 {

@@ -19,7 +19,7 @@ use mercury_protocol::socket::{CAPABILITIES, TOOL_CALLS, WHOAMI, WhoAmI};
 
 use crate::{
     approvals::Approvals,
-    domain::ids::RunId,
+    domain::{confinement::Confinement, ids::RunId},
     gateway::Access,
     http::ApiError,
     media::Folder,
@@ -38,6 +38,8 @@ pub struct Identity {
     pub space: String,
     /// `None`: a plugin's task, which answers to nobody.
     pub conversation: Option<String>,
+    /// What its run is denied.
+    pub confinement: Confinement,
 }
 
 impl Identity {

@@ -55,6 +55,12 @@ pub(super) async fn check(
     if call.tool.len() > MOST_NAME || call.tool.chars().any(char::is_control) {
         return Err(bad(format!("a tool's name has at most {MOST_NAME} bytes, and no control characters")));
     }
+    // Before any guard: no guard can give a run what it is not to have.
+    if !context.identity.confinement.allows(&call.tool) {
+        let (run, tool) = (context.identity.run.as_str(), &call.tool);
+        tracing::warn!(run, tool, "a tool was called that this run does not have");
+        return Ok(Json(ToolVerdict::Deny { reason: format!("this run has no tool `{tool}`") }));
+    }
     Ok(Json(context.approvals.judge(&asker(&context), call).await?))
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     chat::Chat,
+    confinement::Confinement,
     ids::{RunId, SpaceId},
 };
 
@@ -94,6 +95,8 @@ pub struct Run {
     pub stop_requested: bool,
     /// For messages of chat platforms.
     pub chat: Option<Chat>,
+    /// What its plugin wants it to be denied, where one asked for it.
+    pub confinement: Option<Confinement>,
 }
 
 impl Run {
@@ -105,6 +108,12 @@ impl Run {
     /// Where its answer goes, if anywhere.
     pub fn answers_to(&self) -> Option<String> {
         (!self.is_scheduled()).then(|| self.conversation.clone())
+    }
+
+    /// What it is denied: nothing, where nobody asked for anything.
+    pub fn denied(&self) -> &Confinement {
+        static NOTHING: Confinement = Confinement { no_network: false, read_only: false, folders: None, tools: None };
+        self.confinement.as_ref().unwrap_or(&NOTHING)
     }
 
     /// The prompt with what run hooks put behind it.

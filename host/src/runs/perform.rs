@@ -20,7 +20,7 @@ use crate::{
     gateway::{Access, Payer},
     http::{SocketServer, serve_on_socket},
     media::Folder,
-    sandbox::{self, Directories},
+    sandbox::{self, Directories, Made},
     store::StoreError,
 };
 
@@ -68,7 +68,7 @@ impl Runs {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
         let prepare = async {
             let additions = self.hook(run).await?;
-            let (model, mut credentials) = self.model().await?;
+            let (model, mut credentials) = self.model(run).await?;
             // A variable never takes a credential's place, nor a hook's word that of what an operator set.
             for (name, value) in self.variables(&run.role).into_iter().chain(additions.environment.clone()) {
                 credentials.environment.entry(name).or_insert(value);
@@ -80,11 +80,12 @@ impl Runs {
             () = stop.cancelled() => return Err(Failure::Aborted),
             prepared = prepare => prepared?,
         };
-        let (to_make, user) = (directories.clone(), self.sandbox.user());
+        let (to_make, user, denied) = (directories.clone(), self.sandbox.user(), run.denied().clone());
         let write = move || {
             // An earlier attempt may have left its files.
             to_make.sweep();
             to_make.make(user)?;
+            to_make.make_granted(user, &denied)?;
             to_make.write_request(user, &request, &credentials)
         };
         tokio::task::spawn_blocking(write)
@@ -112,8 +113,10 @@ impl Runs {
         let (sandbox, space, id) = (self.sandbox.clone(), run.space.clone(), run.id.clone());
         let (directories, stop) = (directories.clone(), stop.clone());
         let hidden = self.plugins.registry().denied_programs(&run.role);
+        let denied = run.denied().clone();
         let creating = tokio::spawn(async move {
-            let created = sandbox.create(&space, &id, &directories, &hidden).await;
+            let made = Made { space: &space, run: &id, directories: &directories, hidden: &hidden, confinement: &denied };
+            let created = sandbox.create(&made).await;
             if stop.is_cancelled() {
                 let _ = sandbox.remove(&id).await;
             }
@@ -130,13 +133,17 @@ impl Runs {
             role: run.role.clone(),
             space: run.space.to_string(),
             conversation: run.answers_to(),
+            confinement: run.denied().clone(),
         };
         let caller = identity.for_plugins();
         let payer = Payer { run: run.id.clone(), space: run.space.to_string(), person: run.caller.clone() };
         let models = self.gateway.access(payer);
         let outbox = Folder { workspace: directories.workspace.clone(), name: "outbox", user: self.sandbox.user() };
         let router = agent::router(identity, self.approvals.clone(), self.plugins.clone(), outbox, &models);
-        let router = self.egress.in_front_of(router, &run.id, caller);
+        let router = match run.denied().no_network {
+            true => router,
+            false => self.egress.in_front_of(router, &run.id, caller),
+        };
         let socket = serve_on_socket(&directories.socket(), self.sandbox.user(), router)?;
         Ok(Line { socket, models })
     }
@@ -243,10 +250,13 @@ impl Runs {
         // Behind the ending: a question is taken back for a run that is over.
         self.insist(|| self.approvals.withdraw(&run.id)).await;
         let grace = if outcome.is_ok() { GRACE } else { Duration::ZERO };
+        // Nobody waits for a task's answer, and its plugin may look at what the run has made: nothing is
+        // to write there any more.
+        let gone_first = run.is_scheduled() && self.sandbox.discard(&run.id, directories, grace).await;
         self.answer(run, directories, outcome, marks).await;
         // The answer did not wait for the clearing up; the space does: what a container still writes
         // would else turn up in the next run's outbox.
-        if self.sandbox.discard(&run.id, directories, grace).await {
+        if gone_first || self.sandbox.discard(&run.id, directories, grace).await {
             self.clearing().remove(&run.space);
         } else {
             self.discard_later(run, directories, marks.created != 0);

@@ -26,6 +26,8 @@ impl Runs {
     /// Lets the processors see the ending, and writes the answer.
     pub(super) async fn answer(&self, run: &Run, directories: &Directories, outcome: Outcome, mut marks: Marks) {
         let files = match &outcome {
+            // Its outbox was its own, and is gone: the names that it left would be those of others' files.
+            _ if run.denied().folders.is_some() => Vec::new(),
             Ok(result) => self.collect(run, directories, result.files.clone().unwrap_or_default()).await,
             Err(_) => Vec::new(),
         };

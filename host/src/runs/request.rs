@@ -12,11 +12,23 @@ use crate::{
     store::{MessageRole, StoreError},
 };
 
+/// For an operator, of a run that may have no network.
+const NO_WAY_TO_A_MODEL: &str = "the plugin wants this run to have no network, and no model of the chain is asked by the host; \
+    set agent.credentials to host";
+
 impl Runs {
     /// The models that can be asked, and the credentials of those that the container asks itself.
-    /// Refused only when no leg is left.
-    pub(super) async fn model(&self) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
-        let providers: BTreeSet<&str> = self.config.model_chain.iter().map(|leg| leg.provider.as_str()).collect();
+    /// Refused only when no leg is left. One without a network is given those alone that the host asks.
+    pub(super) async fn model(
+        &self,
+        run: &Run,
+    ) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
+        let reaches = |provider: &str| !run.denied().no_network || self.gateway.serves(provider);
+        let providers: BTreeSet<&str> =
+            self.config.model_chain.iter().map(|leg| leg.provider.as_str()).filter(|name| reaches(name)).collect();
+        if providers.is_empty() && !self.config.model_chain.is_empty() {
+            return Err(Failure::Refused { detail: NO_WAY_TO_A_MODEL.to_owned() });
+        }
         let (served, direct): (Vec<_>, Vec<_>) =
             providers.into_iter().partition(|provider| self.gateway.serves(provider));
         let given = self.credentials.for_run(direct).await;
@@ -31,7 +43,7 @@ impl Runs {
             // An endpoint that the container asks by itself may want no credential.
             let open =
                 || !self.gateway.serves(&leg.provider) && self.config.model_endpoints.contains_key(&leg.provider);
-            !refused.contains_key(&leg.provider) || open()
+            reaches(&leg.provider) && (!refused.contains_key(&leg.provider) || open())
         };
         let chain: Vec<_> = self
             .config
@@ -122,8 +134,13 @@ impl Runs {
             skills: self.plugins.skills_for(&run.role, &self.sandbox.skills()),
             model,
             environment: BTreeMap::new(),
-            egress_proxy: self.config.network == Network::Filtered,
+            egress_proxy: self.network(run) == &Network::Filtered,
+            tools: run.denied().tools.clone(),
         })
+    }
+
+    fn network(&self, run: &Run) -> &Network {
+        if run.denied().no_network { &Network::None } else { &self.config.network }
     }
 
     /// Behind the host's own words: what a plugin wants of its task, what the hooks add, and what there is
@@ -136,7 +153,7 @@ impl Runs {
         let parts = [
             task,
             additions.system_prompt(),
-            self.config.network.note_for_agent().map(str::to_owned),
+            self.network(run).note_for_agent().map(str::to_owned),
             missing_programs(&self.plugins.programs_for(&run.role), &self.sandbox),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();

@@ -7,7 +7,10 @@ use mercury_protocol::paths;
 
 use crate::{
     config::{Limits, Network, Runtime},
-    domain::ids::{RunId, SpaceId},
+    domain::{
+        confinement::Confinement,
+        ids::{RunId, SpaceId},
+    },
 };
 
 /// On every container of Mercury.
@@ -57,6 +60,8 @@ pub struct Spec<'a> {
     pub tools_dir: PathBuf,
     /// Where the plugins' skills are, if there are any.
     pub skills_dir: Option<PathBuf>,
+    /// What this run is denied of the above.
+    pub confinement: &'a Confinement,
     /// Programs that this caller may not run, and an empty file that no one can execute, to lie over them.
     pub hidden: &'a [String],
     pub hiding: PathBuf,
@@ -68,13 +73,13 @@ pub struct Spec<'a> {
 /// Everything is stated, nothing is left to a default of the daemon: network, runtime, user, and
 /// that there is no privilege.
 pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
-    let AgentUser { uid, gid } = spec.user;
+    let network = if spec.confinement.no_network { &Network::None } else { spec.network };
     let text = |values: &[String]| Some(values.to_vec());
     ContainerCreateBody {
         image: Some(spec.image.to_owned()),
         entrypoint: text(&[format!("{}/bin/entry", paths::TOOLS_DIR)]),
         cmd: text(&[]),
-        user: Some(format!("{uid}:{gid}")),
+        user: Some(format!("{}:{}", spec.user.uid, spec.user.gid)),
         working_dir: Some(format!("{}/{}", paths::SPACES, spec.space)),
         env: Some(environment(spec)),
         labels: Some(labels(spec)),
@@ -86,20 +91,20 @@ pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
         host_config: Some(HostConfig {
             runtime: Some(spec.runtime.name().to_owned()),
             binds: Some(binds(spec)),
-            network_mode: Some(match spec.network {
+            network_mode: Some(match network {
                 // What a filtered agent reaches, it reaches by the run's socket.
                 Network::None | Network::Filtered => "none".to_owned(),
                 Network::Bridge => "bridge".to_owned(),
                 Network::Named(name) => name.clone(),
             }),
-            extra_hosts: (*spec.network == Network::Bridge)
+            extra_hosts: (*network == Network::Bridge)
                 .then(|| vec!["host.docker.internal:host-gateway".to_owned()]),
             auto_remove: Some(false),
             privileged: Some(false),
             cap_drop: text(&["ALL".to_owned()]),
             security_opt: Some(security(spec)),
             readonly_rootfs: Some(true),
-            tmpfs: Some(tmpfs(uid, gid)),
+            tmpfs: Some(tmpfs(spec)),
             memory: Some(spec.limits.memory_bytes),
             // Equal to the memory: no swap, so the limit is a limit.
             memory_swap: Some(spec.limits.memory_bytes),
@@ -159,13 +164,13 @@ fn labels(spec: &Spec<'_>) -> HashMap<String, String> {
 }
 
 fn binds(spec: &Spec<'_>) -> Vec<String> {
-    let mut binds = vec![
-        format!("{}:{}/{}:rw", spec.workspace.display(), paths::SPACES, spec.space),
+    let mut binds = workspace(spec);
+    binds.extend([
         format!("{}:{}:rw", spec.io_dir.display(), paths::IO_DIR),
         // Read-only: an agent that could put a socket of its own in the place would answer for the host.
         format!("{}:{}:ro", spec.run_dir.display(), paths::RUN_DIR),
         format!("{}:{}:ro", spec.tools_dir.display(), paths::TOOLS_DIR),
-    ];
+    ]);
     if let Some(skills) = &spec.skills_dir {
         binds.push(format!("{}:{}:ro", skills.display(), paths::SKILLS_DIR));
     }
@@ -178,12 +183,33 @@ fn binds(spec: &Spec<'_>) -> Vec<String> {
     binds
 }
 
-/// The writable places of a read-only root. They count against the memory limit.
-fn tmpfs(uid: u32, gid: u32) -> HashMap<String, String> {
-    HashMap::from([
+fn workspace(spec: &Spec<'_>) -> Vec<String> {
+    let (from, to) = (spec.workspace.display(), format!("{}/{}", paths::SPACES, spec.space));
+    let how = |write: bool| if write && !spec.confinement.read_only { "rw" } else { "ro" };
+    match &spec.confinement.folders {
+        None => vec![format!("{from}:{to}:{}", how(true))],
+        Some(folders) => folders
+            .iter()
+            .map(|folder| format!("{from}/{0}:{to}/{0}:{1}", folder.name, how(folder.write)))
+            .collect(),
+    }
+}
+
+/// The writable places of a read-only root. They count against the memory limit. Where a run sees single
+/// folders of its workspace only, the rest of it is one of them.
+fn tmpfs(spec: &Spec<'_>) -> HashMap<String, String> {
+    let own = |size: &str| {
+        let AgentUser { uid, gid } = spec.user;
+        format!("rw,noexec,nosuid,nodev,size={size},mode=0755,uid={uid},gid={gid}")
+    };
+    let mut places = HashMap::from([
         ("/tmp".to_owned(), "rw,noexec,nosuid,nodev,size=512m,mode=1777".to_owned()),
-        (paths::HOME.to_owned(), format!("rw,noexec,nosuid,nodev,size=512m,mode=0755,uid={uid},gid={gid}")),
-    ])
+        (paths::HOME.to_owned(), own("512m")),
+    ]);
+    if spec.confinement.folders.is_some() {
+        places.insert(format!("{}/{}", paths::SPACES, spec.space), own("64m"));
+    }
+    places
 }
 
 #[cfg(test)]
@@ -191,6 +217,9 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
+    use crate::domain::confinement::Folder;
+
+    static FREE: Confinement = Confinement { no_network: false, read_only: false, folders: None, tools: None };
 
     fn golden(runtime: Runtime, network: &Network, agent_id: Option<&str>) -> String {
         // Through a value, whose maps are sorted.
@@ -217,6 +246,7 @@ mod tests {
             run_dir: "/vol/run/0198".into(),
             tools_dir: "/vol/tools/d1".into(),
             skills_dir: None,
+            confinement: &FREE,
             hidden: &[],
             hiding: "/vol/hidden".into(),
             global_dir: "/vol/global".into(),
@@ -249,6 +279,31 @@ mod tests {
         let spec = Spec { skills_dir: Some("/vol/skills/d2".into()), ..spec(Runtime::Runc, &Network::None, None) };
         let binds = request(&spec).host_config.unwrap().binds.unwrap();
         assert!(binds.contains(&"/vol/skills/d2:/opt/mercury-skills:ro".to_owned()), "{binds:?}");
+    }
+
+    /// examples.md #41: a run that is denied everything has no network, no name of the host, and of the
+    /// workspace the folders of its plugin alone.
+    #[test]
+    fn a_confined_run() {
+        let folder = |name: &str, write| Folder { name: name.to_owned(), write };
+        let confinement = Confinement {
+            no_network: true,
+            folders: Some(vec![folder("knowledge", true), folder("shared", false)]),
+            ..FREE.clone()
+        };
+        let request = |confinement: &Confinement| {
+            request(&Spec { confinement, ..spec(Runtime::Runsc, &Network::Bridge, None) })
+        };
+        let value = serde_json::to_value(request(&confinement)).unwrap();
+        insta::assert_snapshot!("create-confined", serde_json::to_string_pretty(&value).unwrap());
+
+        let binds = |confinement: &Confinement| request(confinement).host_config.unwrap().binds.unwrap();
+        let read_only = binds(&Confinement { read_only: true, ..confinement.clone() });
+        assert!(read_only.contains(&"/vol/spaces/main/knowledge:/spaces/main/knowledge:ro".to_owned()), "{read_only:?}");
+        let whole = binds(&Confinement { read_only: true, ..FREE.clone() });
+        assert_eq!(whole[0], "/vol/spaces/main:/spaces/main:ro");
+        let none = binds(&Confinement { folders: Some(Vec::new()), ..FREE.clone() });
+        assert!(none.iter().all(|bind| !bind.contains("/spaces/")), "{none:?}");
     }
 
     /// extensions.md #20: what a caller may not run is not there to be run.

@@ -18,6 +18,7 @@ use mercury_protocol::{io as protocol, paths};
 
 use super::{create::AgentUser, remove::remove_tree, seal};
 use crate::domain::{
+    confinement::Confinement,
     ids::{RunId, SpaceId},
     outcome::Found,
 };
@@ -82,6 +83,17 @@ impl Directories {
         for folder in ["inbox", "outbox"].map(|name| self.workspace.join(name)) {
             make_folder(&folder)?;
             own(&folder, user)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the folders of which alone a confined run is given any. Docker follows a link in a folder's
+    /// place, so one that an agent left there is moved aside; the space's agents are gone by now.
+    pub fn make_granted(&self, user: AgentUser, confinement: &Confinement) -> io::Result<()> {
+        for folder in confinement.folders.iter().flatten() {
+            let path = self.workspace.join(&folder.name);
+            make_folder(&path)?;
+            own(&path, user)?;
         }
         Ok(())
     }
@@ -238,6 +250,7 @@ fn copy_regular(folder: &Dir, name: &str, to: &Path, most: u64) -> io::Result<u6
 #[cfg(test)]
 mod tests {
     use super::{seal::tests::sealed, *};
+    use crate::domain::confinement::Folder;
 
     fn make() -> (tempfile::TempDir, Directories) {
         let data = tempfile::tempdir().unwrap();
@@ -333,6 +346,12 @@ mod tests {
             directories.make(user).unwrap();
             assert!(std::fs::symlink_metadata(&folder).unwrap().is_dir(), "{name}");
         }
+        let granted = directories.workspace.join("knowledge");
+        std::os::unix::fs::symlink("/etc", &granted).unwrap();
+        let folders = vec![Folder { name: "knowledge".into(), write: true }];
+        let confinement = Confinement { folders: Some(folders), ..Confinement::default() };
+        directories.make_granted(user, &confinement).unwrap();
+        assert!(std::fs::symlink_metadata(&granted).unwrap().is_dir(), "it would be mounted");
     }
 
     /// container.md #65: what is written for the agent is closed to others.

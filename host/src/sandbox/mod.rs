@@ -37,6 +37,7 @@ pub use wait::Waiter;
 use crate::{
     config::{Config, Limits, Runtime},
     domain::{
+        confinement::Confinement,
         failure::Failure,
         ids::{RunId, SpaceId},
         outcome::{Exit, Found},
@@ -71,6 +72,17 @@ pub struct Sandbox {
     skills: RwLock<skills::Installed>,
     /// The base image is being looked for.
     looking: AtomicBool,
+}
+
+/// What a container is created for.
+#[derive(Clone, Copy, Debug)]
+pub struct Made<'a> {
+    pub space: &'a SpaceId,
+    pub run: &'a RunId,
+    pub directories: &'a Directories,
+    /// Programs that the caller may not run.
+    pub hidden: &'a [String],
+    pub confinement: &'a Confinement,
 }
 
 use daemon::Daemon;
@@ -151,28 +163,22 @@ impl Sandbox {
         self.signals.follow_exits(&self.daemon, &self.instance, stop).await;
     }
 
-    /// Creates the container of a run whose folders are made, without the programs in `hidden`. A derived image that is gone is built
-    /// anew in the background, and the base image takes its place at once: no message waits for a build.
-    pub async fn create(
-        self: &Arc<Self>,
-        space: &SpaceId,
-        run: &RunId,
-        directories: &Directories,
-        hidden: &[String],
-    ) -> Result<(), Failure> {
+    /// Creates the container of a run whose folders are made. A derived image that is gone is built anew
+    /// in the background, and the base image takes its place at once: no message waits for a build.
+    pub async fn create(self: &Arc<Self>, made: &Made<'_>) -> Result<(), Failure> {
         let image = self.image();
-        match self.create_from(&image, space, run, directories, hidden).await {
+        match self.create_from(&image, made).await {
             Err(Failure::ImageMissing { image }) if self.lost_derived(&image) => {
                 let base = self.base_image();
                 tracing::warn!(
                     missing = image,
                     base,
-                    run = run.as_str(),
+                    run = made.run.as_str(),
                     "the derived image is gone; using its base and building it anew"
                 );
                 let sandbox = self.clone();
                 tokio::spawn(async move { sandbox.rebuild().await });
-                self.create_from(&base, space, run, directories, hidden).await
+                self.create_from(&base, made).await
             }
             Err(failure @ Failure::ImageMissing { .. }) => {
                 self.look_for_image();
@@ -191,14 +197,8 @@ impl Sandbox {
         limits
     }
 
-    async fn create_from(
-        &self,
-        image: &str,
-        space: &SpaceId,
-        run: &RunId,
-        directories: &Directories,
-        hidden: &[String],
-    ) -> Result<(), Failure> {
+    async fn create_from(&self, image: &str, made: &Made<'_>) -> Result<(), Failure> {
+        let Made { space, run, directories, hidden, confinement } = *made;
         let global = self.config.global_dir();
         let limits = self.limits().await;
         let skills = self.installed_skills();
@@ -218,6 +218,7 @@ impl Sandbox {
             run_dir: self.config.for_daemon(&directories.run),
             tools_dir: self.config.for_daemon(&self.tools),
             skills_dir: (!skills.names.is_empty()).then(|| self.config.for_daemon(&skills.folder)),
+            confinement,
             hidden,
             hiding: self.config.for_daemon(&self.config.data_dir.join(HIDING)),
             global_dir: self.config.for_daemon(&global),

@@ -295,8 +295,13 @@ CREATE INDEX plugin_tasks_by_day ON plugin_tasks (plugin, started_at);
 CREATE INDEX plugin_tasks_untold ON plugin_tasks (inbound) WHERE told = 0;
 ";
 
+const CONFINED_TASKS: &str = "
+-- What the run of a task is denied, as JSON (domain::confinement). NULL: nothing.
+ALTER TABLE plugin_tasks ADD COLUMN confinement TEXT;
+";
+
 fn migrations() -> Migrations<'static> {
-    let all = [FIRST, APPROVALS, STOP_REQUESTS, SPENDING, CHATS, AROUND_RUNS];
+    let all = [FIRST, APPROVALS, STOP_REQUESTS, SPENDING, CHATS, AROUND_RUNS, CONFINED_TASKS];
     Migrations::new(all.into_iter().map(M::up).collect())
 }
 

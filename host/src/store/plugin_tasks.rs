@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Store, StoreError, to_json};
 use crate::domain::{
+    confinement::Confinement,
     ids::{RunId, SpaceId},
     roles,
     run::TASK_PLATFORM,
@@ -21,6 +22,7 @@ pub struct NewTask {
     pub space: SpaceId,
     pub prompt: String,
     pub system_prompt: Option<String>,
+    pub confinement: Option<Confinement>,
     pub run: RunId,
     /// Milliseconds since the epoch.
     pub now: i64,
@@ -73,6 +75,7 @@ impl Store {
                 let wait = (oldest + DAY - task.now).clamp(1, DAY);
                 return Ok(TaskStart::Busy(u32::try_from(wait).unwrap_or(u32::MAX)));
             }
+            let confinement = task.confinement.as_ref().map(to_json).transpose()?;
             let person = roles::of_plugin(&task.plugin);
             db.execute(
                 "INSERT INTO inbound (platform, event, space, conversation, author, text, attachments, received_at, decided)
@@ -92,8 +95,9 @@ impl Store {
                 params![task.run.as_str(), inbound, task.space.as_str(), person, task.now, to_json(&task.marks)?],
             )?;
             db.execute(
-                "INSERT INTO plugin_tasks (plugin, id, inbound, system_prompt, started_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![task.plugin, task.id, inbound, task.system_prompt, task.now],
+                "INSERT INTO plugin_tasks (plugin, id, inbound, system_prompt, started_at, confinement)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![task.plugin, task.id, inbound, task.system_prompt, task.now, confinement],
             )?;
             Ok(TaskStart::Started)
         })
@@ -153,6 +157,7 @@ mod tests {
             space: SpaceId::try_from("main".to_owned()).unwrap(),
             prompt: "distil".into(),
             system_prompt: Some("rules".into()),
+            confinement: (id == "1").then(|| Confinement { no_network: true, ..Confinement::default() }),
             run: RunId::from_stored(format!("run-{id}")),
             now,
             per_day: 2,
@@ -175,8 +180,12 @@ mod tests {
 
         let (run, _) = store.take_next(5, Vec::new()).await.unwrap().unwrap();
         assert!(run.is_scheduled() && run.answers_to().is_none() && run.prompt == "distil");
+        assert!(run.confinement.as_ref().unwrap().no_network, "what it is denied comes with the run");
         assert_eq!((run.caller.as_str(), run.role.as_str()), ("plugin:napkin", "plugin:napkin"));
         assert_eq!(store.task_system_prompt(run.inbound).await.unwrap().as_deref(), Some("rules"));
         assert!(store.entries("main", 0, 10).await.unwrap().is_empty(), "it is no part of the conversation");
+        let unfinished = store.unfinished().await.unwrap();
+        let denied: Vec<bool> = unfinished.iter().map(|(run, _)| run.confinement.is_some()).collect();
+        assert_eq!(denied, [true, false, false], "also for a host that takes it over");
     }
 }

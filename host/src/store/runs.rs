@@ -43,8 +43,8 @@ pub struct StopRequest {
 
 const SELECT: &str =
     "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
-    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, i.chat, r.appended
-    FROM runs r JOIN inbound i ON i.id = r.inbound";
+    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, i.chat, r.appended,
+    t.confinement FROM runs r JOIN inbound i ON i.id = r.inbound LEFT JOIN plugin_tasks t ON t.inbound = r.inbound";
 
 impl Store {
     /// Marks the message as decided and queues its run.
@@ -311,6 +311,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
     let state: String = row.get(10)?;
     let text: String = row.get(8)?;
     let chat: Option<Chat> = row.get::<_, Option<String>>(17)?.map(|chat| from_json(17, &chat)).transpose()?;
+    let confinement = row.get::<_, Option<String>>(19)?.map(|denied| from_json(19, &denied)).transpose()?;
     let prompt = chat.as_ref().and_then(|chat| chat.prompt(&text)).map(str::to_owned);
     Ok(Run {
         id: RunId::from_stored(row.get(0)?),
@@ -335,5 +336,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         stop_requested: row.get(16)?,
         chat,
         appended: row.get(18)?,
+        confinement,
     })
 }

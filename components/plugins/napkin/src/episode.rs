@@ -17,8 +17,13 @@ pub fn aged(text: &str, week_end: Date) -> Option<String> {
         "cooling" if i64::from(silent) > FADES_AFTER => "faded",
         _ => return None,
     };
+    // A run that is tried again ages nothing twice.
+    let mark = format!("{week_end}: ");
+    if note::history(text).iter().any(|line| line.strip_prefix("- ").is_some_and(|line| line.starts_with(&mark))) {
+        return None;
+    }
     let changed = note::with_field(text, "status", status);
-    Some(note::with_history(&changed, &format!("{week_end}: {status}, not mentioned since {last}")))
+    Some(note::with_history(&changed, &format!("{mark}{status}, not mentioned since {last}")))
 }
 
 /// Whether a month's end takes it out of the episodes.
@@ -46,6 +51,10 @@ mod tests {
         assert_eq!(note::history(&cooled), ["- 2026-06-07: cooling, not mentioned since 2026-05-23", "- began"]);
         assert_eq!(aged(&episode("cooling", "2026-05-08"), end), None);
         assert!(is_faded(&aged(&episode("cooling", "2026-05-07"), end).unwrap()));
+        let long_ago = aged(&episode("active", "2026-03-01"), end).unwrap();
+        assert_eq!(note::field(&long_ago, "status"), Some("cooling"));
+        assert_eq!(aged(&long_ago, end), None, "the week is tried again");
+        assert!(is_faded(&aged(&long_ago, date(2026, 6, 14)).unwrap()), "the next week");
         for kept in ["resolved", "faded", "unheard-of"] {
             assert_eq!(aged(&episode(kept, "2020-01-01"), end), None, "{kept}");
         }

@@ -78,6 +78,11 @@ pub struct Running {
     pub id: String,
     pub work: Work,
     pub since: i64,
+    /// Of a week or month: the notes that it is written from, and its last day.
+    #[serde(default)]
+    pub sources: Vec<String>,
+    #[serde(default)]
+    pub last_day: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,9 +143,40 @@ impl Space {
         days
     }
 
+    /// Takes further days into the round. What is left of the last one comes first: it was due before.
+    pub fn enqueue(&mut self, days: Vec<Date>) {
+        self.queue.extend(days);
+        self.queue.sort_unstable();
+        self.queue.dedup();
+    }
+
+    /// Notes the run that is about to be asked for. None where another is under way: two jobs may want
+    /// one at the same moment.
+    pub fn claim(&mut self, space: &str, work: Work, now: i64) -> Option<Running> {
+        if self.is_busy(now) {
+            return None;
+        }
+        let id = work.id(space, self.attempts(&work));
+        let running = Running { id, work, since: now, sources: Vec::new(), last_day: String::new() };
+        self.running = Some(running.clone());
+        Some(running)
+    }
+
+    /// Takes a claim back: the run was not taken, and its day is due as before.
+    pub fn release(&mut self, id: &str) {
+        let Some(running) = self.running.take_if(|running| running.id == id) else { return };
+        if let Work::Day { date, .. } = running.work {
+            self.enqueue(vec![date]);
+        }
+    }
+
     /// Whether the run that was asked for last is still expected to end.
     pub fn is_busy(&self, now: i64) -> bool {
         self.running.as_ref().is_some_and(|running| now - running.since < LOST_MS)
+    }
+
+    pub fn busy_with(&self, now: i64) -> Option<&Running> {
+        self.running.as_ref().filter(|_| self.is_busy(now))
     }
 
     /// What to ask for next of the round's days.
@@ -225,6 +261,10 @@ mod tests {
 
     const DAY_MS: i64 = 86_400_000;
 
+    fn running(id: &str, work: Work, since: i64) -> Running {
+        Running { id: id.into(), work, since, sources: Vec::new(), last_day: String::new() }
+    }
+
     fn with(days: &[(Date, u64, u64)]) -> Space {
         let days = days.iter().map(|&(date, lines, distilled)| (date, Day { lines, distilled, ..Day::default() }));
         Space { days: days.collect(), round_at: Some(0), ..Space::default() }
@@ -263,7 +303,7 @@ mod tests {
         state.queue = state.round("s", now, second, DAY_MS, 9);
         let work = state.next_day().unwrap();
         assert_eq!(work.id("s", state.attempts(&work)), "day/s/2026-06-01/0-1/0");
-        state.running = Some(Running { id: "a".into(), work, since: now });
+        state.running = Some(running("a", work, now));
         state.settle(Err("no".into()), now);
         assert_eq!((state.failing(), state.last_failure.as_deref()), (1, Some("no")));
         assert!(matches!(state.next_day(), Some(Work::Day { date, .. }) if date == second));
@@ -274,7 +314,7 @@ mod tests {
             assert_eq!(state.days[&first].trouble.failures, failures);
             let work = Work::Day { date: first, from: 0, lines: 1 };
             assert!(work.id("s", state.attempts(&work)).ends_with(&format!("/{failures}")));
-            state.running = Some(Running { id: "a".into(), work, since: at });
+            state.running = Some(running("a", work, at));
             state.settle(Err("no".into()), at);
         }
         let waits: Vec<i64> = BACK_OFF_MS.iter().map(|wait| wait / HOUR_MS).collect();
@@ -286,7 +326,7 @@ mod tests {
     fn only_new_lines_are_distilled() {
         let today = date(2026, 6, 3);
         let mut state = with(&[(today, 3, 0)]);
-        state.running = Some(Running { id: "a".into(), work: Work::Day { date: today, from: 0, lines: 3 }, since: 0 });
+        state.running = Some(running("a", Work::Day { date: today, from: 0, lines: 3 }, 0));
         state.days.get_mut(&today).unwrap().lines = 5;
         state.settle(Ok(()), 1);
         state.queue = vec![today];
@@ -297,9 +337,28 @@ mod tests {
     fn a_round_is_bounded_and_a_lost_run_is_given_up() {
         let days: Vec<_> = (1..=20).map(|day| (date(2026, 6, day), 1, 0)).collect();
         assert_eq!(with(&days).round("s", DAY_MS, date(2026, 6, 20), DAY_MS, 90).len(), MOST_DAYS);
-        let running = Running { id: "a".into(), work: Work::Week { name: "w".into(), digest: "d".into() }, since: 0 };
+        let running = running("a", Work::Week { name: "w".into(), digest: "d".into() }, 0);
         let state = Space { running: Some(running), ..Space::default() };
         assert!(state.is_busy(LOST_MS - 1) && !state.is_busy(LOST_MS));
+    }
+
+    /// Two jobs of one space at the same moment: one run, and what was not taken stays due.
+    #[test]
+    fn one_run_at_a_time() {
+        let (first, second) = (date(2026, 6, 1), date(2026, 6, 2));
+        let mut state = with(&[(first, 1, 0), (second, 1, 0)]);
+        state.enqueue(vec![second, first, second]);
+        assert_eq!(state.queue, [first, second]);
+        let work = state.next_day().unwrap();
+        let claimed = state.claim("s", work, 5).unwrap();
+        assert_eq!((claimed.id.as_str(), state.queue.as_slice()), ("day/s/2026-06-01/0-1/0", [second].as_slice()));
+        let week = Work::Week { name: "2026-W22".into(), digest: "d".into() };
+        assert_eq!(state.claim("s", week.clone(), 6), None);
+        state.release("another");
+        assert_eq!(state.claim("s", week.clone(), 6), None);
+        state.release(&claimed.id);
+        assert_eq!(state.queue, [first, second]);
+        assert!(state.claim("s", week, 6).is_some());
     }
 
     proptest! {

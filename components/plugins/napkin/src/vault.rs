@@ -41,8 +41,10 @@ pub const MOST_NOTE: u64 = 256 << 10;
 /// Bytes and files of a whole vault that is distilled.
 pub const MOST_VAULT: u64 = 16 << 20;
 /// Bytes of any file in it: a copy of each is kept while a run is at work, and `kv` takes no more.
-pub const MOST_FILE: usize = 1 << 20;
+pub const MOST_FILE: u64 = 1 << 20;
 pub const MOST_FILES: usize = 5_000;
+/// Folders in folders. What lies deeper is not looked at.
+pub const MOST_DEPTH: usize = 8;
 
 /// The name of a note in its folder, if the path is one.
 pub fn note_in<'a>(path: &'a str, folder: &str) -> Option<&'a str> {

@@ -91,6 +91,20 @@ fn a_model_without_tools_gets_none() {
     assert!(stage.note("system").unwrap().contains("Tools are not available"));
 }
 
+/// A plugin's run that has some tools or none is shown no others.
+#[test]
+fn a_run_has_the_tools_that_it_was_given() {
+    for (tools, expected) in [
+        (json!(["read", "write"]), "--model m1 --tools read,write --no-extensions -e "),
+        (json!([]), "--model m1 --no-tools --no-extensions -e "),
+    ] {
+        let stage = Stage::new("printf '%s ' \"$@\" > \"$STAGE/arguments\"; cat > /dev/null").with(json!({"tools": tools}));
+        stage.run();
+        let arguments = stage.note("arguments").unwrap();
+        assert!(arguments.contains(expected), "{arguments}");
+    }
+}
+
 /// agent-entry.md #4: without an IO directory, between two lines on stdout.
 #[test]
 fn a_run_by_hand_prints_its_reply() {

@@ -110,6 +110,7 @@ functions! {
     }
     tasks {
         start(id: String, space: String, prompt: String, system_prompt: Option<String>) -> Result<(), t::Error>;
+        start_confined(id: String, space: String, prompt: String, system_prompt: Option<String>, confinement: t::Confinement, tools: Option<Vec<String>>) -> Result<(), t::Error>;
     }
     inbox {
         accept(events: Vec<i::Event>, cursor: Option<String>) -> Result<Vec<i::Outcome>, i::Error>;

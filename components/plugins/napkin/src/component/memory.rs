@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mercury_plugin::{kv, signatures};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     check::{Entry, Files},
@@ -47,7 +48,15 @@ pub(super) fn change<R>(space: &str, change: impl Fn(&mut Space) -> R) -> Result
     }
 }
 
+/// Path and digest; none for what is no file.
 type Index = BTreeMap<String, Option<String>>;
+
+/// A copy of the vault, and the run that it was made for: with another's nothing may be undone.
+#[derive(Serialize, Deserialize)]
+struct Copy {
+    run: String,
+    index: Index,
+}
 
 fn index_key(space: &str) -> String {
     format!("copy/{space}")
@@ -62,7 +71,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// Keeps a copy of the vault, in the place of the last one. What did not change is not written again.
-pub(super) fn keep_copy(space: &str, files: &Files) -> Result<(), String> {
+pub(super) fn keep_copy(space: &str, run: &str, files: &Files) -> Result<(), String> {
     let mut index = Index::new();
     let mut wanted = BTreeSet::new();
     let known: BTreeSet<String> = keys(&blob_key(space, ""))?.into_iter().collect();
@@ -79,7 +88,7 @@ pub(super) fn keep_copy(space: &str, files: &Files) -> Result<(), String> {
         wanted.insert(key);
         index.insert(path.clone(), Some(digest));
     }
-    let text = serde_json::to_vec(&index).map_err(|error| error.to_string())?;
+    let text = serde_json::to_vec(&Copy { run: run.to_owned(), index }).map_err(|error| error.to_string())?;
     kv::set(&index_key(space), &text).map_err(failed)?;
     for stale in known.difference(&wanted) {
         kv::remove(stale).map_err(failed)?;
@@ -87,12 +96,13 @@ pub(super) fn keep_copy(space: &str, files: &Files) -> Result<(), String> {
     Ok(())
 }
 
-/// The copy that was kept last.
-pub(super) fn copy(space: &str) -> Result<Files, String> {
-    let index = kv::get(&index_key(space)).map_err(failed)?.ok_or("there is no copy of the vault")?;
-    let index: Index = serde_json::from_slice(&index).map_err(|error| error.to_string())?;
+/// The copy that was made for that run, if one was.
+pub(super) fn copy(space: &str, run: &str) -> Result<Option<Files>, String> {
+    let kept = kv::get(&index_key(space)).map_err(failed)?;
+    let kept = kept.and_then(|text| serde_json::from_slice::<Copy>(&text).ok());
+    let Some(kept) = kept.filter(|kept| kept.run == run) else { return Ok(None) };
     let mut files = Files::new();
-    for (path, digest) in index {
+    for (path, digest) in kept.index {
         let entry = match digest {
             Some(digest) => {
                 let bytes = kv::get(&blob_key(space, &digest)).map_err(failed)?;
@@ -102,7 +112,7 @@ pub(super) fn copy(space: &str) -> Result<Files, String> {
         };
         files.insert(path, entry);
     }
-    Ok(files)
+    Ok(Some(files))
 }
 
 fn keys(prefix: &str) -> Result<Vec<String>, String> {

@@ -23,22 +23,28 @@ fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
+/// Who asks for this plugin's runs.
+const SELF: &str = "plugin:napkin";
+
 /// Whether a run is the one that this plugin asked for, and waits for. A person's message is never
-/// `scheduled`, whatever it says.
+/// `scheduled`, whatever it says, and another plugin's task is another's.
 fn running(scheduled: bool, caller: &Caller, prompt: &str) -> Option<crate::plan::Running> {
     let running = memory::load(&caller.space).ok()?.running?;
-    (scheduled && prompt.lines().next() == Some(prompts::mark(&running.id).as_str())).then_some(running)
+    (scheduled && caller.person == SELF && prompt.lines().next() == Some(prompts::mark(&running.id).as_str())).then_some(running)
 }
 
 impl run_hook::Guest for Napkin {
     /// Lays the vault out, and keeps a copy of it where the run is one of ours: no other run of the
-    /// space is at work now, nor will be before its result is processed.
+    /// space is at work now, nor will be before its result is processed. A run of ours without a copy
+    /// does not begin: what it did could not be undone.
     fn before_run(run: Run) -> Result<Decision, String> {
         let space = &run.caller.space;
-        files::lay_out(space)?;
         if let Some(running) = running(run.scheduled, &run.caller, &run.prompt) {
-            rounds::prepare(space, &running)?;
+            if let Err(problem) = rounds::prepare(space, &running) {
+                return Ok(Decision::Block(format!("the vault cannot be copied: {problem}")));
+            }
         }
+        files::lay_out(space)?;
         let environment = vec![("NAPKIN_VAULT".to_owned(), files::root(space))];
         Ok(Decision::Proceed(Additions { system_prompt: None, prompt: None, environment }))
     }

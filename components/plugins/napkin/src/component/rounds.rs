@@ -21,6 +21,8 @@ use crate::{
 /// Entries of the history in one call, and calls in one job: what is left comes with the next.
 const PAGE: u32 = 1_000;
 const MOST_PAGES: usize = 20;
+/// Times that the vault is looked through to undo what a run did.
+const MOST_PASSES: usize = 8;
 
 /// Does something for every space that is switched on. One that fails is told and keeps nobody up.
 pub(super) fn each_space(mut work: impl FnMut(&str, &Options) -> Result<(), String>) -> Result<(), String> {
@@ -41,8 +43,8 @@ pub(super) fn each_space(mut work: impl FnMut(&str, &Options) -> Result<(), Stri
 pub(super) fn distill(space: &str, options: &Options, now: i64) -> Result<(), String> {
     let Some(interval) = options.interval_ms else { return Ok(()) };
     // What is written while a run is at work would look like its doing.
-    if memory::load(space)?.is_busy(now) {
-        return Ok(());
+    if let Some(running) = memory::load(space)?.busy_with(now) {
+        return start(space, running);
     }
     files::lay_out(space)?;
     export_messages(space, options)?;
@@ -52,7 +54,8 @@ pub(super) fn distill(space: &str, options: &Options, now: i64) -> Result<(), St
             return false;
         }
         state.running = None;
-        state.queue = state.round(space, now, today, interval, options.backfill_days);
+        let due = state.round(space, now, today, interval, options.backfill_days);
+        state.enqueue(due);
         true
     })?;
     let written = files::read(space)?;
@@ -112,36 +115,42 @@ fn message(entry: history::Entry) -> Message {
 }
 
 fn ask_for_next_day(space: &str, now: i64) -> Result<(), String> {
-    let next = memory::change(space, |state| {
+    let claimed = memory::change(space, |state| {
+        if state.is_busy(now) {
+            return None;
+        }
         let work = state.next_day()?;
-        let attempt = state.attempts(&work);
-        Some((work, attempt))
+        state.claim(space, work, now)
     })?;
-    match next {
-        Some((work, attempt)) => ask(space, work, attempt, &[], "", now),
-        None => Ok(()),
-    }
+    claimed.map_or(Ok(()), |running| ask(space, &running))
 }
 
-/// Asks for the run. It is noted first: its hooks may be called before this call returns.
-fn ask(space: &str, work: Work, attempt: u32, sources: &[String], last_day: &str, now: i64) -> Result<(), String> {
-    let id = work.id(space, attempt);
-    let prompt = prompts::instruction(&id, &work, &files::root(space), sources, last_day);
-    let rules = prompts::rules(&work);
-    let running = Running { id: id.clone(), work, since: now };
-    memory::change(space, |state| state.running = Some(running.clone()))?;
-    memory::forget_verdict(&id);
-    tasks::start(&id, space, &prompt, Some(&rules)).map_err(|error| {
-        let _ = memory::change(space, |state| state.running = None);
-        format!("the run was not taken: {error:?}")
+/// Asks for a run that was claimed. It is noted before it is asked for: its hooks may be called before
+/// the call returns.
+fn ask(space: &str, running: &Running) -> Result<(), String> {
+    memory::forget_verdict(&running.id);
+    start(space, running).inspect_err(|_| {
+        let _ = memory::change(space, |state| state.release(&running.id));
     })
+}
+
+/// Also for one that was asked for before: the host may have ended between the note and the call, and
+/// where it had not, the same id is the same run. It writes notes and nothing else: no network, nothing of
+/// the workspace but the vault, and no shell.
+fn start(space: &str, running: &Running) -> Result<(), String> {
+    let Running { id, work, sources, last_day, .. } = running;
+    let prompt = prompts::instruction(id, work, &files::root(space), sources, last_day);
+    let confinement = tasks::Confinement::NO_NETWORK | tasks::Confinement::OWN_FOLDERS;
+    let tools: Vec<String> = prompts::TOOLS.map(str::to_owned).into();
+    tasks::start_confined(id, space, &prompt, Some(&prompts::rules(work)), confinement, Some(&tools))
+        .map_err(|error| format!("the run was not taken: {error:?}"))
 }
 
 /// Writes the next week or month that is over.
 pub(super) fn consolidate(space: &str, options: &Options, now: i64) -> Result<(), String> {
     let state = memory::load(space)?;
-    if state.is_busy(now) {
-        return Ok(());
+    if let Some(running) = state.busy_with(now) {
+        return start(space, running);
     }
     files::lay_out(space)?;
     let files = files::read(space)?;
@@ -156,14 +165,24 @@ pub(super) fn consolidate(space: &str, options: &Options, now: i64) -> Result<()
     let may_try = |due: &Due| state.may_try(&due.name, now);
     if let Some(due) = weeks.into_iter().take(MOST_WEEKS).find(may_try) {
         let work = Work::Week { name: due.name, digest: due.digest };
-        return ask(space, work.clone(), state.attempts(&work), &due.sources, &due.end.to_string(), now);
+        return ask_for_period(space, work, &due.sources, &due.end.to_string(), now);
     }
     let months = periods::months_due(&digests(&files, WEEKLY), &names(&files, MONTHLY), &known, today);
     if let Some(due) = months.into_iter().find(may_try) {
         let work = Work::Month { name: due.name, digest: due.digest };
-        return ask(space, work.clone(), state.attempts(&work), &due.sources, "", now);
+        return ask_for_period(space, work, &due.sources, "", now);
     }
     Ok(())
+}
+
+fn ask_for_period(space: &str, work: Work, sources: &[String], last_day: &str, now: i64) -> Result<(), String> {
+    let claimed = memory::change(space, |state| {
+        let mut running = state.claim(space, work.clone(), now)?;
+        (running.sources, running.last_day) = (sources.to_vec(), last_day.to_owned());
+        state.running = Some(running.clone());
+        Some(running)
+    })?;
+    claimed.map_or(Ok(()), |running| ask(space, &running))
 }
 
 fn names(files: &Files, folder: &str) -> BTreeSet<String> {
@@ -173,7 +192,7 @@ fn names(files: &Files, folder: &str) -> BTreeSet<String> {
 fn digests(files: &Files, folder: &str) -> BTreeMap<String, String> {
     let digest = |entry: &Entry| match entry {
         Entry::File(bytes) => signatures::sha256(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
-        Entry::Other => String::new(),
+        Entry::Large(_) | Entry::Other => String::new(),
     };
     files.iter().filter_map(|(path, entry)| Some((note_in(path, folder)?.to_owned(), digest(entry)))).collect()
 }
@@ -187,7 +206,7 @@ pub(super) fn prepare(space: &str, running: &Running) -> Result<(), String> {
         Work::Week { name, .. } => age_episodes(space, &before, name)?,
         Work::Month { .. } => put_faded_away(space, &before)?,
     }
-    memory::keep_copy(space, &files::read(space)?)
+    memory::keep_copy(space, &running.id, &files::read(space)?)
 }
 
 fn age_episodes(space: &str, files: &Files, week: &str) -> Result<(), String> {
@@ -216,19 +235,31 @@ fn put_faded_away(space: &str, files: &Files) -> Result<(), String> {
     Ok(())
 }
 
-/// Right after our run: what it was not allowed to do is undone, all of it.
+/// Right after our run: what it was not allowed to do is undone, all of it. The verdict is kept first: a
+/// host that ends in between begins here again.
 pub(super) fn inspect(space: &str, running: &Running, failure: Option<String>) -> Result<(), String> {
-    let before = memory::copy(space)?;
+    let before = memory::copy(space, &running.id)?;
     let after = files::read(space)?;
-    let problem = match failure {
-        Some(failure) => Some(failure),
-        None => check::check(&running.work, &before, &after).err().map(|violation| violation.0),
-    };
-    if let Some(problem) = &problem {
-        restore(space, &before, &after)?;
-        report(space, "a run's changes to the vault were undone", problem);
+    let problem = check::judge(&running.work, memory::verdict(&running.id)?, failure, before.as_ref(), &after);
+    memory::keep_verdict(&running.id, problem.as_deref())?;
+    if let (Some(problem), Some(before)) = (&problem, &before) {
+        report(space, "a run's changes to the vault are undone", problem);
+        undo(space, before, after)?;
     }
-    memory::keep_verdict(&running.id, problem.as_deref())
+    Ok(())
+}
+
+/// Until nothing is left to undo: of a vault with too many files not all are seen at once.
+fn undo(space: &str, before: &Files, mut after: Files) -> Result<(), String> {
+    for _ in 0..MOST_PASSES {
+        restore(space, before, &after)?;
+        let found = files::read(space)?;
+        if found == after {
+            break;
+        }
+        after = found;
+    }
+    Ok(())
 }
 
 fn restore(space: &str, before: &Files, after: &Files) -> Result<(), String> {
@@ -239,12 +270,12 @@ fn restore(space: &str, before: &Files, after: &Files) -> Result<(), String> {
     for (path, entry) in before.iter().filter(|(path, entry)| after.get(*path) != Some(*entry)) {
         match entry {
             // Kept as a digest only: they are made again.
-            Entry::File(_) if path.starts_with(".messages/") => {
+            _ if path.starts_with(".messages/") => {
                 files::remove(space, path)?;
                 exports_changed = true;
             }
             Entry::File(bytes) => files::write(space, path, bytes)?,
-            Entry::Other => {}
+            Entry::Large(_) | Entry::Other => {}
         }
     }
     if exports_changed {
@@ -269,10 +300,10 @@ pub(super) fn ended(id: &str, space: &str, failure: Option<String>, now: i64) ->
         state.settle(outcome.clone(), now);
         true
     })?;
+    memory::forget_verdict(id);
     if !settled {
         return Ok(());
     }
-    memory::forget_verdict(id);
     let options = Options::read(|key| settings::get(key, Some(space)));
     draw_map(space, &files::read(space)?, export::day(now, &options.zone))?;
     if let Err(error) = ask_for_next_day(space, now) {
