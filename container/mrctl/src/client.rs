@@ -19,8 +19,8 @@ const MAX_HEADERS: usize = 64;
 #[derive(Debug)]
 pub struct Request {
     method: &'static str,
-    path: String,
-    body: Option<Vec<u8>>,
+    pub(crate) path: String,
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 impl Request {

@@ -8,6 +8,7 @@ use mercury_protocol::socket;
 use crate::client::{Request, Response};
 use crate::error::Error;
 use crate::line::Line;
+use crate::tts;
 
 /// One row.
 pub(crate) struct Command {
@@ -19,10 +20,12 @@ pub(crate) struct Command {
     pub(crate) about: &'static str,
     /// Flags without a value that it accepts, beside `--help`.
     pub(crate) switches: &'static [&'static str],
+    /// Flags with a value, each at most once.
+    pub(crate) options: &'static [&'static str],
     /// Positional arguments: fewest and most.
     pub(crate) positionals: (usize, usize),
     pub(crate) request: fn(&Line) -> Result<Request, Error>,
-    pub(crate) show: fn(&Response) -> Result<Shown, Error>,
+    pub(crate) show: fn(&Line, &Response) -> Result<Shown, Error>,
     /// Errors are JSON on stderr, for scripts, rather than sentences.
     pub(crate) json_errors: bool,
 }
@@ -41,9 +44,10 @@ pub(crate) const COMMANDS: &[Command] = &[
         about: "Show who this run acts for: caller, space, role and permissions.",
         // The answer is JSON anyway; the switch is there for scripts that ask for it.
         switches: &["json"],
+        options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get(socket::WHOAMI)),
-        show: |response| Ok(Shown { out: pretty(response)?, err: String::new() }),
+        show: |_, response| Ok(Shown { out: pretty(response)?, err: String::new() }),
         json_errors: false,
     },
     Command {
@@ -51,9 +55,10 @@ pub(crate) const COMMANDS: &[Command] = &[
         usage: "<plugin> <action> [json|-]",
         about: "Call a plugin's action with JSON arguments; '-' reads them from standard input.",
         switches: &["json"],
+        options: &[],
         positionals: (2, 3),
         request: invocation,
-        show: invoked,
+        show: |_, response| invoked(response),
         json_errors: true,
     },
     Command {
@@ -61,10 +66,22 @@ pub(crate) const COMMANDS: &[Command] = &[
         usage: "[--json]",
         about: "List the actions that this caller may use, with the schema of their arguments.",
         switches: &["json"],
+        options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get(socket::CAPABILITIES)),
-        show: |response| Ok(Shown { out: pretty(response)?, err: String::new() }),
+        show: |_, response| Ok(Shown { out: pretty(response)?, err: String::new() }),
         json_errors: true,
+    },
+    Command {
+        name: "tts synthesize",
+        usage: "--text <text> --out <file> [--language auto|he-IL|en-US] [--provider auto|google|azure]",
+        about: "Read a text aloud into a sound file; one in outbox/ is sent with the answer.",
+        switches: &["json"],
+        options: &["text", "out", "language", "provider"],
+        positionals: (0, 0),
+        request: tts::request,
+        show: tts::show,
+        json_errors: false,
     },
 ];
 

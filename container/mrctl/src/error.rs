@@ -12,6 +12,14 @@ pub enum Error {
     UnknownCommand(String),
     #[error("Unknown option '{flag}' of '{command}'. Run 'mrctl help {command}'.")]
     UnknownFlag { command: &'static str, flag: String },
+    #[error("'--{option}' of '{command}' needs a value. Run 'mrctl help {command}'.")]
+    NoValue { command: &'static str, option: &'static str },
+    #[error("'{0}' is no place for a file: name one inside the workspace, such as outbox/answer.mp3")]
+    OutsideWorkspace(String),
+    #[error("{path} cannot be written: {source}")]
+    NotWritten { path: String, source: std::io::Error },
+    #[error("the host made no sound file")]
+    NoFile,
     #[error("'{0}' is no name of a plugin or an action. Run 'mrctl capability list'.")]
     BadName(String),
     #[error("the arguments are not JSON: {0}")]

@@ -10,6 +10,7 @@ mod error;
 mod help;
 mod line;
 mod probe;
+mod tts;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -62,5 +63,5 @@ fn answer(arguments: &[String], socket: &Path) -> Result<Shown, Error> {
     }
     let request = (command.request)(&line)?;
     let response = client::exchange(socket, &request)?;
-    (command.show)(&response)
+    (command.show)(&line, &response)
 }

@@ -8,15 +8,29 @@ use crate::error::Error;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) switches: Vec<&'static str>,
+    pub(crate) options: Vec<(&'static str, String)>,
     pub(crate) positionals: Vec<String>,
     pub(crate) help: bool,
+}
+
+impl Line {
+    pub(crate) fn option(&self, name: &str) -> Option<&str> {
+        self.options.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
+    }
 }
 
 pub(crate) fn parse(arguments: &[String]) -> Result<(&'static Command, Line), Error> {
     let command = find(arguments)?;
     let mut line = Line::default();
     let mut flags_end = false;
-    for word in &arguments[command.name.split(' ').count()..] {
+    let mut words = arguments[command.name.split(' ').count()..].iter();
+    while let Some(word) = words.next() {
+        if let Some(flag) = word.strip_prefix("--").filter(|_| !flags_end)
+            && let Some((option, value)) = option(command, flag, &mut words)?
+        {
+            line.options.push((option, value));
+            continue;
+        }
         match word.strip_prefix("--") {
             Some("") if !flags_end => flags_end = true,
             Some("help") if !flags_end => line.help = true,
@@ -35,6 +49,21 @@ pub(crate) fn parse(arguments: &[String]) -> Result<(&'static Command, Line), Er
         return Err(Error::Usage { command: command.name, usage: command.usage });
     }
     Ok((command, line))
+}
+
+/// An option of the command with its value: the rest of the word behind `=`, or else the next word,
+/// whatever it begins with. `None` where `flag` is none.
+fn option<'a>(
+    command: &'static Command,
+    flag: &str,
+    words: &mut impl Iterator<Item = &'a String>,
+) -> Result<Option<(&'static str, String)>, Error> {
+    let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_owned())));
+    let Some(option) = command.options.iter().copied().find(|option| *option == name) else { return Ok(None) };
+    match value.or_else(|| words.next().cloned()) {
+        Some(value) => Ok(Some((option, value))),
+        None => Err(Error::NoValue { command: command.name, option }),
+    }
 }
 
 /// The row whose name is the longest run of leading words.
@@ -64,6 +93,17 @@ mod tests {
         assert_eq!((command.name, line.switches), ("whoami", vec!["json"]));
         assert!(matches!(parse(&words("whoami --jso")), Err(Error::UnknownFlag { .. })));
         assert!(matches!(parse(&words("whoami me")), Err(Error::Usage { .. })));
+    }
+
+    #[test]
+    fn an_option_takes_its_value() {
+        let parsed = |text: &str| parse(&words(text)).map(|(_, line)| line);
+        let line = parsed("tts synthesize --text --json --out=outbox/a=b.mp3").unwrap();
+        assert_eq!((line.option("text"), line.option("out")), (Some("--json"), Some("outbox/a=b.mp3")));
+        assert_eq!((line.option("language"), line.switches.len()), (None, 0));
+        assert!(matches!(parsed("tts synthesize --text"), Err(Error::NoValue { option: "text", .. })));
+        assert!(matches!(parsed("tts synthesize --voice x"), Err(Error::UnknownFlag { .. })));
+        assert!(matches!(parsed("whoami --text x"), Err(Error::UnknownFlag { .. })));
     }
 
     #[test]

@@ -75,7 +75,8 @@ const DOLLARS: Kind = Kind::Number { min: 0.0, max: 1_000_000.0 };
 const ADAPTERS: &str = "chat adapters";
 const SCHEDULER: &str = "the scheduler";
 const CONSOLE: &str = "the management console";
-const SPEECH: &str = "speech";
+const SERVICE_ACCOUNTS: &str =
+    "service accounts for speech; set MERCURY_GOOGLE_TTS_API_KEY to an API key of Text-to-Speech instead";
 const CLEANUP: &str = "media clean-up and quotas";
 const AUTO_SPACE: &str = "automatic spaces for direct messages";
 const LIMITS: &str = "rate limits";
@@ -463,23 +464,15 @@ pub(super) const KEYS: &[Key] = &[
         key("ts_allow_live_orders", None, Some("MERCURY_TS_ALLOW_LIVE_ORDERS"), Kind::Bool, Some("false")),
         "trading",
     ),
-    later(
-        key(
-            "tts_provider",
-            None,
-            Some("MERCURY_TTS_PROVIDER"),
-            Kind::Choice(&["google", "azure", "auto"]),
-            Some("auto"),
-        ),
-        SPEECH,
-    ),
-    later(secret("azure_speech_key", "MERCURY_AZURE_SPEECH_KEY"), SPEECH),
-    later(key("azure_speech_region", None, Some("MERCURY_AZURE_SPEECH_REGION"), Kind::Text, None), SPEECH),
+    // Those of `voice-synth`, by the names of the replaced system (`config/speech.rs`).
+    key("tts_provider", None, Some("MERCURY_TTS_PROVIDER"), Kind::Choice(&["google", "azure", "auto"]), None),
+    secret("azure_speech_key", "MERCURY_AZURE_SPEECH_KEY"),
+    key("azure_speech_region", None, Some("MERCURY_AZURE_SPEECH_REGION"), Kind::Text, None),
     later(
         key("google_application_credentials", None, Some("MERCURY_GOOGLE_APPLICATION_CREDENTIALS"), Kind::Text, None),
-        SPEECH,
+        SERVICE_ACCOUNTS,
     ),
-    later(key("tts_max_chars", None, Some("MERCURY_TTS_MAX_CHARS"), int(500, 10_000), Some("5000")), SPEECH),
+    key("tts_max_chars", None, Some("MERCURY_TTS_MAX_CHARS"), int(500, 10_000), None),
     key(
         "dm_auto_space_enabled",
         Some("dm_auto_space.enabled"),

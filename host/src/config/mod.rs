@@ -10,6 +10,7 @@ mod keys;
 mod models;
 mod plugins;
 mod source;
+mod speech;
 mod value;
 
 use std::{
@@ -469,6 +470,7 @@ impl Settings {
                 plugins.entry(platform.to_owned()).or_default().enabled.get_or_insert(true);
             }
         }
+        self.speech(&mut plugins);
         Ok(plugins)
     }
 

@@ -151,6 +151,32 @@ fn extension_settings() {
     assert_eq!(config.plugins.keys().collect::<Vec<_>>(), ["voice"]);
 }
 
+/// config.md 2 (`ttsProvider` and its neighbours): the replaced system's variables set up the voice.
+#[test]
+fn the_voice_is_set_up_by_its_old_variables() {
+    assert!(!load_with(None, &[]).unwrap().plugins.contains_key("voice-synth"), "nothing of it by default");
+    let azure = [
+        ("MERCURY_AZURE_SPEECH_KEY", "canary-key"),
+        ("MERCURY_AZURE_SPEECH_REGION", " westeurope "),
+        ("MERCURY_TTS_PROVIDER", "azure"),
+        ("MERCURY_TTS_MAX_CHARS", "800"),
+    ];
+    let yaml = "plugins:\n  voice-synth:\n    settings: { provider: google, mode: auto }\n";
+    let config = load_with(Some(yaml), &azure).unwrap();
+    let voice = &config.plugins["voice-synth"];
+    let expected = [("azure-region", "westeurope"), ("max-chars", "800"), ("mode", "auto"), ("provider", "azure")];
+    assert_eq!(voice.settings, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    assert_eq!((voice.enabled, config.warnings.as_slice()), (Some(true), [].as_slice()));
+    let off = load_with(Some("plugins:\n  voice-synth: { enabled: false }\n"), &azure).unwrap();
+    assert_eq!(off.plugins["voice-synth"].enabled, Some(false));
+    let keyless = load_with(None, &[("MERCURY_TTS_MAX_CHARS", "800")]).unwrap();
+    assert_eq!(keyless.plugins["voice-synth"].enabled, None);
+    assert!(problem(None, &[("MERCURY_TTS_MAX_CHARS", "499")]).contains("MERCURY_TTS_MAX_CHARS"));
+    assert!(problem(None, &[("MERCURY_TTS_PROVIDER", "espeak")]).contains("google, azure, auto"));
+    let account = load_with(None, &[("MERCURY_GOOGLE_APPLICATION_CREDENTIALS", "/key.json")]).unwrap();
+    assert!(account.warnings[0].contains("MERCURY_GOOGLE_TTS_API_KEY"), "{:?}", account.warnings);
+}
+
 /// config.md #21: relative and absolute paths.
 #[test]
 fn data_dir_is_absolute() {

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Why a call was not served.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    #[error("there is no capability `{plugin}`")]
+    #[error("there is no capability `{plugin}`{}", off(plugin))]
     UnknownPlugin { plugin: String },
     #[error("`{plugin}` has no action `{action}`; it has {known}")]
     UnknownAction { plugin: String, action: String, known: String },
@@ -37,6 +37,14 @@ pub enum BrokerError {
     /// The component's own words.
     #[error("{}", .0.message)]
     Refused(contract::Failure),
+}
+
+/// What an operator does about a plugin that came along and is off.
+fn off(plugin: &str) -> String {
+    match super::built_in().any(|name| name == plugin) {
+        true => format!(" at present; the operator switches it on with plugins.{plugin}.enabled: true"),
+        false => String::new(),
+    }
 }
 
 impl BrokerError {
