@@ -95,7 +95,9 @@ impl Shared {
     fn fault(&self) -> Option<Response> {
         let status = self.faults.lock().unwrap().pop_front()?;
         let headers = [("retry-after", "0"), ("location", "https://elsewhere.invalid/")];
-        Some((StatusCode::from_u16(status).unwrap(), headers, "a fault that was asked for").into_response())
+        // A provider that says the key again, as some do.
+        let said = format!("a fault that was asked for, with the key {KEY}");
+        Some((StatusCode::from_u16(status).unwrap(), headers, said).into_response())
     }
 
     fn hear(&self, heard: Heard) {

@@ -39,10 +39,12 @@ pub enum BrokerError {
     Refused(contract::Failure),
 }
 
-/// What an operator does about a plugin that came along and is off.
+/// What an operator does about a plugin that came along and is not loaded.
 fn off(plugin: &str) -> String {
     match super::built_in().any(|name| name == plugin) {
-        true => format!(" at present; the operator switches it on with plugins.{plugin}.enabled: true"),
+        true => format!(
+            " at present: the operator switches it on with plugins.{plugin}.enabled: true, or sees in `mercury status` why it is left out"
+        ),
         false => String::new(),
     }
 }

@@ -124,6 +124,27 @@ pub fn google(script: &Script, format: Format) -> Request {
     }
 }
 
+/// Why there is no sound, in words that an agent can pass on, and whether it is worth another try. `said`
+/// is the provider's own text.
+pub fn refusal(provider: Provider, status: u16, said: &str) -> (String, bool) {
+    let variable = match provider {
+        Provider::Google => "MERCURY_GOOGLE_TTS_API_KEY",
+        Provider::Azure => "MERCURY_AZURE_SPEECH_KEY",
+    };
+    match status {
+        401 | 403 => (format!("it does not take the key (status {status}); the operator looks at {variable}"), false),
+        400 if said.contains("API key not valid") => {
+            (format!("it does not take the key; the operator looks at {variable}"), false)
+        }
+        429 => ("too many requests, or the quota is used up (status 429)".to_owned(), true),
+        500..=599 => (format!("it has an error (status {status})"), true),
+        _ => {
+            let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(240).collect();
+            (format!("status {status}: {said}"), false)
+        }
+    }
+}
+
 /// The sound in Google's answer.
 ///
 /// # Errors
@@ -195,6 +216,20 @@ mod tests {
         );
         assert_eq!(google_sound(r#"{"audioContent":"aGk="}"#).unwrap(), b"hi");
         assert!(google_sound("{}").is_err() && google_sound(r#"{"audioContent":"!"}"#).is_err());
+    }
+
+    #[test]
+    fn refusals_say_what_to_do() {
+        let said = |provider, status, body: &str| refusal(provider, status, body);
+        let (words, again) = said(Provider::Azure, 401, "Access denied");
+        assert!(words.contains("MERCURY_AZURE_SPEECH_KEY") && !again, "{words}");
+        for (status, body) in [(403, ""), (400, "API key not valid. Please pass a valid API key.")] {
+            assert!(said(Provider::Google, status, body).0.contains("MERCURY_GOOGLE_TTS_API_KEY"));
+        }
+        assert!(said(Provider::Google, 429, "x").0.contains("quota") && said(Provider::Google, 429, "x").1);
+        assert_eq!(said(Provider::Azure, 503, "<html>"), ("it has an error (status 503)".to_owned(), true));
+        let (words, again) = said(Provider::Google, 400, &"long \n text ".repeat(100));
+        assert!(words.starts_with("status 400: long text long") && words.len() < 260 && !again, "{words}");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum Failure {
     Settings,
     #[error("no key for the speech provider is set up")]
     NoKey,
+    #[error("the speech provider does not take the key that is set up")]
+    WrongKey,
     #[error("too large, at most {} MB can be sent", .0 / 1_000_000)]
     TooLarge(u64),
     #[error("the speech provider did not answer in time")]
@@ -120,6 +122,9 @@ fn judge(outcome: &Result<Response, Broken>, attempt: u32) -> Judgement {
             200..=299 => return Judgement::Take,
             429 => (Failure::Overloaded, response.retry_after_s.unwrap_or(usual_wait)),
             500..=599 => (Failure::Provider, response.retry_after_s.unwrap_or(usual_wait)),
+            401 | 403 => return Judgement::GiveUp(Failure::WrongKey),
+            // As Google words it (google.rpc.BadRequest, API_KEY_INVALID).
+            400 if response.body.contains("API key not valid") => return Judgement::GiveUp(Failure::WrongKey),
             300..=399 => return Judgement::GiveUp(Failure::Provider),
             _ => return Judgement::GiveUp(Failure::Refused),
         },

@@ -71,7 +71,12 @@ pub(super) fn synthesize(
         Provider::Azure => {
             let request = voice::azure(&script, format, region).map_err(Problem::Settings)?;
             let request = sent(request, "azure", "ocp-apim-subscription-key");
-            http::download(&request, kind, Some(&file_name), Some(MOST_BYTES)).map_err(broken)?.file
+            let made = http::download(&request, kind, Some(&file_name), Some(MOST_BYTES));
+            made.map_err(|error| match status(&error) {
+                Some(status) => refused(provider, status, &error.message),
+                None => broken(error),
+            })?
+            .file
         }
         Provider::Google => {
             let request = sent(voice::google(&script, format), "google", "x-goog-api-key");
@@ -80,9 +85,7 @@ pub(super) fn synthesize(
                 return Err(Problem::Provider { message: "its answer is no text".to_owned(), retryable: false });
             };
             if !(200..300).contains(&response.status) {
-                let said: String = body.chars().take(240).collect();
-                let retryable = response.status == 429 || response.status >= 500;
-                return Err(Problem::Provider { message: format!("status {}: {said}", response.status), retryable });
+                return Err(refused(provider, response.status, &body));
             }
             let sound =
                 voice::google_sound(&body).map_err(|message| Problem::Provider { message, retryable: false })?;
@@ -107,6 +110,17 @@ fn sent(request: Request, secret: &str, header: &str) -> http::Request {
         body: http::Body::Content(Content::Text(request.body)),
         timeout_ms: Some(TIMEOUT_MS),
     }
+}
+
+/// Of a download that the peer refused: `other("status 401")`, and the message is what it said.
+fn status(error: &http::Error) -> Option<u16> {
+    let ErrorKind::Other(text) = &error.kind else { return None };
+    text.strip_prefix("status ")?.parse().ok()
+}
+
+fn refused(provider: Provider, status: u16, said: &str) -> Problem {
+    let (message, retryable) = voice::refusal(provider, status, said);
+    Problem::Provider { message, retryable }
 }
 
 fn broken(error: http::Error) -> Problem {

@@ -146,7 +146,9 @@ fn failures_are_told_in_general_terms() {
     let said = |world: &mut Table| additions(&[note("a")], &settings(&[]), world).unwrap();
     assert!(said(&mut Table { keyless: true, ..Table::default() }).contains("no key"));
     for (outcome, expected) in [
-        (answer(401, "key sk-1 is wrong"), "refused"),
+        (answer(401, "key sk-1 is wrong"), "does not take the key"),
+        (answer(400, "API key not valid. Please pass a valid API key."), "does not take the key"),
+        (answer(400, "no such model"), "refused"),
         (answer(302, ""), "had an error"),
         (answer(200, "<html>"), "had an error"),
         (Err(Broken::Timeout), "in time"),
