@@ -116,16 +116,32 @@ async fn programs_get_into_the_image() {
     }
 }
 
-/// container.md #54: a build that fails costs the programs and nothing else. The minimal image has no
-/// shell, so no install line can run in it.
+/// container.md #54: a build that fails costs the programs that had to be installed, and nothing else: what
+/// plugins bring themselves is there. The minimal image has no shell, so no install line can run in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_build_leaves_what_plugins_bring() {
+    let agent = Agent::new("fails");
+    let mut host = Setup::scripted("runc").set("MERCURY_AGENT_ID", &agent.0).prepare();
+    install(&host, "fetched", "name = \"fetched\"\ninstall = \"echo never\"", None);
+    install(&host, "tools", TOOL, Some("brought"));
+    host.start().await;
+    derived(&host).await;
+    let log = host.log();
+    assert!(log.contains("an install line of the plugins' programs failed") && log.contains("fetched"), "{log}");
+    assert_eq!(host.ask("!cat /usr/local/bin/tool").await.reply(), "brought");
+    assert_eq!(host.ask("!which fetched").await.reply(), "nothing");
+    assert_eq!(agent.tags().len(), 1);
+}
+
+/// Where there is nothing but what failed, agents run on the base image.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_build_leaves_the_base() {
-    let agent = Agent::new("fails");
+    let agent = Agent::new("base");
     let mut host = Setup::scripted("runc").set("MERCURY_AGENT_ID", &agent.0).prepare();
     install(&host, "tools", "name = \"tool\"\ninstall = \"echo never\"", None);
     host.start().await;
     let until = Instant::now() + Duration::from_secs(60);
-    while !host.log().contains("could not be built") {
+    while !host.log().contains("an install line of the plugins' programs failed") {
         assert!(Instant::now() < until, "{}", host.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -164,13 +164,13 @@ impl Runs {
 /// A skill may speak of a program that is not there yet, or could not be installed: the agent is told,
 /// rather than left to wonder.
 fn missing_programs(wanted: &[String], sandbox: &Sandbox) -> Option<String> {
-    if wanted.is_empty() || sandbox.derived_image().is_some() {
-        return None;
-    }
-    Some(format!(
-        "These programs are not installed at the moment: {}. Where a skill needs one of them, say that it is not available just now.",
-        wanted.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-    ))
+    let missing: Vec<_> = wanted.iter().filter(|name| !sandbox.has_program(name)).map(|name| format!("`{name}`")).collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "These programs are not installed at the moment, or not all of what they need: {}. Where a skill needs one of them and it does not work, say that it is not available just now.",
+            missing.join(", ")
+        )
+    })
 }
 
 fn storage(error: StoreError) -> Failure {

@@ -47,6 +47,8 @@ pub(super) struct Derived {
     programs: Mutex<Vec<Program>>,
     /// The tag in use.
     current: Mutex<Option<String>>,
+    /// Programs whose install lines could not be run: the image in use has of them what plugins bring.
+    failed: Mutex<Vec<String>>,
     building: AtomicBool,
 }
 
@@ -63,6 +65,11 @@ impl Sandbox {
     /// The derived image that the next container gets, if it is built.
     pub fn derived_image(&self) -> Option<String> {
         lock(&self.derived.current).clone()
+    }
+
+    /// Whether the next container has the program, with all that its install line wanted.
+    pub fn has_program(&self, name: &str) -> bool {
+        self.derived_image().is_some() && !lock(&self.derived.failed).iter().any(|failed| failed == name)
     }
 
     /// Whether `missing` is a derived image of ours; it is not used any more from now on.
@@ -82,9 +89,13 @@ impl Sandbox {
             return;
         }
         let base = self.base_image();
-        match self.derive(&base).await {
-            Ok(Some(tag)) => *lock(&self.derived.current) = Some(tag),
-            Ok(None) => {}
+        lock(&self.derived.failed).clear();
+        let built = match self.derive(&base).await {
+            Err(DeriveError::Build(error)) => self.derive_rest(&base, &error).await,
+            other => other,
+        };
+        match built {
+            Ok(tag) => *lock(&self.derived.current) = tag,
             Err(error) => {
                 tracing::error!(
                     base,
@@ -94,6 +105,21 @@ impl Sandbox {
             }
         }
         self.derived.building.store(false, Ordering::SeqCst);
+    }
+
+    /// Where an install line fails (its packages are not to be had), nobody's plugin loses a program that
+    /// it brings itself: those go into the image alone.
+    async fn derive_rest(&self, base: &str, error: &DaemonError) -> Result<Option<String>, DeriveError> {
+        let wanted = lock(&self.derived.programs).clone();
+        let (rest, failed) = without_installs(wanted);
+        tracing::error!(
+            base,
+            programs = ?failed,
+            "an install line of the plugins' programs failed, so none of them is run; what plugins bring themselves is still put into the agent's image: {}",
+            tail(&error.to_string())
+        );
+        *lock(&self.derived.failed) = failed;
+        self.derive_with(base, &rest).await
     }
 
     /// The same for an image that is not in use yet: it is pulled if need be.
@@ -107,7 +133,11 @@ impl Sandbox {
     /// The tag of the image that extends `base`, built if need be. `None` where nothing is wanted.
     pub async fn derive(&self, base: &str) -> Result<Option<String>, DeriveError> {
         let programs = lock(&self.derived.programs).clone();
-        let Some(plan) = Plan::of(base, &programs) else { return Ok(None) };
+        self.derive_with(base, &programs).await
+    }
+
+    async fn derive_with(&self, base: &str, programs: &[Program]) -> Result<Option<String>, DeriveError> {
+        let Some(plan) = Plan::of(base, programs) else { return Ok(None) };
         let id =
             self.daemon.image_id(base).await?.ok_or_else(|| DeriveError::BaseMissing { image: base.to_owned() })?;
         let tag = format!("{}:{}", self.repository(), plan.digest(&id));
@@ -115,7 +145,7 @@ impl Sandbox {
             tracing::info!(tag, "the agent's image with the plugins' programs is there");
             return Ok(Some(tag));
         }
-        for program in &programs {
+        for program in programs {
             tracing::info!(
                 tag,
                 program = program.name,
@@ -200,6 +230,14 @@ impl Sandbox {
     }
 }
 
+/// The programs that plugins bring, without their install lines; and the names of all that have one.
+fn without_installs(programs: Vec<Program>) -> (Vec<Program>, Vec<String>) {
+    let failed = programs.iter().filter(|program| !program.install.trim().is_empty());
+    let failed = failed.map(|program| program.name.clone()).collect();
+    let brought = programs.into_iter().filter(|program| program.bin.is_some());
+    (brought.map(|program| Program { install: String::new(), ..program }).collect(), failed)
+}
+
 fn context(plan: &Plan) -> std::io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut add = |name: &str, mode: u32, content: &[u8]| {
@@ -226,6 +264,23 @@ fn tail(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_where_an_install_line_fails() {
+        let program = |name: &str, install: &str, bin: Option<&[u8]>| Program {
+            name: name.into(),
+            install: install.into(),
+            bin: bin.map(<[u8]>::to_vec),
+        };
+        let wanted = vec![
+            program("charts", "apt-get install -y librsvg2-bin", Some(b"C")),
+            program("napkin", "", Some(b"N")),
+            program("qpdf", "command -v qpdf", None),
+        ];
+        let (rest, failed) = without_installs(wanted);
+        assert_eq!(rest, [program("charts", "", Some(b"C")), program("napkin", "", Some(b"N"))]);
+        assert_eq!(failed, ["charts", "qpdf"]);
+    }
 
     #[test]
     fn the_context_holds_the_programs_ready_to_run() {
