@@ -211,6 +211,21 @@ async fn a_file_of_an_answer_is_sent() {
     }
 }
 
+/// examples.md #52: an answer that is too long for a model is cut, and the whole is a file of the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_answer_is_cut() {
+    let manifest = format!("{BROKER}[[broker.actions]]\nname = \"large\"\n");
+    let host = host_with(scripted(), "\"broker\"", &manifest, "").await;
+    let answer = say(&host, BOSS, "!mrctl capability around large ;; {\"letters\":1000}").await;
+    assert!(!answer.reply().contains("truncated") && answer.body["files"].as_array().unwrap().is_empty());
+    let answer = say(&host, BOSS, "!mrctl capability around large ;; {\"letters\":131072}").await;
+    let said = answer.reply();
+    assert!(said.contains("\"truncated\": true") && said.contains("\"bytes\": 262146"), "{}", &said[..200]);
+    assert!(said.len() < 40_000 && said.contains("attached: outbox/"), "{}", said.len());
+    let file = STANDARD.decode(answer.body["files"][0]["data"].as_str().unwrap()).unwrap();
+    assert_eq!(serde_json::from_slice::<String>(&file).unwrap().chars().count(), 131_072);
+}
+
 /// permissions.md #2 #6: a plugin's permission is there while the plugin is, and said to the agent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_brings_a_permission() {

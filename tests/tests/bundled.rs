@@ -59,7 +59,13 @@ impl Wanted {
     }
 
     async fn load(self) -> Loaded {
+        self.load_with(|_| ()).await
+    }
+
+    /// With what `prepare` puts into the data directory.
+    async fn load_with(self, prepare: impl FnOnce(&std::path::Path)) -> Loaded {
         let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
         let media = MediaStore::open(&folder.path().join("media"), clock::millis()).unwrap();
         let keys = [
             "MERCURY_STT_API_KEY",
@@ -342,4 +348,64 @@ async fn charts_are_drawn_for_whoever_may() {
     assert_eq!((refused.status(), refused.code()), (422, "limit"));
     let schema = loaded.invoke("api:bob", "charts", "schema", json!({})).await.unwrap();
     assert_eq!(schema.output["types"], json!(["bar", "line", "pie", "scatter"]));
+}
+
+/// A bundled plugin as somebody would have it who agreed to nothing: without any grant of its manifest.
+fn install_bare(folder: &std::path::Path, name: &str, component: &str) {
+    const GRANTS: [&str; 9] = ["http", "media", "kv", "history", "tasks", "folders", "messenger", "timers", "sockets"];
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/plugins").join(name);
+    let place = folder.join("plugins").join(name);
+    std::fs::create_dir_all(place.join("skill")).unwrap();
+    let manifest = std::fs::read_to_string(source.join("plugin.toml")).unwrap();
+    let mut granted = false;
+    let mut bare = String::new();
+    for line in manifest.lines().filter(|line| !line.starts_with("depends")) {
+        if let Some(table) = line.strip_prefix('[') {
+            let table = table.trim_start_matches('[');
+            granted = GRANTS.iter().any(|grant| table.strip_prefix(grant).is_some_and(|rest| rest.starts_with(']')));
+        }
+        if !granted {
+            bare.push_str(line);
+            bare.push('\n');
+        }
+    }
+    std::fs::write(place.join("plugin.toml"), bare).unwrap();
+    for file in ["skill/SKILL.md", name] {
+        let _ = std::fs::copy(source.join(file), place.join(file));
+    }
+    std::fs::copy(mercury_tests::plugins::fixture(component), place.join(format!("{component}.wasm"))).unwrap();
+}
+
+/// examples.md #51: whatever is denied, each loads, no hook blocks a run, and an action that needs what it
+/// was not granted says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_grants_nothing_blocks() {
+    let all = [
+        ("charts", "charts"),
+        ("napkin", "napkin"),
+        ("pdf", "pdf"),
+        ("voice-synth", "voice_synth"),
+        ("voice-transcribe", "voice_transcribe"),
+        ("web-search", "web_search"),
+    ];
+    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    let wanted = Wanted::only(&names)
+        .set("voice-synth", "azure-region", "westeurope")
+        .set("voice-transcribe", "provider", "openai");
+    let loaded = wanted.load_with(|folder| all.iter().for_each(|(name, component)| install_bare(folder, name, component))).await;
+    let mut found: Vec<_> = loaded.plugins.loaded().iter().map(|plugin| plugin.name().to_owned()).collect();
+    found.sort();
+    assert_eq!(found, names, "{:?}", loaded.plugins.disabled());
+
+    let said = loaded.transcript(&[b"sound"]).await;
+    assert!(said.unwrap().contains("not transcribed"), "a run goes on, and it is said");
+    for (plugin, action, arguments) in [
+        ("charts", "render", json!({ "option": { "series": [{ "type": "pie", "data": [1] }] } })),
+        ("voice-synth", "synthesize", json!({ "text": "hi" })),
+    ] {
+        let refused = loaded.invoke("api:ada", plugin, action, arguments).await.unwrap_err();
+        assert_eq!(refused.code(), "denied", "{plugin}: {refused}");
+    }
+    let (said, sent) = loaded.process(result("hi")).await;
+    assert_eq!((said.as_str(), sent.len()), ("hi", 0));
 }

@@ -9,13 +9,24 @@ use mercury_bindings::{
     exports::mercury::plugin::broker as contract,
     mercury::plugin::types::{Caller, Media},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{CallError, Interface, Plugins, exports::recorded, missing};
-use crate::{clock, media::Folder};
+use crate::{clock, domain::media::Kind, media::Folder};
 
 /// For one call (extensions.md section 12).
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of an answer that the agent gets at once (examples.md #52): it reads all of it, and pays for it.
+const MOST_OUTPUT: usize = 256 << 10;
+/// Bytes of a longer one that it gets to see; the rest is in a file.
+const SHOWN_OUTPUT: usize = 16 << 10;
+
+/// The beginning of an answer that is too long, with where the whole is.
+fn cut(output: &str) -> Json {
+    let beginning = &output[..output.floor_char_boundary(SHOWN_OUTPUT)];
+    json!({ "truncated": true, "bytes": output.len(), "beginning": beginning, "whole": "in the last file of this answer" })
+}
 
 /// Why a call was not served.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +206,15 @@ impl Plugins {
             .await;
         match answer {
             Ok(Ok(answer)) => match serde_json::from_str(&answer.output) {
-                Ok(output) => Ok(Brokered { output, files: self.place(name, &answer.files, outbox).await? }),
+                Ok(output) => {
+                    let mut files = self.place(name, &answer.files, outbox.clone()).await?;
+                    if answer.output.len() <= MOST_OUTPUT {
+                        return Ok(Brokered { output, files });
+                    }
+                    let whole = self.keep_whole(name, answer.output.as_bytes()).await?;
+                    files.extend(self.place(name, &[whole], outbox).await?);
+                    Ok(Brokered { output: cut(&answer.output), files })
+                }
                 Err(error) => {
                     tracing::error!(plugin = name, %error, "a capability's answer is no JSON");
                     Err(BrokerError::Failed { plugin: owned() })
@@ -205,6 +224,24 @@ impl Plugins {
             Err(CallError::Timeout { .. }) => Err(BrokerError::TooSlow { plugin: owned() }),
             Err(_) => Err(BrokerError::Failed { plugin: owned() }),
         }
+    }
+
+    /// An answer that is too long, as a file of the plugin's.
+    async fn keep_whole(&self, plugin: &str, output: &[u8]) -> Result<Media, BrokerError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(plugin, %error, "a capability's long answer could not be kept");
+            BrokerError::Failed { plugin: plugin.to_owned() }
+        };
+        let media = self.services.media.as_ref().ok_or_else(|| failed(&"this host keeps no files"))?;
+        let most = output.len() as u64;
+        let made = async {
+            // Not of the plugin's own allowance: it made no file.
+            let mut incoming = media.begin(plugin, u64::MAX, most).await?;
+            incoming.write(output).await?;
+            let name = Some(format!("{plugin}-answer.json"));
+            incoming.finish(Kind::Document, "application/json".to_owned(), name).await
+        };
+        made.await.map(|description| Media::from(&description)).map_err(|error| failed(&error))
     }
 
     /// Puts what the component made into the run's outbox; from there it goes out with the reply.
