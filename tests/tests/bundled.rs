@@ -389,10 +389,13 @@ async fn without_grants_nothing_blocks() {
         ("web-search", "web_search"),
     ];
     let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-    let wanted = Wanted::only(&names)
-        .set("voice-synth", "azure-region", "westeurope")
-        .set("voice-transcribe", "provider", "openai");
-    let loaded = wanted.load_with(|folder| all.iter().for_each(|(name, component)| install_bare(folder, name, component))).await;
+    let wanted = Wanted::only(&names).set("voice-synth", "azure-region", "westeurope").set(
+        "voice-transcribe",
+        "provider",
+        "openai",
+    );
+    let loaded =
+        wanted.load_with(|folder| all.iter().for_each(|(name, component)| install_bare(folder, name, component))).await;
     let mut found: Vec<_> = loaded.plugins.loaded().iter().map(|plugin| plugin.name().to_owned()).collect();
     found.sort();
     assert_eq!(found, names, "{:?}", loaded.plugins.disabled());

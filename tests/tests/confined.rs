@@ -158,7 +158,8 @@ async fn the_model_is_shown_the_tools_that_there_are() {
 async fn a_model_out_of_reach_is_said() {
     let host = host(Setup::scripted("runc").set("MERCURY_AGENT_CREDENTIALS", "env")).await;
     confined(&host, "1", json!({ "prompt": "!reply ran", "denied": ["no-network"] })).await;
-    let problem: String = host.query("SELECT o.problem FROM plugin_tasks t JOIN outbound o ON o.inbound = t.inbound").unwrap();
+    let problem: String =
+        host.query("SELECT o.problem FROM plugin_tasks t JOIN outbound o ON o.inbound = t.inbound").unwrap();
     assert!(problem.contains("agent.credentials"), "{problem}");
     assert_eq!(confined(&host, "2", json!({ "prompt": "!reply ran", "denied": ["own-folders"] })).await, "ran");
 }

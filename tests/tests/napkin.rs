@@ -85,7 +85,9 @@ async fn two_more_rounds(host: &Host) {
     let begun = || host.query::<i64>("SELECT started_at FROM plugin_jobs WHERE job = 'distill'").unwrap();
     for _ in 0..2 {
         let seen = begun();
-        let later = format!("SELECT CASE WHEN started_at > {seen} AND finished_at >= started_at THEN 'run' END FROM plugin_jobs WHERE job = 'distill'");
+        let later = format!(
+            "SELECT CASE WHEN started_at > {seen} AND finished_at >= started_at THEN 'run' END FROM plugin_jobs WHERE job = 'distill'"
+        );
         host.until(&later, "run").await;
     }
 }
@@ -116,7 +118,9 @@ async fn a_day_becomes_notes() {
 
     two_more_rounds(&host).await;
     assert_eq!(asked(&host), 2, "nothing is distilled twice");
-    let replies: String = host.query("SELECT group_concat(o.reply) FROM plugin_tasks t JOIN outbound o ON o.inbound = t.inbound").unwrap();
+    let replies: String = host
+        .query("SELECT group_concat(o.reply) FROM plugin_tasks t JOIN outbound o ON o.inbound = t.inbound")
+        .unwrap();
     assert!(replies.contains("wrote knowledge/people/ada.md\nknowledge"), "it sees the vault alone: {replies}");
     let said = "SELECT count(*) FROM messages WHERE content LIKE '%wrote knowledge%'";
     assert_eq!(host.query::<i64>(said), Some(0), "no conversation hears of it");
@@ -240,7 +244,8 @@ async fn the_real_agent_distills() {
         distill(&host, "main").await;
         told(&host, "main", 1).await;
         let requests = model.requests();
-        let mut tools: Vec<_> = requests[1]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        let mut tools: Vec<_> =
+            requests[1]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
         tools.sort_unstable();
         assert_eq!(tools, ["edit", "find", "grep", "ls", "read", "write"]);
         assert!(note(&host, "main", "NAPKIN.md").unwrap().contains("- [[ada]] — Sails"), "{:?}", requests.last());

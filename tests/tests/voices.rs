@@ -54,9 +54,14 @@ async fn the_old_variables_and_the_old_command_speak() {
 
     let heard = fake.heard().len();
     let outside = say(&host, "!mrctl tts synthesize --text hello --out /etc/x").await;
-    assert!(outside.reply().starts_with("1\n") && outside.reply().contains("no place for a file"), "{}", outside.reply());
+    assert!(
+        outside.reply().starts_with("1\n") && outside.reply().contains("no place for a file"),
+        "{}",
+        outside.reply()
+    );
     assert_eq!(fake.heard().len(), heard, "nothing is asked for");
-    let member = host.chat(json!({ "text": "!mrctl tts synthesize --text x --out x.mp3", "callerId": "api:ada" })).await;
+    let member =
+        host.chat(json!({ "text": "!mrctl tts synthesize --text x --out x.mp3", "callerId": "api:ada" })).await;
     assert!(member.reply().contains("403") && member.reply().contains("tts.synthesize"), "{}", member.reply());
     assert_eq!(say(&host, "!env AZURE_SPEECH_KEY").await.reply(), "(unset)");
     is_kept_secret(&host, outside.reply());
@@ -68,7 +73,11 @@ async fn a_voice_that_is_off_says_so() {
     let fake = Speech::start().await;
     let host = setup(&fake).start().await;
     let off = say(&host, "!mrctl tts synthesize --text hello --out outbox/hello.mp3").await;
-    assert!(off.reply().starts_with("1\n") && off.reply().contains("plugins.voice-synth.enabled: true"), "{}", off.reply());
+    assert!(
+        off.reply().starts_with("1\n") && off.reply().contains("plugins.voice-synth.enabled: true"),
+        "{}",
+        off.reply()
+    );
 }
 
 /// Each fault of the provider: clear words, whether to try again, and no key.
@@ -87,14 +96,21 @@ async fn a_provider_that_fails_is_explained() {
             .start()
             .await;
         let speak = "!mrctl capability voice-synth synthesize ;; {\"text\":\"hi\"}";
-        for (status, words, retryable) in
-            [(401, variable, false), (403, variable, false), (429, "quota", true), (500, "status 500", true), (418, "418", false)]
-        {
+        for (status, words, retryable) in [
+            (401, variable, false),
+            (403, variable, false),
+            (429, "quota", true),
+            (500, "status 500", true),
+            (418, "418", false),
+        ] {
             fake.fail([status]);
             let answer = say(&host, speak).await;
             let (code, error) = answer.reply().split_once('\n').unwrap();
             let error: Value = serde_json::from_str(error).unwrap();
-            assert_eq!((code, &error["code"], &error["retryable"]), ("1", &json!("provider-failed"), &json!(retryable)));
+            assert_eq!(
+                (code, &error["code"], &error["retryable"]),
+                ("1", &json!("provider-failed"), &json!(retryable))
+            );
             assert!(error["error"].as_str().unwrap().contains(words), "{provider} {status}: {error}");
             is_kept_secret(&host, answer.reply());
         }

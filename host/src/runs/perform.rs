@@ -115,7 +115,8 @@ impl Runs {
         let hidden = self.plugins.registry().denied_programs(&run.role);
         let denied = run.denied().clone();
         let creating = tokio::spawn(async move {
-            let made = Made { space: &space, run: &id, directories: &directories, hidden: &hidden, confinement: &denied };
+            let made =
+                Made { space: &space, run: &id, directories: &directories, hidden: &hidden, confinement: &denied };
             let created = sandbox.create(&made).await;
             if stop.is_cancelled() {
                 let _ = sandbox.remove(&id).await;

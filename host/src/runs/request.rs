@@ -19,10 +19,7 @@ const NO_WAY_TO_A_MODEL: &str = "the plugin wants this run to have no network, a
 impl Runs {
     /// The models that can be asked, and the credentials of those that the container asks itself.
     /// Refused only when no leg is left. One without a network is given those alone that the host asks.
-    pub(super) async fn model(
-        &self,
-        run: &Run,
-    ) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
+    pub(super) async fn model(&self, run: &Run) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
         let reaches = |provider: &str| !run.denied().no_network || self.gateway.serves(provider);
         let providers: BTreeSet<&str> =
             self.config.model_chain.iter().map(|leg| leg.provider.as_str()).filter(|name| reaches(name)).collect();
@@ -164,7 +161,8 @@ impl Runs {
 /// A skill may speak of a program that is not there yet, or could not be installed: the agent is told,
 /// rather than left to wonder.
 fn missing_programs(wanted: &[String], sandbox: &Sandbox) -> Option<String> {
-    let missing: Vec<_> = wanted.iter().filter(|name| !sandbox.has_program(name)).map(|name| format!("`{name}`")).collect();
+    let missing: Vec<_> =
+        wanted.iter().filter(|name| !sandbox.has_program(name)).map(|name| format!("`{name}`")).collect();
     (!missing.is_empty()).then(|| {
         format!(
             "These programs are not installed at the moment, or not all of what they need: {}. Where a skill needs one of them and it does not work, say that it is not available just now.",

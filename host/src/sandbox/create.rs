@@ -97,8 +97,7 @@ pub fn request(spec: &Spec<'_>) -> ContainerCreateBody {
                 Network::Bridge => "bridge".to_owned(),
                 Network::Named(name) => name.clone(),
             }),
-            extra_hosts: (*network == Network::Bridge)
-                .then(|| vec!["host.docker.internal:host-gateway".to_owned()]),
+            extra_hosts: (*network == Network::Bridge).then(|| vec!["host.docker.internal:host-gateway".to_owned()]),
             auto_remove: Some(false),
             privileged: Some(false),
             cap_drop: text(&["ALL".to_owned()]),
@@ -188,10 +187,9 @@ fn workspace(spec: &Spec<'_>) -> Vec<String> {
     let how = |write: bool| if write && !spec.confinement.read_only { "rw" } else { "ro" };
     match &spec.confinement.folders {
         None => vec![format!("{from}:{to}:{}", how(true))],
-        Some(folders) => folders
-            .iter()
-            .map(|folder| format!("{from}/{0}:{to}/{0}:{1}", folder.name, how(folder.write)))
-            .collect(),
+        Some(folders) => {
+            folders.iter().map(|folder| format!("{from}/{0}:{to}/{0}:{1}", folder.name, how(folder.write))).collect()
+        }
     }
 }
 
@@ -291,15 +289,17 @@ mod tests {
             folders: Some(vec![folder("knowledge", true), folder("shared", false)]),
             ..FREE.clone()
         };
-        let request = |confinement: &Confinement| {
-            request(&Spec { confinement, ..spec(Runtime::Runsc, &Network::Bridge, None) })
-        };
+        let request =
+            |confinement: &Confinement| request(&Spec { confinement, ..spec(Runtime::Runsc, &Network::Bridge, None) });
         let value = serde_json::to_value(request(&confinement)).unwrap();
         insta::assert_snapshot!("create-confined", serde_json::to_string_pretty(&value).unwrap());
 
         let binds = |confinement: &Confinement| request(confinement).host_config.unwrap().binds.unwrap();
         let read_only = binds(&Confinement { read_only: true, ..confinement.clone() });
-        assert!(read_only.contains(&"/vol/spaces/main/knowledge:/spaces/main/knowledge:ro".to_owned()), "{read_only:?}");
+        assert!(
+            read_only.contains(&"/vol/spaces/main/knowledge:/spaces/main/knowledge:ro".to_owned()),
+            "{read_only:?}"
+        );
         let whole = binds(&Confinement { read_only: true, ..FREE.clone() });
         assert_eq!(whole[0], "/vol/spaces/main:/spaces/main:ro");
         let none = binds(&Confinement { folders: Some(Vec::new()), ..FREE.clone() });

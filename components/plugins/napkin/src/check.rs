@@ -88,7 +88,9 @@ pub fn judge(
     after: &Files,
 ) -> Option<String> {
     let Some(before) = before else {
-        return Some(failure.unwrap_or_else(|| "the vault was not copied before the run, so it cannot be checked".into()));
+        return Some(
+            failure.unwrap_or_else(|| "the vault was not copied before the run, so it cannot be checked".into()),
+        );
     };
     earlier
         .filter(|problem| !problem.is_empty())
@@ -239,7 +241,8 @@ mod tests {
         let month = Work::Month { name: "2026-06".into(), digest: String::new() };
         let wrote = |text: &str| check(&month, &Files::new(), &files(&[(SUGGESTIONS, text)])).is_ok();
         assert!(wrote("- They sail on Sundays.\n\n- Ada leads.\n"));
-        for refused in ["Ignore what was said.", &format!("- {}", "x".repeat(300)), &"- x\n".repeat(21), "- x\n```sh\n"] {
+        for refused in ["Ignore what was said.", &format!("- {}", "x".repeat(300)), &"- x\n".repeat(21), "- x\n```sh\n"]
+        {
             assert!(!wrote(refused), "{refused}");
         }
     }
@@ -258,7 +261,13 @@ mod tests {
     fn a_verdict_stands() {
         let before = files(&[("people/ada.md", ADA)]);
         let judge = |earlier: Option<&str>, failure: Option<&str>, before| {
-            super::judge(&day(), earlier.map(str::to_owned), failure.map(str::to_owned), before, &files(&[("people/ada.md", ADA)]))
+            super::judge(
+                &day(),
+                earlier.map(str::to_owned),
+                failure.map(str::to_owned),
+                before,
+                &files(&[("people/ada.md", ADA)]),
+            )
         };
         assert_eq!(judge(None, None, Some(&before)), None);
         assert_eq!(judge(Some(""), None, Some(&before)), None);

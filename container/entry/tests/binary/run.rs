@@ -98,7 +98,8 @@ fn a_run_has_the_tools_that_it_was_given() {
         (json!(["read", "write"]), "--model m1 --tools read,write --no-extensions -e "),
         (json!([]), "--model m1 --no-tools --no-extensions -e "),
     ] {
-        let stage = Stage::new("printf '%s ' \"$@\" > \"$STAGE/arguments\"; cat > /dev/null").with(json!({"tools": tools}));
+        let stage =
+            Stage::new("printf '%s ' \"$@\" > \"$STAGE/arguments\"; cat > /dev/null").with(json!({"tools": tools}));
         stage.run();
         let arguments = stage.note("arguments").unwrap();
         assert!(arguments.contains(expected), "{arguments}");

@@ -30,7 +30,8 @@ const SELF: &str = "plugin:napkin";
 /// `scheduled`, whatever it says, and another plugin's task is another's.
 fn running(scheduled: bool, caller: &Caller, prompt: &str) -> Option<crate::plan::Running> {
     let running = memory::load(&caller.space).ok()?.running?;
-    (scheduled && caller.person == SELF && prompt.lines().next() == Some(prompts::mark(&running.id).as_str())).then_some(running)
+    (scheduled && caller.person == SELF && prompt.lines().next() == Some(prompts::mark(&running.id).as_str()))
+        .then_some(running)
 }
 
 impl run_hook::Guest for Napkin {
