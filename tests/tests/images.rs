@@ -127,10 +127,30 @@ async fn a_failed_build_leaves_what_plugins_bring() {
     host.start().await;
     derived(&host).await;
     let log = host.log();
-    assert!(log.contains("an install line of the plugins' programs failed") && log.contains("fetched"), "{log}");
+    assert!(log.contains("an install line of the plugins' programs failed"), "{log}");
     assert_eq!(host.ask("!cat /usr/local/bin/tool").await.reply(), "brought");
     assert_eq!(host.ask("!which fetched").await.reply(), "nothing");
     assert_eq!(agent.tags().len(), 1);
+}
+
+/// extensions.md 7 [R]: a plugin whose install line fails takes no program from the others of a running host.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_image_before_stays_in_use() {
+    let agent = Agent::new("before");
+    let mut host = Setup::scripted("runc").set("MERCURY_AGENT_ID", &agent.0).prepare();
+    install(&host, "tools", TOOL, Some("brought"));
+    host.start().await;
+    let before = derived(&host).await;
+    install(&host, "fetched", "name = \"fetched\"\ninstall = \"echo never\"", None);
+    let reloaded = host.request("POST", "/api/plugins/reload", &[], Bytes::new()).await.unwrap();
+    assert_eq!(reloaded.body["added"], json!(["fetched"]), "{:#}", reloaded.body);
+    let until = Instant::now() + Duration::from_secs(60);
+    while !host.log().contains(&format!("the image before, {before}, stays in use")) {
+        assert!(Instant::now() < until, "{}", host.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(derived(&host).await, before);
+    assert_eq!(host.ask("!cat /usr/local/bin/tool").await.reply(), "brought");
 }
 
 /// Where there is nothing but what failed, agents run on the base image.

@@ -323,6 +323,16 @@ mod tests {
         );
     }
 
+    /// extensions.md #16
+    #[test]
+    fn several_plugins_lines() {
+        let lines = ["npm install -g charts-cli", "bun add -g napkin-ai", "npm install -g a charts-cli", "echo hi"];
+        assert_eq!(
+            merge(lines.into_iter().flat_map(parse)),
+            [Step::Npm(words(&["a", "charts-cli"])), Step::Bun(words(&["napkin-ai"])), Step::Shell("echo hi".into())]
+        );
+    }
+
     fn program(name: &str, install: &str, bin: Option<&str>) -> Program {
         Program { name: name.into(), install: install.into(), bin: bin.map(|bin| bin.as_bytes().to_vec()) }
     }

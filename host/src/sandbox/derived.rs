@@ -47,10 +47,13 @@ pub(super) struct Derived {
     programs: Mutex<Vec<Program>>,
     /// The tag in use.
     current: Mutex<Option<String>>,
-    /// Programs whose install lines could not be run: the image in use has of them what plugins bring.
-    failed: Mutex<Vec<String>>,
+    /// Programs that the image in use has, with all that their install lines wanted.
+    installed: Mutex<Vec<String>>,
     building: AtomicBool,
 }
+
+/// A tag, if there is anything to build, and the programs that are whole in it.
+type Built = (Option<String>, Vec<String>);
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,7 +72,7 @@ impl Sandbox {
 
     /// Whether the next container has the program, with all that its install line wanted.
     pub fn has_program(&self, name: &str) -> bool {
-        self.derived_image().is_some() && !lock(&self.derived.failed).iter().any(|failed| failed == name)
+        self.derived_image().is_some() && lock(&self.derived.installed).iter().any(|installed| installed == name)
     }
 
     /// Whether `missing` is a derived image of ours; it is not used any more from now on.
@@ -81,45 +84,64 @@ impl Sandbox {
         missing != self.base_image() && missing.starts_with(&format!("{}:", self.repository()))
     }
 
-    /// Builds the derived image where it is missing; the base image is used meanwhile. While one
-    /// build is under way, asking for another is none.
+    /// Builds the derived image where it is missing; the one before it is used meanwhile, and longer where
+    /// the build fails, or else the base image. One build at a time: what is asked for meanwhile is built
+    /// behind it.
     pub async fn rebuild(&self) {
-        *lock(&self.derived.current) = None;
-        if self.derived.building.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let base = self.base_image();
-        lock(&self.derived.failed).clear();
-        let built = match self.derive(&base).await {
-            Err(DeriveError::Build(error)) => self.derive_rest(&base, &error).await,
-            other => other,
-        };
-        match built {
-            Ok(tag) => *lock(&self.derived.current) = tag,
-            Err(error) => {
-                tracing::error!(
-                    base,
-                    "the agent's image with the plugins' programs could not be built; agents run without them: {}",
-                    tail(&error.to_string())
-                )
+        loop {
+            if self.derived.building.swap(true, Ordering::SeqCst) {
+                return;
+            }
+            let wanted = lock(&self.derived.programs).clone();
+            self.rebuild_once(&wanted).await;
+            self.derived.building.store(false, Ordering::SeqCst);
+            if *lock(&self.derived.programs) == wanted {
+                return;
             }
         }
-        self.derived.building.store(false, Ordering::SeqCst);
     }
 
-    /// Where an install line fails (its packages are not to be had), nobody's plugin loses a program that
-    /// it brings itself: those go into the image alone.
-    async fn derive_rest(&self, base: &str, error: &DaemonError) -> Result<Option<String>, DeriveError> {
-        let wanted = lock(&self.derived.programs).clone();
-        let (rest, failed) = without_installs(wanted);
+    async fn rebuild_once(&self, wanted: &[Program]) {
+        let base = self.base_image();
+        match self.build_for(&base, wanted).await {
+            Ok(None) => {}
+            Ok(Some((tag, installed))) => {
+                *lock(&self.derived.installed) = installed;
+                *lock(&self.derived.current) = tag;
+            }
+            Err(error) => tracing::error!(
+                base,
+                "the agent's image with the plugins' programs could not be built; agents run without them: {}",
+                tail(&error.to_string())
+            ),
+        }
+    }
+
+    /// The tag to use, if any, and the programs that are in it; `None` where the image before stays.
+    ///
+    /// Where an install line fails (its packages are not to be had) no plugin loses a program that it brings
+    /// itself: without an image before, those go into one alone.
+    async fn build_for(&self, base: &str, wanted: &[Program]) -> Result<Option<Built>, DeriveError> {
+        let failure = match self.derive_with(base, wanted).await {
+            Ok(tag) => return Ok(Some((tag, names(wanted)))),
+            Err(DeriveError::Build(error)) => error,
+            Err(error) => return Err(error),
+        };
+        let before = self.derived_image();
+        let instead = match &before {
+            Some(before) => format!("the image before, {before}, stays in use"),
+            None => "only what plugins bring themselves is put into the agent's image".to_owned(),
+        };
         tracing::error!(
             base,
-            programs = ?failed,
-            "an install line of the plugins' programs failed, so none of them is run; what plugins bring themselves is still put into the agent's image: {}",
-            tail(&error.to_string())
+            "an install line of the plugins' programs failed, so {instead}: {}",
+            tail(&failure.to_string())
         );
-        *lock(&self.derived.failed) = failed;
-        self.derive_with(base, &rest).await
+        if before.is_some() {
+            return Ok(None);
+        }
+        let (programs, installed) = brought(wanted);
+        Ok(Some((self.derive_with(base, &programs).await?, installed)))
     }
 
     /// The same for an image that is not in use yet: it is pulled if need be.
@@ -230,12 +252,15 @@ impl Sandbox {
     }
 }
 
-/// The programs that plugins bring, without their install lines; and the names of all that have one.
-fn without_installs(programs: Vec<Program>) -> (Vec<Program>, Vec<String>) {
-    let failed = programs.iter().filter(|program| !program.install.trim().is_empty());
-    let failed = failed.map(|program| program.name.clone()).collect();
-    let brought = programs.into_iter().filter(|program| program.bin.is_some());
-    (brought.map(|program| Program { install: String::new(), ..program }).collect(), failed)
+fn names(programs: &[Program]) -> Vec<String> {
+    programs.iter().map(|program| program.name.clone()).collect()
+}
+
+/// The programs that plugins bring, without their install lines; and the names of those that need none.
+fn brought(programs: &[Program]) -> (Vec<Program>, Vec<String>) {
+    let brought = || programs.iter().filter(|program| program.bin.is_some());
+    let whole = brought().filter(|program| program.install.trim().is_empty()).map(|program| program.name.clone());
+    (brought().map(|program| Program { install: String::new(), ..program.clone() }).collect(), whole.collect())
 }
 
 fn context(plan: &Plan) -> std::io::Result<Vec<u8>> {
@@ -277,9 +302,9 @@ mod tests {
             program("napkin", "", Some(b"N")),
             program("qpdf", "command -v qpdf", None),
         ];
-        let (rest, failed) = without_installs(wanted);
+        let (rest, whole) = brought(&wanted);
         assert_eq!(rest, [program("charts", "", Some(b"C")), program("napkin", "", Some(b"N"))]);
-        assert_eq!(failed, ["charts", "qpdf"]);
+        assert_eq!(whole, ["napkin"]);
     }
 
     #[test]

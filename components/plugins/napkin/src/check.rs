@@ -101,8 +101,10 @@ pub fn judge(
 /// # Errors
 /// A vault that is too large to be looked after.
 pub fn fits(files: &Files) -> Result<(), Violation> {
-    let bytes: u64 = files.values().map(Entry::len).sum();
-    if let Some((path, _)) = files.iter().find(|(_, entry)| entry.len() > MOST_FILE) {
+    // Exported messages are no notes: somebody who writes a great deal must not close the vault.
+    let notes = || files.iter().filter(|(path, _)| !path.starts_with(".messages/"));
+    let bytes: u64 = notes().map(|(_, entry)| entry.len()).sum();
+    if let Some((path, _)) = notes().find(|(_, entry)| entry.len() > MOST_FILE) {
         return refuse(path, "is larger than 1 MiB; keep large files outside the vault");
     }
     if files.len() > MOST_FILES || bytes > MOST_VAULT {
@@ -282,6 +284,9 @@ mod tests {
         let with = |entry| fits(&[("x.md".to_owned(), entry)].into());
         assert_eq!(with(Entry::File(vec![b'x'; 1 << 20])), Ok(()));
         assert!(with(Entry::File(vec![b'x'; (1 << 20) + 1])).is_err() && with(Entry::Large(1 << 30)).is_err());
+        let flood = [(".messages/2026-06-02.jsonl".to_owned(), Entry::Large(1 << 30))].into();
+        assert_eq!(fits(&flood), Ok(()), "a day on which somebody wrote a great deal");
+        assert!(check(&day(), &Files::new(), &flood).is_err(), "but no run writes it");
         let after = [("people/x.md".to_owned(), Entry::Large(1 << 30))].into();
         assert!(check(&day(), &Files::new(), &after).unwrap_err().0.contains("too long"));
     }
