@@ -14,6 +14,7 @@ use super::{Sandbox, create, daemon::Liveness, directories::Directories};
 use crate::{
     config::Runtime,
     domain::{
+        confinement::Confinement,
         failure::Failure,
         ids::{RunId, SpaceId},
     },
@@ -102,6 +103,7 @@ impl Sandbox {
             global_dir: map(&self.config.global_dir()),
             global_entries: Vec::new(),
             skills_dir: None,
+            confinement: &Confinement::default(),
             hidden: &[],
             hiding: map(&self.tools),
         });
