@@ -12,7 +12,7 @@ use mercury_tests::{
     model::{Model, Turn},
     plugins::fixture,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The plugin as it is carried, but without the packages of its layer, which a test fetches from nowhere.
 fn install(host: &Host, name: &str, component: &str, files: &[&str]) {
