@@ -166,7 +166,7 @@ fn the_voice_is_set_up_by_its_old_variables() {
     let voice = &config.plugins["voice-synth"];
     let expected = [("azure-region", "westeurope"), ("max-chars", "800"), ("mode", "auto"), ("provider", "azure")];
     assert_eq!(voice.settings, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
-    assert_eq!((voice.enabled, config.warnings.as_slice()), (Some(true), [].as_slice()));
+    assert!(voice.enabled == Some(true) && config.warnings.is_empty(), "{:?}", config.warnings);
     let off = load_with(Some("plugins:\n  voice-synth: { enabled: false }\n"), &azure).unwrap();
     assert_eq!(off.plugins["voice-synth"].enabled, Some(false));
     let keyless = load_with(None, &[("MERCURY_TTS_MAX_CHARS", "800")]).unwrap();
