@@ -352,7 +352,8 @@ async fn charts_are_drawn_for_whoever_may() {
 
 /// A bundled plugin as somebody would have it who agreed to nothing: without any grant of its manifest.
 fn install_bare(folder: &std::path::Path, name: &str, component: &str) {
-    const GRANTS: [&str; 9] = ["http", "media", "kv", "history", "tasks", "folders", "messenger", "timers", "sockets"];
+    const GRANTS: [&str; 10] =
+        ["http", "secrets", "media", "kv", "history", "tasks", "folders", "messenger", "timers", "sockets"];
     let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/plugins").join(name);
     let place = folder.join("plugins").join(name);
     std::fs::create_dir_all(place.join("skill")).unwrap();
@@ -402,12 +403,13 @@ async fn without_grants_nothing_blocks() {
 
     let said = loaded.transcript(&[b"sound"]).await;
     assert!(said.unwrap().contains("not transcribed"), "a run goes on, and it is said");
-    for (plugin, action, arguments) in [
-        ("charts", "render", json!({ "option": { "series": [{ "type": "pie", "data": [1] }] } })),
-        ("voice-synth", "synthesize", json!({ "text": "hi" })),
+    for (plugin, action, arguments, code) in [
+        ("charts", "render", json!({ "option": { "series": [{ "type": "pie", "data": [1] }] } }), "denied"),
+        // A secret that it was not granted is one that is not set.
+        ("voice-synth", "synthesize", json!({ "text": "hi" }), "not-configured"),
     ] {
         let refused = loaded.invoke("api:ada", plugin, action, arguments).await.unwrap_err();
-        assert_eq!(refused.code(), "denied", "{plugin}: {refused}");
+        assert_eq!(refused.code(), code, "{plugin}: {refused}");
     }
     let (said, sent) = loaded.process(result("hi")).await;
     assert_eq!((said.as_str(), sent.len()), ("hi", 0));
