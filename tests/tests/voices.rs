@@ -42,7 +42,7 @@ async fn the_old_variables_and_the_old_command_speak() {
         .start()
         .await;
     let answer = say(&host, "!mrctl tts synthesize --text hello --out outbox/hello.mp3").await;
-    assert_eq!(answer.reply(), "0\n\nwrote /spaces/main/outbox/hello.mp3 (audio/mpeg, 14 bytes)", "{}", host.log());
+    assert_eq!(answer.reply(), "0\n\nwrote outbox/hello.mp3 (audio/mpeg, 14 bytes)", "{}", host.log());
     let files = answer.body["files"].as_array().unwrap();
     assert_eq!((files.len(), files[0]["filename"].as_str()), (1, Some("hello.mp3")), "{files:?}");
     assert_eq!(STANDARD.decode(files[0]["data"].as_str().unwrap()).unwrap(), b"sound of hello");
