@@ -6,6 +6,7 @@ pub mod approval;
 pub mod budget;
 pub mod capabilities;
 pub mod chat;
+pub mod deception;
 pub mod decision;
 pub mod egress;
 pub mod environment;
