@@ -124,7 +124,7 @@ space-folder = "inbox"
     line 3, column 11: version: `1` is not a version such as `1.0.0`
       3 | version = "1"
         |           ^^^
-    line 4, column 13: component: `../g.wasm` must be a file name in the plugin's own folder
+    line 4, column 13: component: `../g.wasm` must be a name in the plugin's own folder, and not that of its manifest or signature
       4 | component = "../g.wasm"
         |             ^^^^^^^^^^^
     line 8, column 14: limits.memory-mib: 4096 is not between 1 and 256
@@ -283,6 +283,9 @@ as = "HOME"
     line 39, column 8: agent.env[1].name: `MERCURY_API_SECRET` is the host's own and passes to no agent
       39 | name = "MERCURY_API_SECRET"
          |        ^^^^^^^^^^^^^^^^^^^^
+    line 39, column 8: agent.env[1].name: `API_SECRET` is the host's own in the container: name another with `as`
+      39 | name = "MERCURY_API_SECRET"
+         |        ^^^^^^^^^^^^^^^^^^^^
     line 42, column 6: agent.env[2].as: `HOME` cannot be set: it is no name of a variable, or the host's own
       42 | as = "HOME"
          |      ^^^^^^
@@ -306,7 +309,7 @@ fn marks_that_turn_text_around_are_refused_and_not_shown() {
 fn what_hides_a_right_is_refused() {
     let http = |hosts: &str| with(&format!("[[http]]\nhosts = [{hosts}]\n"));
     // A Cyrillic letter, and full-width ones.
-    assert!(http("\"\u{430}pi.example.com\"").contains("is `xn--pi-7kc.example.com`: write that"));
+    assert!(http("\"\u{430}pi.example.com\"").contains("is `xn--pi-6kc.example.com`: write that"));
     assert!(http("\"\u{ff41}pi.example.com\"").contains("is `api.example.com`: write that"));
     let many: Vec<String> = (0..65).map(|index| format!("\"h{index}.example.com\"")).collect();
     assert!(http(&many.join(", ")).contains("http[0].hosts: has more than 64 items"));
