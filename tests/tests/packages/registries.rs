@@ -85,8 +85,8 @@ async fn a_helper_program_gives_the_credentials() {
     };
     let asked = host.folder().join("asked");
     put("good", &format!("cat > {}; echo '{{\"Username\":\"ada\",\"Secret\":\"secret\"}}'", asked.display()));
-    put("empty", "echo 'credentials not found in native keychain'; exit 1");
-    put("broken", "echo 'the keychain is locked' >&2; exit 1");
+    put("empty", "cat > /dev/null; echo 'credentials not found in native keychain'; exit 1");
+    put("broken", "cat > /dev/null; echo 'the keychain is locked' >&2; exit 1");
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let reference = registry.reference("1.0.0");
     let add = async |config: serde_json::Value| {
