@@ -25,6 +25,7 @@ pub mod registry;
 pub mod site;
 pub mod speech;
 pub mod telegram;
+pub mod tls;
 pub mod wire;
 
 /// The variable's value, which `./dev` sets.

@@ -1,6 +1,11 @@
 //! Plugins as packages: added, updated, exchanged and removed, by the operator's own command.
 #![allow(clippy::unwrap_used)]
 
+#[path = "packages/consent.rs"]
+mod consent;
+#[path = "packages/registries.rs"]
+mod registries;
+
 use std::path::{Path, PathBuf};
 
 use mercury_tests::{
@@ -49,7 +54,13 @@ impl Said {
 
 /// `mercury plugins …`
 async fn run(host: &Host, arguments: &[&str]) -> Said {
+    run_with(host, arguments, &[]).await
+}
+
+/// With further variables.
+async fn run_with(host: &Host, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
     let mut command = host.command(&[&["plugins"], arguments].concat());
+    command.envs(variables.iter().copied());
     let output = tokio::task::spawn_blocking(move || command.stdin(std::process::Stdio::null()).output().unwrap());
     let output = output.await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -208,7 +219,7 @@ async fn a_registry_is_pinned_and_wider_rights_are_held() {
     bad(&host, &["add", &pinned, "--yes", "--allow-unsigned"], "not what its digest").await;
     let other = registry.publish_layers("stable", "application/vnd.oci.image.config.v1+json", &[]);
     bad(&host, &["add", &reference, "--yes", "--allow-unsigned"], "no WebAssembly artefact").await;
-    assert!(other.starts_with("sha256:") && registry.asked().iter().any(|path| path == "/token"));
+    assert!(other.starts_with("sha256:") && registry.asked().iter().any(|asked| asked.path == "/token"));
     assert_eq!(version(&host, "tidy").await, None);
 }
 

@@ -58,6 +58,7 @@ impl Api {
             .route("/approvals/decisions", get(approvals::decisions))
             .route("/approvals/{question}", post(approvals::answer))
             .route("/api/plugins/reload", post(plugins::reload))
+            .route("/api/plugins/{name}/purge", post(plugins::purge))
             .route("/api/plugins", get(plugins::list))
             .route("/api/plugins/{name}/log", get(plugins::log))
             .route("/api/stop", post(stop::stop))

@@ -1,6 +1,8 @@
 //! `/api/plugins`: what each plugin did since the host started, its work in the background and its
 //! panels, for the operator. What a plugin logged is its own text: whoever shows it escapes it.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use super::Api;
 use crate::{
     http::ApiError,
-    plugins::{Plugin, Reloaded},
+    plugins::{Plugin, Purged, Reloaded},
 };
 
 /// Lines of log that are sent unless the client wants fewer or more.
@@ -54,15 +56,42 @@ pub(super) async fn log(
     Ok(Json(json!({ "lines": plugin.log_lines(query.count.unwrap_or(LINES)) })))
 }
 
+#[derive(serde::Serialize)]
+pub(super) struct Taken {
+    #[serde(flatten)]
+    changes: Reloaded,
+    /// What the host was started with: a reload does not read the configuration again.
+    configured: BTreeMap<String, String>,
+}
+
 /// `POST /api/plugins/reload`: takes up what was installed, updated or removed. Answers with what
 /// changed, by name, and with what cannot be used and why.
-pub(super) async fn reload(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Reloaded>, ApiError> {
+pub(super) async fn reload(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Taken>, ApiError> {
     api.require_operator(&headers)?;
     let changes = api.rooms()?.plugins.reload().await.map_err(|error| {
         let next = "Nothing was changed. Mend it, then reload again";
         ApiError::new(StatusCode::CONFLICT, "plugins_unreadable", error.to_string(), next)
     })?;
-    Ok(Json(changes))
+    Ok(Json(Taken { changes, configured: api.config.plugin_fingerprints() }))
+}
+
+/// `POST /api/plugins/{name}/purge`: deletes all that is kept of a plugin that is not loaded, and says what
+/// that was.
+pub(super) async fn purge(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+) -> Result<Json<Purged>, ApiError> {
+    api.require_operator(&headers)?;
+    let purged = api.rooms()?.plugins.purge(&name).await?;
+    purged.map(Json).ok_or_else(|| {
+        ApiError::new(
+            StatusCode::CONFLICT,
+            "plugin_loaded",
+            format!("The plugin `{name}` is loaded and would write again"),
+            &format!("Remove it, or switch it off with plugins.{name}.enabled: false and start the host again"),
+        )
+    })
 }
 
 fn view(plugin: &Plugin) -> Value {

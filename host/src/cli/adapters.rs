@@ -13,9 +13,8 @@ pub(super) struct Adapters {
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
-    /// The host's port, where it is not the configured one.
-    #[arg(short, long, global = true)]
-    port: Option<u16>,
+    #[command(flatten)]
+    at: client::AtPort,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -30,10 +29,10 @@ impl Adapters {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
         let answer = match &self.command {
-            None => client::ask(&config, self.port, Method::GET, "/api/adapters").await?,
+            None => client::ask(&config, self.at, Method::GET, "/api/adapters").await?,
             Some(Command::Restart { platform }) => {
                 let path = format!("/api/adapters/{}/restart", client::segment(platform));
-                client::ask(&config, self.port, Method::POST, &path).await?
+                client::ask(&config, self.at, Method::POST, &path).await?
             }
         };
         if self.json {

@@ -1,8 +1,7 @@
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::http::Method;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{Project, client, terminal};
@@ -16,9 +15,8 @@ pub(super) struct Approvals {
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
-    /// The host's port, where it is not the configured one.
-    #[arg(short, long, global = true)]
-    port: Option<u16>,
+    #[command(flatten)]
+    at: client::AtPort,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -77,14 +75,8 @@ impl Approvals {
     }
 
     async fn send(&self, config: &Config, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
-        let base = client::base_url(config, self.port);
-        let answer = client::send(method, &base, path, secret(config), body.as_ref()).await?.success()?;
-        serde_json::from_slice(&answer).context("the host's answer is not understood")
+        client::ask_with(config, self.at, method, path, body).await
     }
-}
-
-fn secret(config: &Config) -> Option<&SecretString> {
-    config.api_secret.as_ref().or(config.chat_api_key.as_ref())
 }
 
 /// What looks like an object is sent as it is; the host says what is wrong with it.

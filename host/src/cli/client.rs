@@ -12,6 +12,19 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Config;
 
+/// Which host a command asks; all that ask one have it.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(super) struct AtPort {
+    /// The host's port, where it is not the configured one.
+    #[arg(short, long, global = true)]
+    pub(super) port: Option<u16>,
+}
+
+/// What proves to the host that it is its operator who asks.
+pub(super) fn operator_secret(config: &Config) -> Option<&SecretString> {
+    config.api_secret.as_ref().or(config.chat_api_key.as_ref())
+}
+
 /// Where the configured host listens, for a client on the same machine.
 pub(super) fn base_url(config: &Config, port: Option<u16>) -> String {
     let address = if config.bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { config.bind };
@@ -137,9 +150,20 @@ async fn read(response: Response<hyper::body::Incoming>) -> Result<Answer> {
 }
 
 /// A request of the operator to the configured host, and its answer as JSON.
-pub(super) async fn ask(config: &Config, port: Option<u16>, method: Method, path: &str) -> Result<serde_json::Value> {
-    let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
-    let answer = send(method, &base_url(config, port), path, secret, None).await?.success()?;
+pub(super) async fn ask(config: &Config, at: AtPort, method: Method, path: &str) -> Result<serde_json::Value> {
+    ask_with(config, at, method, path, None).await
+}
+
+/// With a body.
+pub(super) async fn ask_with(
+    config: &Config,
+    at: AtPort,
+    method: Method,
+    path: &str,
+    body: Option<serde_json::Value>,
+) -> Result<serde_json::Value> {
+    let base = base_url(config, at.port);
+    let answer = send(method, &base, path, operator_secret(config), body.as_ref()).await?.success()?;
     serde_json::from_slice(&answer).context("the host's answer is not understood")
 }
 

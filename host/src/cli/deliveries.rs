@@ -11,9 +11,8 @@ pub(super) struct Deliveries {
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
-    /// The host's port, where it is not the configured one.
-    #[arg(short, long, global = true)]
-    port: Option<u16>,
+    #[command(flatten)]
+    at: client::AtPort,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -28,9 +27,9 @@ impl Deliveries {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
         let answer = match &self.command {
-            None => client::ask(&config, self.port, Method::GET, "/api/deliveries").await?,
+            None => client::ask(&config, self.at, Method::GET, "/api/deliveries").await?,
             Some(Command::Retry { id }) => {
-                client::ask(&config, self.port, Method::POST, &format!("/api/deliveries/{id}/retry")).await?
+                client::ask(&config, self.at, Method::POST, &format!("/api/deliveries/{id}/retry")).await?
             }
         };
         if self.json {

@@ -22,7 +22,7 @@ impl Status {
             Err(_) => None,
         };
         let adapters = match health {
-            Some(_) => client::ask(&config, None, Method::GET, "/api/adapters").await.ok(),
+            Some(_) => client::ask(&config, client::AtPort::default(), Method::GET, "/api/adapters").await.ok(),
             None => None,
         };
         let credentials = run::credentials(project, &config)?;

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use crate::domain::deception::deceives;
+
 /// A line on standard output. A closed pipe (`mercury status | head`) is no error.
 pub(super) fn line(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
@@ -23,12 +25,13 @@ pub(super) fn prompt(text: &str) {
 
 pub(super) fn error(error: &anyhow::Error) {
     let red = colours(std::io::stderr().is_terminal());
-    note(format!("{}error:{} {error:#}", red.0, red.1));
+    // Part of it may be the words of a component, of its compiler or of a registry.
+    note(format!("{}error:{} {}", red.0, red.1, printable(&format!("{error:#}"))));
 }
 
-/// What an agent wrote, without the control characters that would steer the terminal.
+/// What somebody else wrote, without what would steer the terminal or look like something else.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|&c| !c.is_control() || c == '\n' || c == '\t').collect()
+    text.chars().filter(|&c| !deceives(c) || c == '\n' || c == '\t').collect()
 }
 
 /// Bold on a terminal, plain elsewhere.
@@ -56,6 +59,11 @@ pub(super) fn milliseconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_not_printed() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{202e}c\u{9b}\n\td\r"), "a[2Jbc\n\td");
+    }
 
     #[test]
     fn durations_are_readable() {

@@ -23,6 +23,7 @@ use std::{
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
 pub use error::ConfigError;
 pub use keys::DEFAULT_IMAGE;
@@ -215,6 +216,22 @@ impl Config {
         let file = source::File::load(project, environment)?;
         let settings = Settings::read(&file, environment)?;
         settings.into_config(project, &file, environment)
+    }
+
+    /// What is configured of plugins, each part with a digest of it: for who wants to know whether a running
+    /// host has the same.
+    pub fn plugin_fingerprints(&self) -> BTreeMap<String, String> {
+        let digest = |part: &dyn std::fmt::Debug| {
+            let digest = Sha256::digest(format!("{part:?}"));
+            digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let plugins = self.plugins.iter().map(|(name, plugin)| (format!("plugins.{name}"), digest(plugin)));
+        let others = [
+            ("plugins.order", digest(&self.plugin_order)),
+            ("plugins.trusted_keys", digest(&self.trusted_keys)),
+            ("plugins.unlocked_folders", digest(&self.unlocked_folders)),
+        ];
+        plugins.chain(others.map(|(name, digest)| (name.to_owned(), digest))).collect()
     }
 
     pub fn global_dir(&self) -> PathBuf {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::roles;
+use super::{deception::deceives, roles};
 
 /// A question's own time lies between these, whatever the guard asked for: less cannot be read and
 /// answered by a person, more is not waited for.
@@ -293,20 +293,13 @@ pub fn question_text(text: &str) -> String {
 fn visible(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     for c in line.chars() {
-        if c == '\t' || !(c.is_control() || is_invisible(c)) {
+        if c == '\t' || !deceives(c) {
             out.push(c);
         } else {
             out.extend(c.escape_unicode());
         }
     }
     out
-}
-
-/// Characters of Unicode's general category Cf that are met in practice, the line separators, and
-/// the tag characters: they change what is seen without being seen.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// What the agent reads when somebody said no.

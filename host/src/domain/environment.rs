@@ -119,6 +119,11 @@ pub fn is_the_hosts(name: &str) -> bool {
         || [PREFIX, "LD_", "PI_", "NODE_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether the variable, named as in the container, opens a model.
+pub fn is_model_credential(name: &str) -> bool {
+    MODEL_CREDENTIALS.contains(&name)
+}
+
 /// A plugin's word that it needs a variable. A claimed variable never passes by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {

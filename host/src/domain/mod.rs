@@ -7,6 +7,7 @@ pub mod budget;
 pub mod capabilities;
 pub mod chat;
 pub mod confinement;
+pub mod deception;
 pub mod decision;
 pub mod egress;
 pub mod environment;

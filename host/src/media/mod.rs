@@ -221,6 +221,29 @@ impl MediaStore {
         count
     }
 
+    /// Removes all files of `owner`. Returns how many.
+    pub async fn purge(&self, owner: &str) -> usize {
+        let handles: Vec<String> = {
+            let mut index = self.index();
+            let of_owner = index.entries.iter().filter(|(_, entry)| entry.owner == owner);
+            let handles: Vec<String> = of_owner.map(|(handle, _)| handle.clone()).collect();
+            for handle in &handles {
+                index.remove(handle);
+            }
+            handles
+        };
+        let count = handles.len();
+        self.remove_files(handles).await;
+        count
+    }
+
+    /// How many files of `owner` lie in `folder`, for who only wants to know. Reads it: not for the async runtime.
+    pub fn count(folder: &Path, owner: &str) -> usize {
+        let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let rows = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        rows.filter_map(|path| read_entry(&path)).filter(|entry| entry.owner == owner).count()
+    }
+
     async fn remove_files(&self, handles: Vec<String>) {
         let paths: Vec<PathBuf> = handles.iter().flat_map(|handle| [self.path(handle), self.row(handle)]).collect();
         let remove = move || {

@@ -61,8 +61,10 @@ impl Cache {
         let fail = |source| CompileError::Cache { path: folder.to_owned(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
         let path = folder.join("key");
+        let was_private = is_made_private(folder).map_err(fail)? & is_made_private(&path).map_err(fail)?;
         let key = match std::fs::read(&path) {
-            Ok(bytes) if bytes.len() == 32 => bytes,
+            // A key that others could read seals nothing; what it sealed is compiled anew.
+            Ok(bytes) if bytes.len() == 32 && was_private => bytes,
             _ => {
                 let fresh: [u8; 32] = rand::random();
                 let mut file = std::fs::OpenOptions::new()
@@ -97,7 +99,7 @@ impl Cache {
         let (Ok(code), Ok(expected)) = (std::fs::read(compiled), std::fs::read(compiled.with_extension("mac"))) else {
             return Ok(None);
         };
-        if self.mac(&code).verify_slice(&expected).is_err() {
+        if self.mac(compiled, &code).verify_slice(&expected).is_err() {
             tracing::warn!(file = %compiled.display(), "compiled code was changed outside the host: compiling it anew");
             return Ok(None);
         }
@@ -118,17 +120,37 @@ impl Cache {
         let _ = std::fs::remove_file(&input);
         outcome?;
         let code = std::fs::read(&output).map_err(fail)?;
-        let mac = self.mac(&code).finalize().into_bytes();
+        let mac = self.mac(compiled, &code).finalize().into_bytes();
         std::fs::write(compiled.with_extension("mac"), mac).map_err(fail)?;
         std::fs::rename(&output, compiled).map_err(fail)
     }
 
-    fn mac(&self, code: &[u8]) -> Hmac<Sha256> {
+    /// Over the name as well: the code of one component is no other's.
+    fn mac(&self, compiled: &Path, code: &[u8]) -> Hmac<Sha256> {
         #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+        let name = compiled.file_name().map(|name| name.as_encoded_bytes()).unwrap_or_default();
+        mac.update(&(name.len() as u64).to_le_bytes());
+        mac.update(name);
         mac.update(code);
         mac
     }
+}
+
+/// Whether only its owner, who is us, could open it; from now on it is so. True of what is not there.
+fn is_made_private(path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let found = match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        found => found?,
+    };
+    let mode = found.permissions().mode();
+    if found.uid() == rustix::process::geteuid().as_raw() && mode & 0o077 == 0 {
+        return Ok(true);
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700))?;
+    tracing::warn!(path = %path.display(), "others could open the cache of compiled components: all of it is compiled anew");
+    Ok(false)
 }
 
 /// The body of the child process.
@@ -206,4 +228,55 @@ fn compatibility(engine: &Engine) -> u64 {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::plugins::engine;
+
+    fn carried(name: &str) -> &'static [u8] {
+        mercury_carried::COMPONENTS.iter().find(|component| component.name == name).unwrap().wasm
+    }
+
+    fn compiled(folder: &Path) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect()
+    }
+
+    /// Whoever can write the cache, and has no key, has sealed code of one component: it does not run as
+    /// another.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn code_of_one_component_is_not_loaded_as_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), Compiler::InProcess).unwrap();
+        let engine = engine::engine().unwrap();
+        cache.load(&engine, carried("redact")).await.unwrap();
+        let [redact] = compiled(folder.path()).try_into().unwrap();
+        assert!(cache.load_checked(&engine, &redact).unwrap().is_some());
+        let other = folder.path().join("other.cwasm");
+        std::fs::copy(&redact, &other).unwrap();
+        std::fs::copy(redact.with_extension("mac"), other.with_extension("mac")).unwrap();
+        assert!(cache.load_checked(&engine, &other).unwrap().is_none());
+    }
+
+    /// A key that others could read seals nothing.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_cache_that_others_could_open_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine::engine().unwrap();
+        for open in [folder.path().to_owned(), folder.path().join("key")] {
+            let cache = Cache::open(folder.path(), Compiler::InProcess).unwrap();
+            cache.load(&engine, carried("redact")).await.unwrap();
+            let [file] = compiled(folder.path()).try_into().unwrap();
+            let again = Cache::open(folder.path(), Compiler::InProcess).unwrap();
+            assert!(again.load_checked(&engine, &file).unwrap().is_some());
+            std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let anew = Cache::open(folder.path(), Compiler::InProcess).unwrap();
+            assert!(anew.load_checked(&engine, &file).unwrap().is_none(), "{}", open.display());
+            assert_eq!(std::fs::metadata(&open).unwrap().permissions().mode() & 0o077, 0);
+        }
+    }
 }

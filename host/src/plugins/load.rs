@@ -17,6 +17,7 @@ use super::{
     breaker::Breaker,
     carried,
     compile::{Cache, CompileError, Compiler},
+    conflicts::conflict,
     contract::{ContractError, Declaration},
     engine,
     exports::Exports,
@@ -100,15 +101,45 @@ impl Set {
             let found = self.plugins.iter().enumerate().find_map(|(at, plugin)| Some((at, unmet(plugin)?)));
             let Some((at, needed)) = found else { return Ok(()) };
             let plugin = self.plugins.remove(at);
-            let name = plugin.name().to_owned();
             let reason = format!("it needs the plugin `{needed}`, which is not loaded. Add or enable that one");
-            if plugin.manifest.is_essential() {
-                let path = plugin.folder.clone().unwrap_or_else(|| PathBuf::from(format!("built-in {name}")));
-                return Err(LoadError::Plugin { name, path, reason });
-            }
-            tracing::error!(plugin = name, reason, "a plugin cannot be used and is left out");
-            self.disabled.push((name, reason));
+            self.leave_out(&plugin, reason)?;
         }
+    }
+}
+
+impl Set {
+    /// Takes away what cannot be used beside another: the host's own stay, what was agreed to comes before
+    /// what lies there by hand, and what is in use before what is new.
+    fn leave_out_conflicting(&mut self, in_use: &Self) -> Result<(), LoadError> {
+        let rank = |plugin: &Plugin| match plugin.origin {
+            Origin::BuiltIn => 0,
+            Origin::Package(_) => 1,
+            Origin::Folder => 2,
+        };
+        let mut waiting = std::mem::take(&mut self.plugins);
+        let is_new = |plugin: &Plugin| !in_use.plugins.iter().any(|used| used.name() == plugin.name());
+        waiting.sort_by_key(|plugin| (rank(plugin), is_new(plugin)));
+        for plugin in waiting {
+            match self.plugins.iter().find_map(|kept| conflict(&plugin.manifest, &kept.manifest)) {
+                Some(reason) => self.leave_out(&plugin, format!("{reason}. Switch one of them off"))?,
+                None => self.plugins.push(plugin),
+            }
+        }
+        self.plugins.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok(())
+    }
+
+    /// # Errors
+    /// Where the host must not run without it.
+    fn leave_out(&mut self, plugin: &Plugin, reason: String) -> Result<(), LoadError> {
+        let name = plugin.name().to_owned();
+        if plugin.manifest.is_essential() {
+            let path = plugin.folder.clone().unwrap_or_else(|| PathBuf::from(format!("built-in {name}")));
+            return Err(LoadError::Plugin { name, path, reason });
+        }
+        tracing::error!(plugin = name, reason, "a plugin cannot be used and is left out");
+        self.disabled.push((name, reason));
+        Ok(())
     }
 }
 
@@ -171,6 +202,7 @@ impl Loader {
             tracing::error!(plugin = name, path = %path.display(), reason, "a plugin cannot be used and is left out");
             set.disabled.push((name, reason));
         }
+        set.leave_out_conflicting(&Set::default())?;
         set.leave_out_dependents()?;
         Ok(set)
     }
@@ -252,8 +284,15 @@ impl Loader {
             }
             set.disabled.push((name, reason));
         }
-        set.plugins.sort_by(|a, b| a.name().cmp(b.name()));
-        if let Err(error) = set.leave_out_dependents() {
+        let left_out = set.disabled.len();
+        let fitting = set.leave_out_conflicting(old).and_then(|()| set.leave_out_dependents());
+        for (name, reason) in &set.disabled[left_out..] {
+            changes.added.retain(|added| added != name);
+            if !old.disabled.contains(&(name.clone(), reason.clone())) {
+                changes.refused.insert(name.clone(), reason.clone());
+            }
+        }
+        if let Err(error) = fitting {
             // What a guard needs is gone: rather yesterday's plugins than none that closes.
             let (name, reason) = match error {
                 LoadError::Plugin { name, reason, .. } => (name, reason),

@@ -219,6 +219,43 @@ mod tests {
         assert!(plugins.reload().await.unwrap().is_empty(), "nothing changed, nothing is exchanged");
     }
 
+    /// What only one plugin can have stays with the one that has it, whatever the other is called.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_another_plugin_has_is_not_taken() {
+        let data = tempfile::tempdir().unwrap();
+        let put = |name: &str| {
+            let place = folder(data.path()).join(name);
+            std::fs::create_dir_all(&place).unwrap();
+            let manifest = format!(
+                "name = \"{name}\"\nversion = \"1.0.0\"\ncomponent = \"x.wasm\"\nprovides = [\"result-processor\"]\n\
+                 [[agent.clis]]\nname = \"gws\"\nbin = \"gws\"\n"
+            );
+            std::fs::write(place.join("plugin.toml"), manifest).unwrap();
+            std::fs::write(place.join("x.wasm"), carried("redact")).unwrap();
+            std::fs::write(place.join("gws"), name).unwrap();
+        };
+        let loaded = |plugins: &Plugins| -> Vec<String> {
+            let names = plugins.loaded().iter().map(|plugin| plugin.name().to_owned()).collect::<Vec<_>>();
+            names.into_iter().filter(|name| ["early", "late"].contains(&name.as_str())).collect()
+        };
+        put("late");
+        let plugins = start(data.path()).await;
+        put("early");
+        let changes = plugins.reload().await.unwrap();
+        assert!(
+            changes.refused["early"].contains("`late` has the program `gws`") && changes.added.is_empty(),
+            "{changes:?}"
+        );
+        assert_eq!(loaded(&plugins), ["late"]);
+        assert!(plugins.reload().await.unwrap().is_empty(), "it is said once");
+        // At a start there is none in use: one of them, and the same each time.
+        let plugins = start(data.path()).await;
+        assert_eq!(loaded(&plugins), ["early"]);
+        assert!(
+            plugins.disabled().iter().any(|(name, reason)| name == "late" && reason.contains("Switch one of them off"))
+        );
+    }
+
     /// A version that does not work never takes the place of one that does, and the next that works does.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_version_that_fails_its_check_is_not_taken() {

@@ -4,13 +4,16 @@
 //! Every struct is taken apart field by field: a new field of the manifest does not compile until it
 //! is said here whether it is a right.
 
+mod words;
+
 use std::collections::BTreeMap;
 
 use super::{
     capabilities::{credentials, folders, history, http, inbox, kv, media, messenger, sockets, tasks, timers},
     exports::Interface,
-    manifest::{Agent, Broker, Limits, Manifest, RunHook},
+    manifest::{Agent, Broker, Cli, Limits, Manifest, RunHook, Variable},
 };
+pub use words::in_words;
 
 /// The rights of a manifest, or those that were agreed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -55,12 +58,12 @@ impl Rights {
 
     fn add_manifest(&mut self, manifest: &Manifest) {
         let Manifest {
-            // Who it is and what an operator may set are no rights.
+            // Who it is, is no right.
             name: _,
             version: _,
             description: _,
             component: _,
-            settings: _,
+            settings,
             order: _,
             enabled_by_default: _,
             depends: _,
@@ -95,52 +98,23 @@ impl Rights {
         if *override_errors {
             self.hold("result-processor override-errors");
         }
-        let Limits { memory_mib, deadline_ms, concurrency, host_calls, result_kib } = *limits;
-        self.up_to("limits memory-mib", memory_mib.into());
-        self.up_to("limits deadline-ms", deadline_ms.into());
-        self.up_to("limits concurrency", concurrency.into());
-        self.up_to("limits host-calls", host_calls.into());
-        self.up_to("limits result-kib", result_kib.into());
+        // What an operator may set is none either, but what is read of the host's own configuration is.
+        for key in settings.values().filter_map(|setting| setting.config.as_ref()) {
+            self.hold(format!("configuration {key}"));
+        }
+        self.add_limits(limits);
         self.add_agent(agent);
-        let RunHook { optional, environment, deadline_s: _ } = run_hook;
-        if !optional && provides.contains(&Interface::RunHook) {
-            self.hold(REQUIRED_HOOK);
-        }
-        for name in environment {
-            self.hold(format!("run-hook environment {name}"));
-        }
-        let Broker { actions, per_minute: _ } = broker;
-        for action in actions {
-            self.hold(format!("broker action {}", action.name));
-        }
+        self.add_run_hook(run_hook, provides.contains(&Interface::RunHook));
+        self.add_broker(broker);
         http.iter().for_each(|grant| self.add_http(grant));
         secrets.iter().for_each(|grant| self.add_secret(grant));
         let kv::Grant { quota_bytes } = *kv;
         self.up_to("kv quota-bytes", quota_bytes);
-        let media::Grant { read, create, quota_mib } = *media;
-        if read || create {
-            self.up_to("media quota-mib", quota_mib.into());
-        }
-        for (held, right) in [(read, "media read"), (create, "media create")] {
-            if held {
-                self.hold(right);
-            }
-        }
-        for sockets::Grant { hosts, plain } in sockets {
-            for host in hosts {
-                self.hold(format!("socket {host}"));
-                if *plain {
-                    self.hold(format!("socket {host} plain"));
-                }
-            }
-        }
+        self.add_media(media);
+        sockets.iter().for_each(|grant| self.add_socket(grant));
         let timers::Grant { most } = *timers;
         self.up_to("timers most", most.into());
-        let messenger::Grant { spaces, per_minute } = messenger;
-        for space in spaces {
-            self.hold(format!("messenger {space}"));
-        }
-        self.up_to("messenger per-minute", per_minute.unwrap_or_default().into());
+        self.add_messenger(messenger);
         if let Some(inbox::Grant { platform }) = inbox {
             self.hold(format!("inbox {platform}"));
         }
@@ -150,11 +124,71 @@ impl Rights {
         }
         let tasks::Grant { per_day } = *tasks;
         self.up_to("tasks per-day", per_day.into());
-        for folders::Grant { space_folder, write } in folders {
-            self.hold(format!("folder {space_folder}"));
-            if *write {
-                self.hold(format!("folder {space_folder} write"));
+        folders.iter().for_each(|grant| self.add_folder(grant));
+    }
+
+    fn add_limits(&mut self, limits: &Limits) {
+        let Limits { memory_mib, deadline_ms, concurrency, host_calls, result_kib } = *limits;
+        self.up_to("limits memory-mib", memory_mib.into());
+        self.up_to("limits deadline-ms", deadline_ms.into());
+        self.up_to("limits concurrency", concurrency.into());
+        self.up_to("limits host-calls", host_calls.into());
+        self.up_to("limits result-kib", result_kib.into());
+    }
+
+    fn add_run_hook(&mut self, hook: &RunHook, is_provided: bool) {
+        let RunHook { optional, environment, deadline_s: _ } = hook;
+        if !optional && is_provided {
+            self.hold(REQUIRED_HOOK);
+        }
+        for name in environment {
+            self.hold(format!("run-hook environment {name}"));
+        }
+    }
+
+    fn add_broker(&mut self, broker: &Broker) {
+        let Broker { actions, per_minute: _ } = broker;
+        for action in actions {
+            self.hold(format!("broker action {}", action.name));
+        }
+    }
+
+    fn add_media(&mut self, media: &media::Grant) {
+        let media::Grant { read, create, quota_mib } = *media;
+        if read || create {
+            self.up_to("media quota-mib", quota_mib.into());
+        }
+        for (held, right) in [(read, "media read"), (create, "media create")] {
+            if held {
+                self.hold(right);
             }
+        }
+    }
+
+    fn add_socket(&mut self, grant: &sockets::Grant) {
+        let sockets::Grant { hosts, plain } = grant;
+        for host in hosts {
+            self.hold(format!("socket {host}"));
+            if *plain {
+                self.hold(format!("socket {host} plain"));
+            }
+        }
+    }
+
+    fn add_messenger(&mut self, grant: &messenger::Grant) {
+        let messenger::Grant { spaces, per_minute } = grant;
+        for space in spaces {
+            self.hold(format!("messenger {space}"));
+        }
+        // No space has such a name: one called `per-minute` would pass for the amount.
+        self.up_to("messenger: per-minute", per_minute.unwrap_or_default().into());
+    }
+
+    fn add_folder(&mut self, grant: &folders::Grant) {
+        let folders::Grant { space_folder, write } = grant;
+        self.hold(format!("folder {space_folder}"));
+        if *write {
+            self.hold(format!("folder {space_folder} write"));
         }
     }
 
@@ -169,16 +203,23 @@ impl Rights {
         if !permission {
             self.hold("agent for everybody");
         }
-        for cli in clis {
-            self.hold(format!("agent cli {}", cli.name));
-            if !cli.install.trim().is_empty() {
-                self.hold(format!("agent cli {} install {}", cli.name, cli.install.trim()));
+        for Cli { name, install, bin } in clis {
+            self.hold(format!("agent cli {name}"));
+            if bin.is_some() {
+                self.hold(format!("agent cli {name} of its own"));
+            }
+            if !install.trim().is_empty() {
+                self.hold(format!("agent cli {name} install {}", install.trim()));
             }
         }
-        for variable in env.iter().filter(|variable| !variable.host_only) {
-            self.hold(format!("agent env {} for callers with its permission", variable.name));
+        for Variable { name, given_as, host_only: _ } in env.iter().filter(|variable| !variable.host_only) {
+            self.hold(format!("agent env {name} for callers with its permission"));
             if !permission {
-                self.hold(format!("agent env {} for everybody", variable.name));
+                self.hold(format!("agent env {name} for everybody"));
+            }
+            // Programs do what some names say.
+            if let Some(given_as) = given_as {
+                self.hold(format!("agent env {name} as {given_as}"));
             }
         }
     }
@@ -222,86 +263,6 @@ const REQUIRED_HOOK: &str = "run-hook required";
 
 fn providing(interface: Interface) -> String {
     format!("provides {}", interface.name())
-}
-
-/// What an operator agrees to, a sentence's rest for each: "it may …".
-pub fn in_words(manifest: &Manifest) -> Vec<String> {
-    let mut words: Vec<String> =
-        manifest.provides.iter().filter_map(|&it| of_interface(it)).map(str::to_owned).collect();
-    if manifest.required {
-        words.push("withhold every reply when it fails".into());
-    }
-    if manifest.override_errors {
-        words.push("put an answer of its own in the place of a failure".into());
-    }
-    if manifest.provides(Interface::RunHook) && !manifest.run_hook.optional {
-        words.push("keep everything from running when it fails".into());
-    }
-    words.extend(manifest.inbox.iter().map(inbox::Grant::in_words));
-    words.extend(manifest.http.iter().map(http::Grant::in_words));
-    words.extend(manifest.sockets.iter().map(sockets::Grant::in_words));
-    words.extend(manifest.secrets.iter().map(credentials::Grant::in_words));
-    words.extend(manifest.messenger.in_words());
-    words.extend(manifest.history.in_words());
-    words.extend(manifest.folders.iter().map(folders::Grant::in_words));
-    words.extend(manifest.media.in_words());
-    words.extend(manifest.tasks.in_words());
-    words.extend(manifest.timers.in_words());
-    words.extend(manifest.kv.in_words());
-    if !manifest.broker.actions.is_empty() {
-        let actions: Vec<&str> = manifest.broker.actions.iter().map(|action| action.name.as_str()).collect();
-        words.push(format!("offer the agent: {}", actions.join(", ")));
-    }
-    if !manifest.run_hook.environment.is_empty() {
-        words.push(format!("set variables for the agent: {}", manifest.run_hook.environment.join(", ")));
-    }
-    if manifest.agent.skill.is_some() {
-        words.push("tell the agent how to work (a skill)".into());
-    }
-    if !manifest.agent.default_roles.is_empty() {
-        words.push(format!("serve, beside admins: {}", manifest.agent.default_roles.join(", ")));
-    }
-    for cli in &manifest.agent.clis {
-        match cli.install.trim() {
-            "" => words.push(format!("put its program `{}` into the agent's image", cli.name)),
-            install => {
-                words.push(format!("run as root while the agent's image is built, for `{}`: {install}", cli.name))
-            }
-        }
-    }
-    let to = if manifest.agent.permission { "agents of callers with its permission" } else { "every agent" };
-    for variable in manifest.agent.env.iter().filter(|variable| !variable.host_only) {
-        words.push(format!("show the value of {} to {to}", variable.name));
-    }
-    let Limits { memory_mib, deadline_ms, concurrency, .. } = manifest.limits;
-    words.push(format!(
-        "use {memory_mib} MiB of memory and {deadline_ms} ms of computing time in a call, {concurrency} calls at once"
-    ));
-    words
-}
-
-fn of_interface(interface: Interface) -> Option<&'static str> {
-    match interface {
-        Interface::Webhook => Some("take web requests from anybody who can reach the host"),
-        Interface::PromptGuard => Some("read every message to the agent, and refuse it"),
-        Interface::ToolGuard => Some("see every tool call of the agent, refuse it, or have somebody asked"),
-        Interface::ApiGuard => Some("see what the agent asks of the host, and refuse it"),
-        Interface::EgressGuard => Some("see where the agent connects to, and refuse it"),
-        Interface::RunHook => Some("read every message before the agent does, add to it, or refuse it"),
-        Interface::ResultProcessor => Some("read and change every reply"),
-        Interface::Broker => Some("work when the agent calls it"),
-        Interface::Job => Some("work by itself at set times"),
-        Interface::Widget => Some("show panels on the dashboard"),
-        Interface::Lifecycle => Some("work when the host starts, stops, and gets a new space"),
-        // Said by the grant that they come with.
-        Interface::ChatAdapter
-        | Interface::Poller
-        | Interface::SocketClient
-        | Interface::MessageEditor
-        | Interface::Presence
-        | Interface::Timer
-        | Interface::TaskListener => None,
-    }
 }
 
 #[cfg(test)]
@@ -384,6 +345,13 @@ install = "npm install -g x"
             ("name = \"look-up\"", "name = \"delete\"", "broker action delete"),
             ("[kv]", "[history]\nread = true\n[kv]", "history read"),
             ("[kv]", "[messenger]\nspaces = [\"*\"]\n[kv]", "messenger *"),
+            ("[kv]", "[settings.who]\nconfig = \"permissions.admins\"\n[kv]", "configuration permissions.admins"),
+            ("install = \"npm install -g x\"", "install = \"npm install -g x\"\nbin = \"x\"", "agent cli x of its own"),
+            (
+                "name = \"MERCURY_X_KEY\"",
+                "name = \"MERCURY_X_KEY\"\nas = \"GIT_SSH_COMMAND\"",
+                "agent env MERCURY_X_KEY as GIT_SSH_COMMAND",
+            ),
         ] {
             assert!(BASE.contains(from), "{from}");
             let wanted = Rights::of(&manifest(&BASE.replace(from, to)));
@@ -394,12 +362,20 @@ install = "npm install -g x"
             ("65536", "100"),
             ("permission = true", "permission = true\n[settings.more]\ndefault = \"1\""),
             ("version = \"1.0.0\"", "version = \"2.0.0\"\ndescription = \"new\""),
-            ("install = \"npm install -g x\"", "bin = \"x\""),
             ("\"result-processor\", ", ""),
         ] {
             assert!(BASE.contains(from), "{from}");
             let wanted = Rights::of(&manifest(&BASE.replace(from, to)));
             assert_eq!(wanted.beyond(&agreed), Vec::<String>::new(), "{to}");
         }
+    }
+
+    /// A space with the name of an amount does not pass for it.
+    #[test]
+    fn a_right_is_no_amount_of_another() {
+        let with = |spaces: &str| manifest(&format!("{BASE}[messenger]\nper-minute = 600\nspaces = [{spaces}]\n"));
+        let agreed = Rights::of(&with("\"a\""));
+        let wanted = Rights::of(&with("\"a\", \"per-minute\""));
+        assert_eq!(wanted.beyond(&agreed), ["messenger per-minute"]);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     clock,
     config::PluginConfig,
     domain::ids::SpaceId,
-    store::{Store, StoreError},
+    store::{PluginData, Store, StoreError},
 };
 
 /// The name of "all spaces" in the API and on the command line.
@@ -83,6 +83,10 @@ impl Values {
         own.or_else(|| values.get(&None).map(|value| (value.clone(), false)))
     }
 
+    fn forget(&self, plugin: &str) {
+        self.set.write().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != plugin);
+    }
+
     fn put(&self, plugin: &str, key: &str, space: Option<&str>, value: Option<&str>) {
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
         let values = set.entry((plugin.to_owned(), key.to_owned())).or_default();
@@ -133,7 +137,37 @@ pub(super) fn set_value(services: &Services, manifest: &Manifest, key: &str, spa
     services.values.get(&manifest.name, key, space).map(|(value, _)| value).filter(|value| setting.check(value).is_ok())
 }
 
+/// What was deleted of a plugin that is not loaded any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Purged {
+    #[serde(flatten)]
+    pub data: PluginData,
+    pub files: usize,
+}
+
 impl Plugins {
+    /// Deletes all that is kept of a plugin, in the database, in memory and as files. None where it is
+    /// loaded: it would write again.
+    ///
+    /// # Errors
+    /// Where the database fails; then everything is there still.
+    pub async fn purge(&self, name: &str) -> Result<Option<Purged>, StoreError> {
+        // So that none of the name comes up meanwhile.
+        let _loader = self.loader.lock().await;
+        if self.loaded().iter().any(|plugin| plugin.name() == name) {
+            return Ok(None);
+        }
+        let _changing = self.services.values.changing.lock().await;
+        let data = self.services.store.purge_plugin(name).await?;
+        self.services.values.forget(name);
+        let files = match &self.services.media {
+            Some(media) => media.purge(name).await,
+            None => 0,
+        };
+        tracing::info!(plugin = name, ?data, files, "what was kept of a plugin was deleted");
+        Ok(Some(Purged { data, files }))
+    }
+
     /// The settings of all plugins, or of one, with the values in force for the space.
     pub fn settings(&self, plugin: Option<&str>, space: Option<&str>) -> Vec<View> {
         let now = self.now();

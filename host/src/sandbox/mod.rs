@@ -126,7 +126,7 @@ impl Sandbox {
     /// Puts skills, pairs of a name and a folder, where every container mounts them: which of them a run is
     /// given comes with its request. Copies files: not for the async runtime.
     pub fn install_skills(&self, skills: &[(String, PathBuf)]) -> io::Result<()> {
-        let installed = skills::install(&self.config.data_dir, skills)?;
+        let installed = skills::install(&self.config.data_dir, skills, std::time::SystemTime::now())?;
         *self.skills.write().unwrap_or_else(PoisonError::into_inner) = installed;
         Ok(())
     }

@@ -70,12 +70,6 @@ impl Store {
         .await
     }
 
-    /// Everything that the plugin has stored, and how many keys that was.
-    pub async fn kv_purge(&self, plugin: &str) -> Result<usize, StoreError> {
-        let plugin = plugin.to_owned();
-        self.write(move |db| db.execute("DELETE FROM plugin_kv WHERE plugin = ?1", params![plugin])).await
-    }
-
     /// Keys that begin with `prefix`, sorted, at most 1,000 after `after`.
     pub async fn kv_keys(&self, plugin: &str, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
         let (plugin, prefix, after) = (plugin.to_owned(), prefix.to_owned(), after.unwrap_or_default().to_owned());

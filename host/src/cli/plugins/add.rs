@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     super::{Project, terminal},
-    consent, installer, reload,
+    consent, installer, reload, stored,
 };
 use crate::plugins::packages::{InstallError, Source};
 
@@ -22,6 +22,9 @@ pub(in crate::cli) struct Add {
     /// Take it though nobody whom you trust has signed it. The lock remembers.
     #[arg(long)]
     allow_unsigned: bool,
+    /// Let it take the place of a plugin that comes with the host and has its name.
+    #[arg(long)]
+    replace: bool,
     /// Print JSON and ask nothing: without --yes it only shows.
     #[arg(long)]
     json: bool,
@@ -42,9 +45,19 @@ impl Add {
                 return Ok(ExitCode::SUCCESS);
             }
             Some(_) => {}
-            None => consent::show_offer(&offer),
+            None => {
+                consent::show_offer(&offer);
+                let kept = stored::of(&config, offer.name()).await?;
+                if !stored::is_nothing(&kept) {
+                    terminal::line(format!(
+                        "\nIt finds what a plugin of this name has stored: {}",
+                        stored::in_words(&kept)
+                    ));
+                }
+            }
         }
         let signer = installer.signer(&offer, self.allow_unsigned)?;
+        installer.check_place(&offer, self.replace).await?;
         if !consent::ask(self.yes, "Install it?")? {
             terminal::note("Nothing was installed.");
             return Ok(ExitCode::FAILURE);

@@ -20,19 +20,19 @@ impl Approve {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
         let installer = installer(project, &config)?;
-        let (manifest, beyond) = installer.pending(&self.name).await?;
-        if beyond.is_empty() {
-            terminal::line(format!("{} asks for nothing that was not agreed to.", manifest.name));
+        let pending = installer.pending(&self.name).await?;
+        if pending.beyond.is_empty() {
+            terminal::line(format!("{} asks for nothing that was not agreed to.", pending.manifest.name));
             return Ok(ExitCode::SUCCESS);
         }
-        consent::heading(&manifest);
-        consent::body(&manifest);
-        terminal::line(format!("\nNot agreed to yet: {}", beyond.join("; ")));
+        consent::heading(&pending.manifest);
+        consent::body(&pending.manifest);
+        terminal::line(format!("\nNot agreed to yet: {}", pending.beyond.join("; ")));
         if !consent::ask(self.yes, "Agree to all of it?")? {
             terminal::note("Nothing was changed.");
             return Ok(ExitCode::FAILURE);
         }
-        installer.approve(&self.name).await?;
+        installer.approve(pending).await?;
         let host = reload::tell_host(&config, &self.name).await?;
         terminal::line(format!("Agreed. {}", host.note()));
         Ok(ExitCode::SUCCESS)

@@ -12,10 +12,16 @@ use crate::plugins::{self, Manifest, packages::Offer};
 pub(super) fn show_offer(offer: &Offer) {
     heading(&offer.package.manifest);
     let before = offer.installed.as_ref().map(|installed| format!(", in place of {}", installed.version));
-    terminal::line(format!("  From      {}{}", offer.source, before.unwrap_or_default()));
+    terminal::line(format!("  From      {}{}", one_line(&offer.source), before.unwrap_or_default()));
     terminal::line(format!("  Signed    {}", signer(offer)));
     terminal::line(format!("  Contract  mercury:plugin@{}", offer.package.contract));
     terminal::line(format!("  Digest    sha256:{}", offer.package.digest()));
+    if offer.replaces_built_in() {
+        terminal::line(format!("  Replaces  the plugin `{}` of the host, which is not used any more", offer.name()));
+    }
+    if let Some(other) = &offer.resembles {
+        terminal::line(format!("  Beware    it is not the plugin `{other}`, which has almost the same name"));
+    }
     body(&offer.package.manifest);
 }
 
@@ -99,6 +105,8 @@ pub(super) fn view_offer(offer: &Offer) -> Value {
     view["signer"] = json!({ "key": offer.package.signer, "trusted": offer.signer });
     view["installed"] = json!(offer.installed.as_ref().map(|installed| &installed.version));
     view["beyond"] = json!(offer.beyond());
+    view["replacesBuiltIn"] = json!(offer.replaces_built_in());
+    view["resembles"] = json!(offer.resembles);
     view
 }
 

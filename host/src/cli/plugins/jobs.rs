@@ -4,7 +4,7 @@ use anyhow::Result;
 use axum::http::Method;
 use serde_json::Value;
 
-use super::super::{Project, terminal};
+use super::super::{Project, client, terminal};
 use crate::{clock, domain::approval};
 
 #[derive(Debug, clap::Args)]
@@ -13,15 +13,14 @@ pub(in crate::cli) struct Jobs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// The host's port, where it is not the configured one.
-    #[arg(short, long)]
-    port: Option<u16>,
+    #[command(flatten)]
+    at: client::AtPort,
 }
 
 impl Jobs {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
-        let answer = super::send(&config, self.port, Method::GET, "/api/plugins/jobs", None).await?;
+        let answer = client::ask(&config, self.at, Method::GET, "/api/plugins/jobs").await?;
         if self.json {
             terminal::line(serde_json::to_string_pretty(&answer)?);
             return Ok(ExitCode::SUCCESS);

@@ -1,13 +1,11 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use axum::http::Method;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{
-    super::{Project, terminal},
-    ask,
-};
+use super::super::{Project, client, terminal};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mercury plugins logs redact\n  mercury plugins logs redact -n 500")]
@@ -19,15 +17,20 @@ pub(in crate::cli) struct Logs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// The host's port, where it is not the configured one.
-    #[arg(short, long)]
-    port: Option<u16>,
+    #[command(flatten)]
+    at: client::AtPort,
 }
 
 impl Logs {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let name: String = url::form_urlencoded::byte_serialize(self.name.as_bytes()).collect();
-        let answer = ask(project, self.port, &format!("/api/plugins/{name}/log?count={}", self.count)).await?;
+        let answer = client::ask(
+            &project.config()?,
+            self.at,
+            Method::GET,
+            &format!("/api/plugins/{name}/log?count={}", self.count),
+        )
+        .await?;
         if self.json {
             terminal::line(serde_json::to_string_pretty(&answer)?);
             return Ok(ExitCode::SUCCESS);

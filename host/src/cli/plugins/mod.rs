@@ -7,6 +7,7 @@ mod jobs;
 mod list;
 mod logs;
 mod new;
+mod publish;
 mod record;
 mod reload;
 mod remove;
@@ -14,16 +15,15 @@ mod settings;
 mod show;
 mod sign;
 mod stats;
+mod stored;
 mod test;
 mod update;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use axum::http::Method;
-use serde_json::Value;
 
-use super::{Project, client, run};
+use super::{Project, run};
 use crate::{
     config::Config,
     plugins::packages::{Installer, Trust},
@@ -68,6 +68,8 @@ enum Command {
     Keygen(sign::Keygen),
     /// Sign a plugin's folder.
     Sign(sign::Sign),
+    /// Send a plugin's folder to a registry, where `add` finds it.
+    Publish(publish::Publish),
     /// Show what the running host has seen of each plugin: calls, time, memory, faults.
     Stats(stats::Stats),
     /// Show what a plugin logged last, and how its calls failed.
@@ -91,22 +93,11 @@ impl Plugins {
             Command::Reload(reload) => reload.run(project).await,
             Command::Keygen(keygen) => keygen.run(),
             Command::Sign(sign) => sign.run(),
+            Command::Publish(publish) => publish.run(project).await,
             Command::Stats(stats) => stats.run(project).await,
             Command::Logs(logs) => logs.run(project).await,
         }
     }
-}
-
-/// What the running host says to its operator.
-async fn ask(project: &Project, port: Option<u16>, path: &str) -> Result<Value> {
-    send(&project.config()?, port, Method::GET, path, None).await
-}
-
-/// Asks the running host, as the operator.
-async fn send(config: &Config, port: Option<u16>, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
-    let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
-    let answer = client::send(method, &client::base_url(config, port), path, secret, body.as_ref()).await?.success()?;
-    serde_json::from_slice(&answer).context("the host's answer is not understood")
 }
 
 fn trust(config: &Config) -> Result<Trust> {

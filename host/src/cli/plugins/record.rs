@@ -29,14 +29,16 @@ pub(in crate::cli) struct Record {
     /// End after so many seconds.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u16).range(1..=3600))]
     seconds: u16,
+    #[command(flatten)]
+    at: client::AtPort,
 }
 
 impl Record {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
-        let base = client::base_url(&config, None);
+        let base = client::base_url(&config, self.at.port);
         let body = serde_json::json!({ "calls": self.calls, "seconds": self.seconds });
-        let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
+        let secret = client::operator_secret(&config);
         let path = format!("/api/plugins/{}/recording", self.name);
         let mut lines = client::lines(Method::POST, &base, &path, secret, Some(&body)).await?;
         std::fs::create_dir_all(&self.out)

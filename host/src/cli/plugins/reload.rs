@@ -1,4 +1,7 @@
-use std::process::ExitCode;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result, bail};
 use axum::http::Method;
@@ -15,6 +18,8 @@ pub(in crate::cli) struct Reload {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    at: client::AtPort,
 }
 
 /// Whether a host runs here and what it made of a change.
@@ -40,7 +45,7 @@ impl Host {
 /// Where the host refuses the plugin as it is now.
 pub(super) async fn tell_host(config: &Config, plugin: &str) -> Result<Host> {
     let base = client::base_url(config, None);
-    let Ok(answer) = client::send(Method::POST, &base, PATH, secret(config), None).await else {
+    let Ok(answer) = client::send(Method::POST, &base, PATH, client::operator_secret(config), None).await else {
         return Ok(Host::DoesNotRun);
     };
     let changes: Value = serde_json::from_slice(&answer.success()?).context("the host's answer is not understood")?;
@@ -53,17 +58,30 @@ pub(super) async fn tell_host(config: &Config, plugin: &str) -> Result<Host> {
     Ok(Host::TookItUp)
 }
 
-fn secret(config: &Config) -> Option<&secrecy::SecretString> {
-    config.api_secret.as_ref().or(config.chat_api_key.as_ref())
+/// The parts of the configuration that are not those with which the host was started.
+fn need_restart(now: &BTreeMap<String, String>, host: &Value) -> Vec<String> {
+    let started: BTreeMap<&str, &str> = host
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(part, digest)| Some((part.as_str(), digest.as_str()?)))
+        .collect();
+    let parts: BTreeSet<&str> = now.keys().map(String::as_str).chain(started.keys().copied()).collect();
+    let differs = |part: &&str| now.get(*part).map(String::as_str) != started.get(part).copied();
+    // A host that says nothing of it is an older one.
+    if started.is_empty() { Vec::new() } else { parts.into_iter().filter(differs).map(str::to_owned).collect() }
 }
 
 impl Reload {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
-        let base = client::base_url(&config, None);
-        let answer = client::send(Method::POST, &base, PATH, secret(&config), None).await?.success()?;
-        let changes: Value = serde_json::from_slice(&answer).context("the host's answer is not understood")?;
+        let mut changes = client::ask(&config, self.at, Method::POST, PATH).await?;
+        let waiting = need_restart(&config.plugin_fingerprints(), &changes["configured"]);
         if self.json {
+            if let Some(changes) = changes.as_object_mut() {
+                changes.remove("configured");
+                changes.insert("needsRestart".into(), waiting.into());
+            }
             terminal::line(serde_json::to_string_pretty(&changes)?);
             return Ok(ExitCode::SUCCESS);
         }
@@ -79,7 +97,12 @@ impl Reload {
             terminal::line(format!("Refused {}: {reason}", terminal::printable(name)));
             nothing = false;
         }
-        if nothing {
+        for part in &waiting {
+            terminal::line(format!(
+                "Not taken up: {part} was changed, and is read at the host's start (`mercury stop`, `mercury run`)"
+            ));
+        }
+        if nothing && waiting.is_empty() {
             terminal::line("Nothing has changed.");
         }
         Ok(ExitCode::SUCCESS)

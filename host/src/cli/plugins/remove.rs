@@ -5,19 +5,18 @@ use serde_json::json;
 
 use super::{
     super::{Project, terminal},
-    installer, reload, trust,
+    installer, reload, stored, trust,
 };
 use crate::{
     config::Config,
     plugins::packages::{self, InstallError, Origin},
-    store::Store,
 };
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mercury plugins remove telegram\n  mercury plugins remove telegram --purge")]
 pub(in crate::cli) struct Remove {
     name: String,
-    /// Also delete what it has stored.
+    /// Also delete what it has stored: its state, timers, settings, files, and what is known of its jobs and tasks.
     #[arg(long)]
     purge: bool,
     /// Print JSON.
@@ -41,13 +40,17 @@ impl Remove {
         };
         // First out of the host, or it would write again.
         let host = reload::tell_host(&config, &self.name).await?;
-        let purged = match self.purge && config.database_path().exists() {
-            true => Some(Store::open(&config.database_path())?.kv_purge(&self.name).await?),
+        let kept = stored::of(&config, &self.name).await?;
+        if self.purge && !self.json && !stored::is_nothing(&kept) {
+            terminal::note(format!("Deleting what {} has stored: {}", self.name, stored::in_words(&kept)));
+        }
+        let purged = match self.purge {
+            true => Some(stored::delete(&config, host, &self.name).await?),
             false => None,
         };
         if self.json {
             let version = removed.as_ref().map(|removed| &removed.version);
-            let view = json!({ "name": self.name, "removed": version, "purgedKeys": purged, "host": host });
+            let view = json!({ "name": self.name, "removed": version, "purged": purged, "kept": kept, "host": host });
             terminal::line(serde_json::to_string_pretty(&view)?);
             return Ok(ExitCode::SUCCESS);
         }
@@ -55,8 +58,11 @@ impl Remove {
             terminal::line(format!("Removed {} {}. {}", self.name, removed.version, host.note()));
         }
         match purged {
-            Some(keys) => terminal::line(format!("Deleted what it had stored ({keys} keys).")),
-            None => terminal::note("What it has stored stays; `--purge` deletes it."),
+            Some(purged) => terminal::line(format!("Deleted what it had stored: {}.", stored::in_words(&purged))),
+            None if stored::is_nothing(&kept) => {}
+            None => {
+                terminal::note(format!("What it has stored stays ({}); `--purge` deletes it.", stored::in_words(&kept)))
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::super::{Project, terminal};
+use super::super::{Project, client, terminal};
 use crate::plugins::EVERYWHERE;
 
 #[derive(Debug, clap::Args)]
@@ -27,9 +27,8 @@ pub(in crate::cli) struct Settings {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// The host's port, where it is not the configured one.
-    #[arg(short, long)]
-    port: Option<u16>,
+    #[command(flatten)]
+    at: client::AtPort,
 }
 
 impl Settings {
@@ -46,10 +45,10 @@ impl Settings {
                 }
                 None => (Method::DELETE, query(&[("key", &full(key)), ("space", &self.space)]), None),
             };
-            super::send(&config, self.port, method, &path, body).await?;
+            client::ask_with(&config, self.at, method, &path, body).await?;
         }
         let path = query(&[("space", &self.space), ("plugin", &self.name)]);
-        let answer = super::send(&config, self.port, Method::GET, &path, None).await?;
+        let answer = client::ask(&config, self.at, Method::GET, &path).await?;
         let settings = answer["available"].as_array().map(Vec::as_slice).unwrap_or_default();
         let wanted: Vec<&Value> = settings
             .iter()

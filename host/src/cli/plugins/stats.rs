@@ -1,12 +1,10 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
+use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{
-    super::{Project, terminal},
-    ask,
-};
+use super::super::{Project, client, terminal};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -18,14 +16,13 @@ pub(in crate::cli) struct Stats {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// The host's port, where it is not the configured one.
-    #[arg(short, long)]
-    port: Option<u16>,
+    #[command(flatten)]
+    at: client::AtPort,
 }
 
 impl Stats {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
-        let answer = ask(project, self.port, "/api/plugins").await?;
+        let answer = client::ask(&project.config()?, self.at, Method::GET, "/api/plugins").await?;
         let mut plugins = answer["plugins"].as_array().cloned().unwrap_or_default();
         if let Some(name) = &self.name {
             plugins.retain(|plugin| plugin["name"] == *name);

@@ -81,6 +81,7 @@ impl Update {
             packages::Update::Newer(offer) => *offer,
         };
         let signer = installer.signer(&offer, self.allow_unsigned)?;
+        installer.check_place(&offer, false).await?;
         if let Some(why) = why_to_ask(&offer) {
             if !self.json {
                 consent::show_offer(&offer);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Interface, Manifest, problems::At, problems::Problems};
-use crate::domain::{environment, roles, schedule::Timing};
+use crate::domain::{environment, roles};
 
 /// Names that a plugin cannot have: commands and permissions of the host, and skills that come with
 /// it (extensions.md 1, W10, W13).
@@ -39,6 +39,8 @@ const OWN_FOLDERS: &[&str] = &["inbox", "outbox"];
 const MOST_NAME: usize = 64;
 /// The longest description, in characters.
 const MOST_DESCRIPTION: usize = 500;
+/// Items of each list that an operator reads before agreeing.
+pub(super) const MOST_ITEMS: usize = 64;
 
 /// Whether the host keeps this name for itself.
 pub(crate) fn is_reserved(name: &str) -> bool {
@@ -54,21 +56,35 @@ pub(crate) fn is_plain(text: &str) -> bool {
         && bytes.all(|byte| alphanumeric(byte) || byte == b'-')
 }
 
-const PLAIN: &str = "use lower-case letters, digits and dashes, beginning with a letter or digit, 64 at most";
+pub(super) const PLAIN: &str =
+    "use lower-case letters, digits and dashes, beginning with a letter or digit, 64 at most";
 
-/// A file that lies directly in the plugin's folder.
+/// A file or folder that lies directly in the plugin's folder, and is none that every package may have.
 pub(crate) fn is_own_file(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 128 && !name.contains(['/', '\\']) && !name.starts_with('.')
+    !name.is_empty()
+        && name.len() <= 128
+        && !name.contains(['/', '\\'])
+        && !name.starts_with('.')
+        && !["plugin.toml", "plugin.sig"].contains(&name)
 }
 
-fn is_variable(name: &str) -> bool {
+pub(super) const OWN_FILE: &str =
+    "must be a name in the plugin's own folder, and not that of its manifest or signature";
+
+/// Room for a sentence or two: a longer text pushes what is to be read from the screen.
+pub(crate) fn description(text: &str, at: &At, problems: &mut Problems) {
+    let fits = text.chars().count() <= MOST_DESCRIPTION;
+    problems.unless(fits, &at.field("description"), format!("longer than {MOST_DESCRIPTION} characters"));
+}
+
+pub(super) fn is_variable(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|byte| byte.is_ascii_uppercase() || byte == b'_')
         && bytes.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// That no two have one name.
-fn unique<'a>(names: impl Iterator<Item = &'a str>, at: &At, problems: &mut Problems) {
+pub(super) fn unique<'a>(names: impl Iterator<Item = &'a str>, at: &At, problems: &mut Problems) {
     let mut seen = BTreeSet::new();
     for (index, name) in names.enumerate() {
         if !seen.insert(name) {
@@ -88,9 +104,18 @@ pub(crate) fn hosts(hosts: &[String], at: &At, problems: &mut Problems) {
             Ok(_) if host.starts_with('*') && !host.starts_with("*.") => {
                 problems.say(&place, format!("`{host}`: every host cannot be granted; name those that are needed"));
             }
+            // What reads like another host, and is one: `аpi.example.com` with a letter of another script.
+            Ok(read) if !read.to_string().eq_ignore_ascii_case(host) => {
+                problems.say(&place, format!("`{host}` is `{read}`: write that"));
+            }
             Ok(_) => {}
         }
     }
+}
+
+/// As many as a person reads before agreeing.
+fn few(number: usize, at: &At, problems: &mut Problems) {
+    problems.unless(number <= MOST_ITEMS, at, format!("has more than {MOST_ITEMS} items, which nobody reads"));
 }
 
 /// `value` between `least` and `most`, both included.
@@ -104,33 +129,63 @@ impl Manifest {
         let root = At::root();
         problems.unless(is_plain(&self.name), &root.field("name"), format!("`{}`: {PLAIN}", self.name));
         problems.unless(
-            is_version(&self.version),
+            self.version.len() <= MOST_NAME && semver::Version::parse(&self.version).is_ok(),
             &root.field("version"),
             format!("`{}` is not a version such as `1.0.0`", self.version),
         );
+        description(&self.description, &root, problems);
         problems.unless(
-            self.description.chars().count() <= MOST_DESCRIPTION,
-            &root.field("description"),
-            format!("longer than {MOST_DESCRIPTION} characters"),
-        );
-        problems.unless(
-            is_own_file(&self.component) && self.component != "plugin.toml" && self.component != "plugin.sig",
+            is_own_file(&self.component),
             &root.field("component"),
-            format!("`{}` must be a file name in the plugin's own folder", self.component),
+            format!("`{}` {OWN_FILE}", self.component),
         );
         for (key, setting) in &self.settings {
             let at = root.field("settings").field(key);
+            description(&setting.description, &at, problems);
             // The replaced system's keys have underscores.
             problems.unless(is_plain(&key.replace('_', "-")), &at, format!("{PLAIN}; underscores as well"));
             if let Err(reason) = setting.check_itself() {
                 problems.say(&at, reason);
             }
         }
+        self.check_lists(problems);
         self.limits.check(&root.field("limits"), problems);
         self.check_provides(problems);
         self.check_run(problems);
-        self.check_agent(problems);
+        self.agent.check(problems);
         self.check_capabilities(problems);
+    }
+
+    /// A right that is one of thousands is agreed to by nobody.
+    fn check_lists(&self, problems: &mut Problems) {
+        let root = At::root();
+        for (number, field) in [
+            (self.depends.len(), "depends"),
+            (self.settings.len(), "settings"),
+            (self.jobs.len(), "jobs"),
+            (self.widgets.len(), "widgets"),
+            (self.http.len(), "http"),
+            (self.secrets.len(), "secrets"),
+            (self.sockets.len(), "sockets"),
+            (self.folders.len(), "folders"),
+        ] {
+            few(number, &root.field(field), problems);
+        }
+        let (agent, broker, hook) = (root.field("agent"), root.field("broker"), root.field("run-hook"));
+        few(self.agent.clis.len(), &agent.field("clis"), problems);
+        few(self.agent.env.len(), &agent.field("env"), problems);
+        few(self.agent.default_roles.len(), &agent.field("default-roles"), problems);
+        few(self.broker.actions.len(), &broker.field("actions"), problems);
+        few(self.run_hook.environment.len(), &hook.field("environment"), problems);
+        few(self.messenger.spaces.len(), &root.field("messenger").field("spaces"), problems);
+        for (index, grant) in self.http.iter().enumerate() {
+            let place = root.field("http").item(index);
+            few(grant.hosts.len(), &place.field("hosts"), problems);
+            few(grant.paths.len(), &place.field("paths"), problems);
+        }
+        for (index, grant) in self.sockets.iter().enumerate() {
+            few(grant.hosts.len(), &root.field("sockets").item(index).field("hosts"), problems);
+        }
     }
 
     fn check_provides(&self, problems: &mut Problems) {
@@ -217,98 +272,17 @@ impl Manifest {
                 problems.say(&place.field("schema"), format!("is not a JSON Schema: {reason}"));
             }
         }
-        self.check_jobs(problems);
+        let jobs = root.field("jobs");
+        unique(self.jobs.iter().map(|job| job.name.as_str()), &jobs, problems);
+        for (index, job) in self.jobs.iter().enumerate() {
+            job.check(&jobs.item(index), problems);
+        }
         let widgets = root.field("widgets");
         unique(self.widgets.iter().map(|widget| widget.name.as_str()), &widgets, problems);
         for (index, widget) in self.widgets.iter().enumerate() {
             let place = widgets.item(index);
             problems.unless(is_plain(&widget.name), &place.field("name"), format!("`{}`: {PLAIN}", widget.name));
             problems.unless(!widget.label.trim().is_empty(), &place.field("label"), "is empty");
-        }
-    }
-
-    fn check_jobs(&self, problems: &mut Problems) {
-        let at = At::root().field("jobs");
-        unique(self.jobs.iter().map(|job| job.name.as_str()), &at, problems);
-        for (index, job) in self.jobs.iter().enumerate() {
-            let place = at.item(index);
-            problems.unless(is_plain(&job.name), &place.field("name"), format!("`{}`: {PLAIN}", job.name));
-            // What the scheduler itself will make of it; of a zone that is none there is no more to say.
-            let zone = job.time_zone.as_deref().filter(|zone| jiff::tz::TimeZone::get(zone).is_ok());
-            match (job.every_s, &job.cron, Timing::parse(job.every_s, job.cron.as_deref(), zone)) {
-                (_, _, Ok(_)) => {}
-                (Some(_), None, Err(reason)) => problems.say(&place.field("every-s"), reason),
-                (None, Some(_), Err(reason)) => problems.say(&place.field("cron"), reason),
-                (_, _, Err(reason)) => problems.say(&place, reason),
-            }
-            if let Some(zone) = &job.time_zone
-                && jiff::tz::TimeZone::get(zone).is_err()
-            {
-                problems.say(&place.field("time-zone"), format!("`{zone}` is no time zone such as `Europe/Berlin`"));
-            }
-            if let Some(deadline) = job.deadline_s {
-                range(deadline, 1, 3_600, &place.field("deadline-s"), problems);
-            }
-        }
-    }
-
-    fn check_agent(&self, problems: &mut Problems) {
-        let agent = At::root().field("agent");
-        problems.unless(
-            self.agent.permission || self.agent.default_roles.is_empty(),
-            &agent.field("default-roles"),
-            "there is no permission to give: add `permission = true`",
-        );
-        for (index, role) in self.agent.default_roles.iter().enumerate() {
-            let plain = role.starts_with(|first: char| first.is_ascii_lowercase())
-                && role.len() <= 32
-                && role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
-            let place = agent.field("default-roles").item(index);
-            problems.unless(plain, &place, format!("`{role}` is no role: use lower-case letters, digits, `_` and `-`"));
-        }
-        problems.unless(
-            self.agent.skill.as_deref().is_none_or(is_own_file),
-            &agent.field("skill"),
-            "must be a folder in the plugin's own folder",
-        );
-        problems.unless(
-            self.agent.skill.is_some() || self.agent.requires.is_empty(),
-            &agent.field("requires"),
-            "there is no skill that it could be for",
-        );
-        let at = agent.field("clis");
-        unique(self.agent.clis.iter().map(|cli| cli.name.as_str()), &at, problems);
-        for (index, cli) in self.agent.clis.iter().enumerate() {
-            let place = at.item(index);
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            problems.unless(
-                !cli.name.is_empty() && !cli.name.starts_with(['.', '-']) && cli.name.bytes().all(plain),
-                &place.field("name"),
-                format!("`{}`: use letters, digits, dots, dashes and underscores", cli.name),
-            );
-            problems.unless(
-                cli.bin.as_deref().is_none_or(is_own_file),
-                &place.field("bin"),
-                "must be a file name in the plugin's own folder",
-            );
-            problems.unless(
-                !cli.install.trim().is_empty() || cli.bin.is_some(),
-                &place,
-                "name an `install` line, a `bin`, or both",
-            );
-        }
-        let at = agent.field("env");
-        unique(self.agent.env.iter().map(|variable| variable.name.as_str()), &at, problems);
-        for (index, variable) in self.agent.env.iter().enumerate() {
-            let place = at.item(index);
-            host_variable(&variable.name, &place.field("name"), problems);
-            if let Some(name) = &variable.given_as {
-                problems.unless(
-                    is_variable(name) && !environment::is_reserved(name),
-                    &place.field("as"),
-                    format!("`{name}` cannot be set: it is no name of a variable, or the host's own"),
-                );
-            }
         }
     }
 
@@ -365,21 +339,4 @@ pub(crate) fn platform(name: &str, at: &At, problems: &mut Problems) {
 pub(crate) fn space_folder(name: &str, at: &At, problems: &mut Problems) {
     problems.unless(is_plain(name), at, format!("`{name}`: {PLAIN}"));
     problems.unless(!OWN_FOLDERS.contains(&name), at, format!("`{name}` is a folder of the host"));
-}
-
-/// `1.2.3`, `1.2.3-rc.1`, `1.2.3+build` (semver.org 2.0.0).
-fn is_version(text: &str) -> bool {
-    let (rest, build) = text.split_once('+').map_or((text, None), |(rest, build)| (rest, Some(build)));
-    let (numbers, before) = rest.split_once('-').map_or((rest, None), |(numbers, before)| (numbers, Some(before)));
-    let number = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
-    };
-    let dotted = |text: &str| {
-        text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
-    };
-    text.len() <= MOST_NAME
-        && numbers.split('.').count() == 3
-        && numbers.split('.').all(number)
-        && before.is_none_or(dotted)
-        && build.is_none_or(dotted)
 }

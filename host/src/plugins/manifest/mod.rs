@@ -11,6 +11,7 @@ mod setting;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -18,13 +19,17 @@ use serde::Deserialize;
 
 use super::capabilities::{credentials, folders, history, http, inbox, kv, media, messenger, sockets, tasks, timers};
 pub(crate) use super::exports::Interface;
+use super::plain_file;
 use crate::domain::roles;
-pub(crate) use agent::Agent;
+pub(crate) use agent::{Agent, Cli, Variable};
 pub(crate) use limits::Limits;
 use problems::Problems;
 pub use run::Job;
 pub(crate) use run::{Broker, RunHook, Widget};
 pub(crate) use setting::Setting;
+
+/// Bytes of a manifest: 256 KiB.
+const MOST_BYTES: u64 = 256 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -107,12 +112,25 @@ fn yes() -> bool {
     true
 }
 
+/// The text of a plain file of [`MOST_BYTES`]: a link in a stranger's folder would show, line by line in
+/// what is wrong with it, some other file.
+fn read_plain(path: &Path) -> io::Result<String> {
+    let refuse = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    let Some(file) = plain_file::open(path)? else { return refuse("it is no plain file") };
+    let mut text = String::new();
+    if file.take(MOST_BYTES + 1).read_to_string(&mut text)? as u64 > MOST_BYTES {
+        return refuse("it is larger than 256 KiB");
+    }
+    Ok(text)
+}
+
 impl Manifest {
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let path = folder.join("plugin.toml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
-        Self::parse(&path, &text)
+        match read_plain(&path) {
+            Ok(text) => Self::parse(&path, &text),
+            Err(source) => Err(ManifestError::Unreadable { path, source }),
+        }
     }
 
     /// Reads `text`, which stands in the file `path`.

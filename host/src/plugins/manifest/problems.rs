@@ -4,6 +4,8 @@ use std::{fmt::Write as _, ops::Range};
 
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::deception::deceives;
+
 /// The most problems that are shown at once.
 const MOST_SHOWN: usize = 20;
 /// The longest part of a line that is shown, in characters.
@@ -159,23 +161,22 @@ fn floor(text: &str, index: usize) -> usize {
     (0..=index.min(text.len())).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
 }
 
-/// Without what would steer a terminal: the text is a stranger's. One character stands for one.
+/// Without what would steer a terminal or deceive its reader: the text is a stranger's. One character stands for one.
 fn readable(text: &str, lines: bool) -> String {
-    text.chars().map(|c| if steers(c) && !(lines && c == '\n') { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if deceives(c) && !(lines && c == '\n') { '\u{fffd}' } else { c }).collect()
 }
 
-/// Control characters, and those that turn the direction of what follows (UAX #9).
-pub(super) fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
+/// What texts have nevertheless: lines, and the marks of languages that are written from the right, which
+/// turn nothing but themselves.
+const OF_TEXTS: &[char] = &['\n', '\t', '\u{200e}', '\u{200f}'];
 
 /// Every text in the document with such characters: what an operator reads before agreeing must not
 /// be arranged by who wants the agreement.
 pub(super) fn check_characters(text: &str, problems: &mut Problems) {
     fn visit(value: &DeValue<'_>, at: &At, problems: &mut Problems) {
         match value {
-            DeValue::String(text) if text.chars().any(|c| steers(c) && c != '\n' && c != '\t') => {
-                problems.say(at, "holds control characters or marks that turn the direction of text");
+            DeValue::String(text) if text.chars().any(|c| deceives(c) && !OF_TEXTS.contains(&c)) => {
+                problems.say(at, "holds characters that steer a terminal, turn the direction of text, or show nothing");
             }
             DeValue::Table(table) => visit_table(table, at, problems),
             DeValue::Array(array) => {
@@ -186,8 +187,11 @@ pub(super) fn check_characters(text: &str, problems: &mut Problems) {
     }
     fn visit_table(table: &DeTable<'_>, at: &At, problems: &mut Problems) {
         for (key, value) in table.iter() {
-            if key.get_ref().chars().any(steers) {
-                problems.say(at, "has a key with control characters or marks that turn the direction of text");
+            if key.get_ref().chars().any(deceives) {
+                problems.say(
+                    at,
+                    "has a key with characters that steer a terminal, turn the direction of text, or show nothing",
+                );
             }
             visit(value.get_ref(), &at.field(key.get_ref()), problems);
         }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::{
+    check::{PLAIN, is_plain, range},
+    problems::{At, Problems},
+};
 use crate::domain::schedule::Timing;
 
 /// Calls of a broker in a minute of one caller, where the manifest says nothing.
@@ -104,6 +108,26 @@ impl Job {
 
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_s.unwrap_or(USUAL_DEADLINE_S).into())
+    }
+
+    pub(super) fn check(&self, at: &At, problems: &mut Problems) {
+        problems.unless(is_plain(&self.name), &at.field("name"), format!("`{}`: {PLAIN}", self.name));
+        // What the scheduler itself will make of it; of a zone that is none there is no more to say.
+        let zone = self.time_zone.as_deref().filter(|zone| jiff::tz::TimeZone::get(zone).is_ok());
+        match (self.every_s, &self.cron, Timing::parse(self.every_s, self.cron.as_deref(), zone)) {
+            (_, _, Ok(_)) => {}
+            (Some(_), None, Err(reason)) => problems.say(&at.field("every-s"), reason),
+            (None, Some(_), Err(reason)) => problems.say(&at.field("cron"), reason),
+            (_, _, Err(reason)) => problems.say(at, reason),
+        }
+        if let Some(zone) = &self.time_zone
+            && jiff::tz::TimeZone::get(zone).is_err()
+        {
+            problems.say(&at.field("time-zone"), format!("`{zone}` is no time zone such as `Europe/Berlin`"));
+        }
+        if let Some(deadline) = self.deadline_s {
+            range(deadline, 1, 3_600, &at.field("deadline-s"), problems);
+        }
     }
 }
 

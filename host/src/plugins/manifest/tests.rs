@@ -124,7 +124,7 @@ space-folder = "inbox"
     line 3, column 11: version: `1` is not a version such as `1.0.0`
       3 | version = "1"
         |           ^^^
-    line 4, column 13: component: `../g.wasm` must be a file name in the plugin's own folder
+    line 4, column 13: component: `../g.wasm` must be a name in the plugin's own folder, and not that of its manifest or signature
       4 | component = "../g.wasm"
         |             ^^^^^^^^^^^
     line 8, column 14: limits.memory-mib: 4096 is not between 1 and 256
@@ -268,10 +268,10 @@ as = "HOME"
     line 26, column 9: widgets[0].label: is empty
       26 | label = " "
          |         ^^^
-    line 29, column 8: agent.clis[0].name: `../x`: use letters, digits, dots, dashes and underscores
+    line 29, column 8: agent.clis[0].name: `../x`: use letters, digits, dots, dashes and underscores, 64 at most
       29 | name = "../x"
          |        ^^^^^^
-    line 33, column 7: agent.clis[1].bin: must be a file name in the plugin's own folder
+    line 33, column 7: agent.clis[1].bin: must be a name in the plugin's own folder, and not that of its manifest or signature
       33 | bin = "../x"
          |       ^^^^^^
     line 34, column 1: agent.clis[2]: name an `install` line, a `bin`, or both
@@ -281,6 +281,9 @@ as = "HOME"
       37 | name = "PATH"
          |        ^^^^^^
     line 39, column 8: agent.env[1].name: `MERCURY_API_SECRET` is the host's own and passes to no agent
+      39 | name = "MERCURY_API_SECRET"
+         |        ^^^^^^^^^^^^^^^^^^^^
+    line 39, column 8: agent.env[1].name: `API_SECRET` is the host's own in the container: name another with `as`
       39 | name = "MERCURY_API_SECRET"
          |        ^^^^^^^^^^^^^^^^^^^^
     line 42, column 6: agent.env[2].as: `HOME` cannot be set: it is no name of a variable, or the host's own
@@ -293,12 +296,69 @@ as = "HOME"
 #[test]
 fn marks_that_turn_text_around_are_refused_and_not_shown() {
     let refusal = with("description = \"safe \\u202E evil\"\n");
-    assert!(refusal.contains("description: holds control characters"), "{refusal}");
+    assert!(refusal.contains("description: holds characters that steer"), "{refusal}");
     let raw = with("description = \"safe \u{202e} evil\"\n");
     assert!(raw.contains("description: holds") && !raw.contains('\u{202e}'), "{raw}");
     assert!(!with("x = \"\u{1b}[2J\"\n").contains('\u{1b}'));
     // Marks of a right-to-left language stay.
     assert!(parse(&format!("{GOOD}description = \"\u{200f}שלום\"\n")).is_ok());
+}
+
+/// What is read before agreeing fits on a screen, and is what it looks like.
+#[test]
+fn what_hides_a_right_is_refused() {
+    let http = |hosts: &str| with(&format!("[[http]]\nhosts = [{hosts}]\n"));
+    // A Cyrillic letter, and full-width ones.
+    assert!(http("\"\u{430}pi.example.com\"").contains("is `xn--pi-6kc.example.com`: write that"));
+    assert!(http("\"\u{ff41}pi.example.com\"").contains("is `api.example.com`: write that"));
+    let many: Vec<String> = (0..65).map(|index| format!("\"h{index}.example.com\"")).collect();
+    assert!(http(&many.join(", ")).contains("http[0].hosts: has more than 64 items"));
+    assert!(with(&"[[http]]\nhosts = [\"a.example\"]\n".repeat(65)).contains("http: has more than 64 items"));
+    let blank = "\u{2800}";
+    assert!(with(&format!("description = \"fine{blank}\"\n")).contains("show nothing"));
+    let long = "x".repeat(501);
+    assert!(with(&format!("[settings.a]\ndescription = \"{long}\"\n")).contains("longer than 500"));
+    let install = |line: &str| with(&format!("[agent]\nclis = [{{ name = \"x\", install = \"{line}\" }}]\n"));
+    for line in ["npm install x\\ncurl evil", "npm install x\\tcurl", "npm install \u{e4}"] {
+        assert!(install(line).contains("one line of ASCII"), "{line}");
+    }
+    assert!(install(&"x".repeat(1_001)).contains("longer than 1000"));
+}
+
+/// A program of the agent's own is not replaced by a plugin's, nor a variable that decides what it runs.
+#[test]
+fn names_of_the_agent_are_refused() {
+    let cli = |cli: &str| parse(&format!("{GOOD}[agent]\nclis = [{{ {cli} }}]\n")).map_err(|error| error.to_string());
+    for name in ["sh", "pi", "mrctl", "node", "entry"] {
+        let refusal = cli(&format!("name = \"{name}\", install = \"true\"")).unwrap_err();
+        assert!(refusal.contains("a program of the agent itself"), "{name}: {refusal}");
+    }
+    assert!(cli("name = \"git\", bin = \"git\"").unwrap_err().contains("a program of the agent itself"));
+    cli("name = \"git\", install = \"apt-get install git\"").unwrap();
+    let env = |env: &str| parse(&format!("{GOOD}[agent]\nenv = [{{ {env} }}]\n")).map_err(|error| error.to_string());
+    for variable in ["name = \"MERCURY_X\", as = \"NODE_OPTIONS\"", "name = \"MERCURY_LD_PRELOAD\""] {
+        assert!(env(variable).unwrap_err().contains("the host's own"), "{variable}");
+    }
+    assert!(env("name = \"MERCURY_OPENAI_API_KEY\", as = \"X\"").unwrap_err().contains("opens a model"));
+    env("name = \"MERCURY_OPENAI_API_KEY\", host-only = true").unwrap();
+}
+
+/// A manifest is a plain file of some KiB, wherever its folder comes from.
+#[test]
+fn a_manifest_that_is_no_plain_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plugin.toml");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "the secret of somebody").unwrap();
+    std::os::unix::fs::symlink(&secret, &path).unwrap();
+    let error = Manifest::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("no plain file") && !error.contains("of somebody"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, format!("{GOOD}#{}", "x".repeat(256 << 10))).unwrap();
+    assert!(Manifest::read(folder.path()).unwrap_err().to_string().contains("larger than 256 KiB"));
+    std::fs::remove_file(&path).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert!(Manifest::read(folder.path()).unwrap_err().to_string().contains("no plain file"));
 }
 
 /// extensions.md #2: names of the host are refused, as such.
@@ -371,7 +431,7 @@ proptest! {
     fn any_text_is_a_manifest_or_an_error(text in pieces()) {
         if let Err(error) = parse(&text) {
             let shown = error.to_string();
-            prop_assert!(!shown.chars().any(|c| c != '\n' && problems::steers(c)), "{shown:?}");
+            prop_assert!(!shown.chars().any(|c| c != '\n' && crate::domain::deception::deceives(c)), "{shown:?}");
         }
     }
 

@@ -7,23 +7,26 @@ use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use oci_client::Reference;
 
 use super::{
-    Agreed, Entry, Lock, LockError, MOST_BYTES, PACKAGES, Package, PackageError, PublicKey, Trust,
+    Agreed, Entry, Lock, LockError, MOST_BYTES, Offer, PACKAGES, Package, PackageError, Pending, PublicKey, Published,
+    Removed, Trust, Update,
     archive::{self, ArchiveError},
     folder, folder_of,
     lock::Editing,
     named_files, open_plain,
     registry::{self, RegistryError},
-    sources::{Origin, Source as Loadable},
+    sources::{Collected, Found, Origin, Source as Loadable, SourceError, collect},
 };
 use crate::{
     config::PluginConfig,
     plugins::{
         Compiler, LoadError, Services,
+        conflicts::{conflict, resemble},
         load::{self, Loader},
         manifest::Manifest,
         rights::Rights,
@@ -32,6 +35,10 @@ use crate::{
 };
 
 const REGISTRY: &str = "oci://";
+/// What the folders begin with in which packages lie until they are agreed to.
+const STAGING: &str = ".staging-";
+/// How long such a folder may be somebody's who still reads.
+const LEFT_ALONE: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -57,6 +64,12 @@ pub enum InstallError {
     NotInstalled { name: String, nearest: String },
     #[error("the package is `{found}`, not `{name}`")]
     OtherName { name: String, found: String },
+    #[error(
+        "`{name}` comes with the host, and this package would take its place, its settings and what it has stored. If that is what you want, add it with --replace"
+    )]
+    BuiltIn { name: String },
+    #[error("`{name}` cannot be used here: {reason}. Remove that one, or switch it off, first")]
+    Conflict { name: String, reason: String },
     #[error("`{name}` was changed by somebody else meanwhile. Try again")]
     Changed { name: String },
     #[error("`{name}` does not work, and is not installed: {reason}")]
@@ -65,6 +78,8 @@ pub enum InstallError {
     Unwritable { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Lock(#[from] LockError),
+    #[error(transparent)]
+    Sources(#[from] SourceError),
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
@@ -92,56 +107,6 @@ impl Source {
             _ => Err(none()),
         }
     }
-}
-
-/// A package that was fetched and lies ready. Dropped, it is gone.
-pub struct Offer {
-    pub package: Package,
-    /// Pinned: what it is fetched from again.
-    pub source: String,
-    /// The operator's name for the signer, if the signer is trusted.
-    pub signer: Option<String>,
-    /// The version that it would replace.
-    pub installed: Option<Agreed>,
-    staging: tempfile::TempDir,
-}
-
-impl Offer {
-    pub fn name(&self) -> &str {
-        &self.package.manifest.name
-    }
-
-    /// What it asks for beyond what was agreed to for the installed version.
-    pub fn beyond(&self) -> Vec<String> {
-        let agreed = self.installed.as_ref().map(|installed| installed.rights.clone()).unwrap_or_default();
-        Rights::of(&self.package.manifest).beyond(&agreed)
-    }
-
-    /// Nothing but what is installed already.
-    pub fn is_same(&self) -> bool {
-        self.installed.as_ref().is_some_and(|installed| installed.digest == self.package.digest())
-    }
-
-    /// The version before the installed one, by its numbers: somebody may want an old mistake back.
-    pub fn is_older(&self) -> bool {
-        let numbers = |version: &str| -> Vec<u64> {
-            version.split(['-', '+']).next().unwrap_or_default().split('.').map(|n| n.parse().unwrap_or(0)).collect()
-        };
-        let installed = self.installed.as_ref().map(|installed| numbers(&installed.version));
-        installed.is_some_and(|installed| numbers(&self.package.manifest.version) < installed)
-    }
-}
-
-/// What an update found.
-pub enum Update {
-    Current(String),
-    Newer(Box<Offer>),
-}
-
-/// A plugin that is installed no more.
-#[derive(Debug)]
-pub struct Removed {
-    pub version: String,
 }
 
 /// Installs into one data directory. Works whether or not a host runs there.
@@ -178,7 +143,8 @@ impl Installer {
         let plugins = self.plugins();
         let unwritable = |source| InstallError::Unwritable { path: plugins.clone(), source };
         std::fs::create_dir_all(&plugins).map_err(unwritable)?;
-        let staging = tempfile::Builder::new().prefix(".staging-").tempdir_in(&plugins).map_err(unwritable)?;
+        sweep(&plugins, SystemTime::now());
+        let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(&plugins).map_err(unwritable)?;
         let raw = staging.path().join("raw");
         let (from, pinned) = match source {
             Source::Folder(path) => (path.clone(), path.display().to_string()),
@@ -205,7 +171,8 @@ impl Installer {
         .await?;
         let signer = package.signer.as_ref().and_then(|key| self.trust.name_of(key)).map(str::to_owned);
         let installed = self.lock()?.plugins.remove(&package.manifest.name).map(|entry| entry.current);
-        Ok(Offer { package, source: pinned, signer, installed, staging })
+        let resembles = self.resembling(&package.manifest.name).await?;
+        Ok(Offer { package, source: pinned, signer, installed, resembles, staging })
     }
 
     /// What the source of an installed plugin has now.
@@ -245,6 +212,50 @@ impl Installer {
         }
     }
 
+    /// Sends an author's package to a registry; says under which digest it stays the same.
+    pub async fn publish(&self, package: &Package, to: &str, overwrite: bool) -> Result<Published, InstallError> {
+        let text = to.strip_prefix(REGISTRY).unwrap_or(to);
+        // Without a tag it is the version's: what is called `latest` is installed by nobody twice the same.
+        let is_named = text.rsplit('/').next().is_some_and(|last| last.contains(':'));
+        let text =
+            if is_named { text.to_owned() } else { format!("{text}:{}", package.manifest.version.replace('+', "_")) };
+        let reference = registry::parse(&text)?;
+        if reference.digest().is_some() {
+            return Err(RegistryError::Reference { text }.into());
+        }
+        let digest = registry::push(&reference, self.docker_config.as_deref(), package, overwrite).await?;
+        Ok(Published { reference: format!("{REGISTRY}{}", reference.whole()), digest })
+    }
+
+    async fn collected(&self) -> Result<Collected, InstallError> {
+        let (data_dir, configured, trust) = (self.data_dir.clone(), self.configured.clone(), self.trust.clone());
+        Ok(blocking(move || collect(&data_dir, &configured, &trust)).await?)
+    }
+
+    async fn resembling(&self, name: &str) -> Result<Option<String>, InstallError> {
+        Ok(self.collected().await?.into_keys().find(|known| resemble(name, known)))
+    }
+
+    /// Whether there is a place for it; `replace` is the operator's word that it takes a built-in plugin's.
+    ///
+    /// # Errors
+    /// Where it would take the place, or a part, of another without a word.
+    pub async fn check_place(&self, offer: &Offer, replace: bool) -> Result<(), InstallError> {
+        let name = offer.name().to_owned();
+        if offer.replaces_built_in() && !replace {
+            return Err(InstallError::BuiltIn { name });
+        }
+        for (other, found) in self.collected().await? {
+            if let Found::Usable(other_source) = found
+                && other != name
+                && let Some(reason) = conflict(&offer.package.manifest, &other_source.manifest)
+            {
+                return Err(InstallError::Conflict { name, reason });
+            }
+        }
+        Ok(())
+    }
+
     /// Tries the package, and locks it. What the operator was shown has been agreed to.
     pub async fn install(&self, offer: Offer, signer: Option<PublicKey>) -> Result<Agreed, InstallError> {
         self.try_out(&offer).await?;
@@ -275,7 +286,7 @@ impl Installer {
     }
 
     /// What is installed asks for more than was agreed to: a newer host may see more in its manifest.
-    pub async fn pending(&self, name: &str) -> Result<(Manifest, Vec<String>), InstallError> {
+    pub async fn pending(&self, name: &str) -> Result<Pending, InstallError> {
         let (plugins, name) = (self.plugins(), name.to_owned());
         blocking(move || {
             let lock = Lock::read(&plugins)?;
@@ -285,20 +296,22 @@ impl Installer {
                 return Err(InstallError::Changed { name });
             }
             let beyond = Rights::of(&package.manifest).beyond(&entry.current.rights);
-            Ok((package.manifest, beyond))
+            Ok(Pending { manifest: package.manifest, beyond, digest: entry.current.digest.clone() })
         })
         .await
     }
 
-    /// Agrees to all that the installed version asks for.
-    pub async fn approve(&self, name: &str) -> Result<(), InstallError> {
-        let (manifest, _) = self.pending(name).await?;
-        let (plugins, name) = (self.plugins(), name.to_owned());
+    /// Agrees to all that was shown, of the version of which it was shown.
+    pub async fn approve(&self, shown: Pending) -> Result<(), InstallError> {
+        let (plugins, name) = (self.plugins(), shown.manifest.name.clone());
         blocking(move || {
             let mut editing = Editing::begin(&plugins)?;
             let missing = not_installed(&name, &editing.lock);
             let entry = editing.lock.plugins.get_mut(&name).ok_or(missing)?;
-            entry.current.rights = Rights::of(&manifest);
+            if entry.current.digest != shown.digest {
+                return Err(InstallError::Changed { name });
+            }
+            entry.current.rights = Rights::of(&shown.manifest);
             Ok(editing.commit()?)
         })
         .await
@@ -331,6 +344,18 @@ fn not_installed(name: &str, lock: &Lock) -> InstallError {
     let nearest = lock.plugins.keys().max_by(|a, b| alike(a).total_cmp(&alike(b)));
     let nearest = nearest.filter(|nearest| alike(nearest) > 0.7).map(|nearest| format!("; did you mean `{nearest}`?"));
     InstallError::NotInstalled { name: name.chars().take(80).collect(), nearest: nearest.unwrap_or_default() }
+}
+
+/// Removes what commands that broke off have left.
+fn sweep(plugins: &Path, now: SystemTime) {
+    for entry in std::fs::read_dir(plugins).into_iter().flatten().flatten() {
+        let is_staging = entry.file_name().to_string_lossy().starts_with(STAGING);
+        let made = entry.metadata().and_then(|found| found.modified());
+        let is_old = made.is_ok_and(|made| now.duration_since(made).is_ok_and(|age| age > LEFT_ALONE));
+        if is_staging && is_old {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The files of the package and nothing else, as plain files of our own.
@@ -371,11 +396,7 @@ fn commit(plugins: &Path, offer: Offer, signer: Option<PublicKey>) -> Result<Agr
     let place = folder_of(plugins, &name, &agreed);
     let unwritable = |source| InstallError::Unwritable { path: place.clone(), source };
     std::fs::create_dir_all(plugins.join(PACKAGES)).map_err(unwritable)?;
-    // The same version again: what lies there may be damaged, or left from an attempt that broke off.
-    if place.exists() {
-        std::fs::remove_dir_all(&place).map_err(unwritable)?;
-    }
-    std::fs::rename(&offer.package.folder, &place).map_err(unwritable)?;
+    put(&offer.package.folder, &place).map_err(unwritable)?;
     File::open(plugins.join(PACKAGES)).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
     let previous = before.map(|entry| entry.current).filter(|before| before.digest != agreed.digest);
     let kept: Vec<PathBuf> = previous.iter().chain([&agreed]).map(|kept| folder_of(plugins, &name, kept)).collect();
@@ -383,6 +404,23 @@ fn commit(plugins: &Path, offer: Offer, signer: Option<PublicKey>) -> Result<Agr
     editing.commit()?;
     clear(plugins, &name, &kept);
     Ok(agreed)
+}
+
+/// Moves the package to its place. What lies there (the same version, damaged, or left from an attempt that
+/// broke off) is exchanged for it at once, and goes with the offer: at no time there is none.
+pub(super) fn put(package: &Path, place: &Path) -> io::Result<()> {
+    if !place.exists() {
+        return std::fs::rename(package, place);
+    }
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, package, CWD, place, RenameFlags::EXCHANGE) {
+        // Not every file system can.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            std::fs::remove_dir_all(place)?;
+            std::fs::rename(package, place)
+        }
+        exchanged => Ok(exchanged?),
+    }
 }
 
 /// Versions that no lock names any more. What cannot be removed now is removed next time.
@@ -395,5 +433,23 @@ fn clear(plugins: &Path, name: &str, kept: &[PathBuf]) {
         if ours(&entry.path()) && !kept.contains(&entry.path()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_commands_left_is_removed_after_a_day() {
+        let data = tempfile::tempdir().unwrap();
+        for name in [".staging-a", ".packages"] {
+            std::fs::create_dir_all(data.path().join(name).join("raw")).unwrap();
+        }
+        let now = SystemTime::now();
+        sweep(data.path(), now + LEFT_ALONE / 2);
+        assert!(data.path().join(".staging-a").exists());
+        sweep(data.path(), now + LEFT_ALONE * 2);
+        assert!(!data.path().join(".staging-a").exists() && data.path().join(".packages").exists());
     }
 }

@@ -36,6 +36,9 @@ pub enum LockError {
 #[serde(deny_unknown_fields)]
 pub struct Lock {
     version: u32,
+    /// How many plugins follow: a file that was cut off between two of them would have lost a guard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entries: Option<usize>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, Entry>,
 }
@@ -82,7 +85,7 @@ impl Lock {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self { version: VERSION, plugins: BTreeMap::new() });
+                return Ok(Self { version: VERSION, entries: None, plugins: BTreeMap::new() });
             }
             Err(source) => return Err(LockError::Unreadable { path, source }),
         };
@@ -93,17 +96,24 @@ impl Lock {
             Some(version) if version > VERSION.into() => {
                 return Err(LockError::Newer { path, version: version.try_into().unwrap_or(u32::MAX) });
             }
+            Some(version) if version < VERSION.into() => return Err(damaged(format!("there is no form {version}"))),
             Some(_) => {}
             None => return Err(damaged("it has no version".into())),
         }
-        toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))
+        let lock: Self = toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))?;
+        let there = lock.plugins.len();
+        match lock.entries {
+            Some(said) if said != there => Err(damaged(format!("it says that it has {said} plugins, and has {there}"))),
+            _ => Ok(lock),
+        }
     }
 
     /// Replaces the file, whole and durably.
     fn write(&self, plugins: &Path) -> Result<(), LockError> {
         let path = plugins.join(LOCK_FILE);
         let fail = |source| LockError::Unwritable { path: path.clone(), source };
-        let text = toml::to_string_pretty(self).map_err(|error| fail(std::io::Error::other(error)))?;
+        let counted = Self { entries: Some(self.plugins.len()), ..self.clone() };
+        let text = toml::to_string_pretty(&counted).map_err(|error| fail(std::io::Error::other(error)))?;
         let mut file = tempfile::Builder::new().prefix(".lock-").tempfile_in(plugins).map_err(fail)?;
         std::io::Write::write_all(&mut file, format!("{HEADING}{text}").as_bytes()).map_err(fail)?;
         file.as_file().sync_all().map_err(fail)?;

@@ -8,6 +8,7 @@ mod archive;
 mod install;
 mod listing;
 mod lock;
+mod offer;
 mod registry;
 mod signature;
 mod sources;
@@ -20,10 +21,12 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
 
-pub use install::{InstallError, Installer, Offer, Removed, Source, Update};
+pub use install::{InstallError, Installer, Source};
 pub use listing::{Listed, State, list};
 pub use lock::{Agreed, Entry, LOCK_FILE, Lock, LockError};
+pub use offer::{Offer, Pending, Published, Removed, Update};
 pub use signature::{PublicKey, SIGNATURE_FILE, SignatureError, SigningKey};
 pub(super) use sources::{Collected, Found, Source as Loadable, collect};
 pub use sources::{Origin, SourceError};
@@ -32,15 +35,15 @@ pub use trust::Trust;
 use super::{
     contract::{ContractError, Declaration},
     manifest::{Manifest, ManifestError},
+    plain_file,
 };
+use crate::domain::deception::deceives;
 use signature::Signature;
 
 /// Files in a package, at most.
 const MOST_FILES: usize = 2_000;
 /// Bytes of all its files together: 256 MiB. A Python component has 18.
 const MOST_BYTES: u64 = 256 << 20;
-/// Bytes of a manifest: 256 KiB.
-const MOST_MANIFEST: u64 = 256 << 10;
 /// Folders in folders.
 const MOST_DEPTH: usize = 16;
 
@@ -67,6 +70,10 @@ pub enum PackageError {
     Special { path: PathBuf },
     #[error("the file name {} cannot be part of a package: use letters, digits and the usual marks", path.display())]
     Name { path: PathBuf },
+    #[error(
+        "the file names {first} and {second} look the same, or are the same on some machines. Give one of them another name"
+    )]
+    Alike { first: String, second: String },
     #[error("it has more than {MOST_FILES} files, more than {} MiB, or folders in folders more than {MOST_DEPTH} deep", MOST_BYTES >> 20)]
     TooLarge,
     #[error("the component {}: {source}", path.display())]
@@ -103,11 +110,6 @@ impl Package {
     }
 
     fn read_files(folder: &Path) -> Result<Self, PackageError> {
-        let manifest_path = folder.join("plugin.toml");
-        let size = std::fs::symlink_metadata(&manifest_path).map(|found| found.len()).unwrap_or_default();
-        if size > MOST_MANIFEST {
-            return Err(PackageError::TooLarge);
-        }
         let manifest = Manifest::read(folder)?;
         let mut files = BTreeMap::new();
         let mut bytes = 0;
@@ -120,6 +122,7 @@ impl Package {
                 return Err(PackageError::TooLarge);
             }
         }
+        check_alike(files.keys())?;
         let component = folder.join(&manifest.component);
         let wasm =
             std::fs::read(&component).map_err(|source| PackageError::Unreadable { path: component.clone(), source })?;
@@ -149,6 +152,7 @@ impl Package {
 }
 
 /// Files that belong to a package: those that the manifest names, and those that every package may have.
+/// Each is there once, though the manifest may name it twice.
 fn named_files(folder: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, PackageError> {
     let mut files = vec![PathBuf::from("plugin.toml"), PathBuf::from(&manifest.component)];
     files.extend(manifest.agent.clis.iter().filter_map(|cli| cli.bin.as_ref()).map(PathBuf::from));
@@ -165,6 +169,8 @@ fn named_files(folder: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, Packa
         }
         walk(folder, Path::new(skill), 0, &mut files)?;
     }
+    files.sort();
+    files.dedup();
     Ok(files)
 }
 
@@ -187,10 +193,22 @@ fn walk(folder: &Path, inside: &Path, depth: usize, files: &mut Vec<PathBuf>) ->
     Ok(())
 }
 
-/// A relative path that a line of text can hold and every file system knows.
+/// A relative path that a line of text can hold, every file system knows, and people see as it is.
 fn is_file_name(path: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-    path.len() <= 512 && path.split('/').all(plain) && !path.contains('\\') && !path.chars().any(char::is_control)
+    path.len() <= 512 && path.split('/').all(plain) && !path.contains('\\') && !path.chars().any(deceives)
+}
+
+/// No two names that a reader, or a file system without case, takes for one.
+fn check_alike<'a>(paths: impl Iterator<Item = &'a String>) -> Result<(), PackageError> {
+    let mut seen = BTreeMap::new();
+    for path in paths {
+        let folded: String = path.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+        if let Some(first) = seen.insert(folded, path) {
+            return Err(PackageError::Alike { first: first.clone(), second: path.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Reads a plain file piece by piece, and counts what it read.
@@ -214,18 +232,8 @@ fn digest(path: &Path, bytes: &mut u64) -> Result<String, PackageError> {
 
 /// Opens a plain file, and no link.
 fn open_plain(path: &Path) -> Result<std::fs::File, PackageError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let special = || PackageError::Special { path: path.to_owned() };
-    let unreadable = |source: std::io::Error| match rustix::io::Errno::from_io_error(&source) {
-        Some(rustix::io::Errno::LOOP) => special(),
-        _ => PackageError::Unreadable { path: path.to_owned(), source },
-    };
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = std::fs::File::options().read(true).custom_flags(flags.bits() as i32).open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(special());
-    }
-    Ok(file)
+    let opened = plain_file::open(path).map_err(|source| PackageError::Unreadable { path: path.to_owned(), source })?;
+    opened.ok_or_else(|| PackageError::Special { path: path.to_owned() })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -96,12 +96,18 @@ pub(in crate::plugins) fn collect(
     }
     for path in folders(&plugins)? {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_allowed = trust.loads_unlocked(&name);
         let (name, by_hand) = match by_hand(&name, &path, trust) {
             Some(found) => found,
             None => continue,
         };
         if lock.plugins.contains_key(&name) {
             tracing::warn!(folder = %path.display(), "this folder is not used: an installed plugin has its name");
+        } else if let (Found::Refused { reason, .. }, true) = (&by_hand, found.contains_key(&name))
+            && !is_allowed
+        {
+            // Whoever gets a folder there would otherwise switch off a guard by its name.
+            tracing::warn!(folder = %path.display(), reason, "this folder is not used; the plugin that has its name is");
         } else {
             found.insert(name, by_hand);
         }

@@ -264,7 +264,10 @@ fn a_lock_that_cannot_be_read_is_an_error_and_no_empty_lock() {
     let good = std::fs::read_to_string(&path).unwrap();
     for (bad, says) in [
         (good.replace("version = 1\n", "version = 2\n"), "newer Mercury"),
+        (good.replace("version = 1\n", "version = 0\n"), "no form 0"),
         (good.replace("digest = ", "digest: "), "damaged"),
+        // Cut off between two plugins, it would have lost one.
+        (good.replace("entries = 1\n", "entries = 2\n"), "has 2 plugins, and has 1"),
         (String::new(), "no version"),
         (good.replace("[plugins.p]", "[plugin.p]"), "damaged"),
     ] {
@@ -298,4 +301,93 @@ fn only_named_and_plain_files_belong_to_a_package() {
     assert!(matches!(Package::read(&place), Err(PackageError::Unreadable { .. })), "what is named must be there");
     std::os::unix::fs::symlink("/etc", place.join("skill")).unwrap();
     assert!(matches!(Package::read(&place), Err(PackageError::Special { .. })));
+}
+
+/// Names that a file system without case, or a reader, takes for one.
+#[test]
+fn files_that_look_alike_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let place = data.path().join("p");
+    package_in(&place, &format!("{MANIFEST}[agent]\nskill = \"skill\"\n"));
+    for (one, other) in [("A.md", "a.md"), ("\u{e9}.md", "e\u{301}.md"), ("\u{ff21}.md", "A.md")] {
+        for name in [one, other] {
+            std::fs::write(place.join("skill").join(name), name).unwrap();
+        }
+        let outcome = Package::read(&place);
+        assert!(matches!(outcome, Err(PackageError::Alike { .. })), "{one} {other}: {outcome:?}");
+        for name in [one, other] {
+            std::fs::remove_file(place.join("skill").join(name)).unwrap();
+        }
+    }
+    for name in ["a\u{202e}b.md", "a\u{200b}.md"] {
+        std::fs::write(place.join("skill").join(name), "x").unwrap();
+        assert!(matches!(Package::read(&place), Err(PackageError::Name { .. })), "{name:?}");
+        std::fs::remove_file(place.join("skill").join(name)).unwrap();
+    }
+    std::fs::write(place.join("skill/\u{e9}t\u{e9} 1.md"), "x").unwrap();
+    Package::read(&place).unwrap();
+}
+
+/// What is agreed to is what was shown, though another version was installed meanwhile.
+#[tokio::test]
+async fn an_agreement_is_for_what_was_shown() {
+    let data = tempfile::tempdir().unwrap();
+    let installer = Installer::new(data.path(), &BTreeMap::new(), Trust::default(), Compiler::InProcess, None);
+    let without_rights = || {
+        let mut editing = Editing::begin(&folder(data.path())).unwrap();
+        editing.lock.plugins.get_mut("p").unwrap().current.rights = Rights::default();
+        editing.commit().unwrap();
+    };
+    locked(data.path(), "p", &format!("{MANIFEST}[kv]\nquota-bytes = 100\n"), None);
+    without_rights();
+    let shown = installer.pending("p").await.unwrap();
+    assert!(shown.beyond.contains(&"kv quota-bytes: 100".to_owned()));
+    locked(data.path(), "p", &format!("{MANIFEST}[kv]\nquota-bytes = 100\n[history]\nread = true\n"), None);
+    without_rights();
+    assert!(matches!(installer.approve(shown).await, Err(InstallError::Changed { .. })));
+    assert!(matches!(state_of(data.path(), &Trust::default(), "p"), State::Refused(_)));
+    let shown = installer.pending("p").await.unwrap();
+    installer.approve(shown).await.unwrap();
+    assert_eq!(state_of(data.path(), &Trust::default(), "p"), State::Ready);
+}
+
+/// At no moment is there neither the old nor the new one.
+#[test]
+fn a_package_takes_the_place_of_another_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let (package, place) = (data.path().join("new"), data.path().join("place"));
+    for (folder, text) in [(&package, "new"), (&place, "old")] {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join("file"), text).unwrap();
+    }
+    // Who holds the old one open has it whole: it was moved, not emptied.
+    let held = std::fs::File::open(&place).unwrap();
+    install::put(&package, &place).unwrap();
+    assert_eq!(std::fs::read_to_string(place.join("file")).unwrap(), "new");
+    assert_eq!(std::fs::read_to_string(package.join("file")).unwrap(), "old");
+    use std::os::fd::AsRawFd;
+    let held = format!("/proc/self/fd/{}/file", held.as_raw_fd());
+    assert_eq!(std::fs::read_to_string(held).unwrap(), "old");
+}
+
+/// A folder that nobody agreed to does not switch off what it is called after, whatever it says it is.
+#[test]
+fn a_folder_put_there_by_hand_takes_no_place() {
+    let data = tempfile::tempdir().unwrap();
+    let named = |name: &str| MANIFEST.replace("\"p\"", &format!("\"{name}\""));
+    package_in(&folder(data.path()).join("permission-guard"), &named("permission-guard"));
+    package_in(&folder(data.path()).join("redact"), "no manifest");
+    // Behind the one that is allowed, by its folder's name.
+    package_in(&folder(data.path()).join("good"), &named("good"));
+    package_in(&folder(data.path()).join("z-good"), &named("good"));
+    let trust = Trust { unlocked: ["good".to_owned()].into(), ..Trust::default() };
+    let listed = list(data.path(), &BTreeMap::new(), &trust).unwrap();
+    for (name, origin) in [("permission-guard", Origin::BuiltIn), ("redact", Origin::BuiltIn), ("good", Origin::Folder)]
+    {
+        let plugin = listed.iter().find(|plugin| plugin.name == name).unwrap();
+        assert_eq!((&plugin.state, plugin.origin.as_ref()), (&State::Ready, Some(&origin)), "{name}");
+    }
+    // One that may be loaded and cannot be is another matter: its author waits for it.
+    let trust = Trust { unlocked: ["redact".to_owned()].into(), ..Trust::default() };
+    assert!(matches!(state_of(data.path(), &trust, "redact"), State::Refused(_)));
 }

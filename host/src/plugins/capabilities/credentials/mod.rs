@@ -113,6 +113,7 @@ impl Grant {
             &variable,
             format!("`{}` opens the host itself; no plugin may use it", self.variable),
         );
+        check::description(&self.description, at, problems);
         for (index, host) in self.hosts.iter().enumerate() {
             problems.unless(
                 reachable.contains(&host.as_str()),

@@ -41,7 +41,8 @@ impl Grant {
 
     /// What an operator agrees to.
     pub fn in_words(&self) -> String {
-        format!("keep connections open to {}", self.hosts.join(", "))
+        let plain = if self.plain { ", also without encryption" } else { "" };
+        format!("keep connections open to {}{plain}", self.hosts.join(", "))
     }
 
     pub(crate) fn check(&self, at: &At, problems: &mut Problems) {
