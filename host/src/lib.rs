@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod data_dir;
 pub mod delivery;
 pub mod demo;
 pub mod domain;
