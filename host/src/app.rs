@@ -29,6 +29,7 @@ use crate::{
         Compiler, LoadError, Plugins, Services, Spaces, TaskQueue,
         packages::{SignatureError, Trust},
     },
+    retention::Retention,
     runs::Runs,
     sandbox::Sandbox,
     schedule::{self, Schedule},
@@ -140,6 +141,8 @@ impl App {
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
         tokio::spawn(rooms.schedule.clone().run(hand_over.clone()));
+        let retention = Retention::new(&config, rooms.store.clone());
+        tokio::spawn(hand_over.clone().run_until_cancelled_owned(retention.run()));
         let endings = schedule::tell_endings(rooms.plugins.clone(), rooms.store.clone(), rooms.runs.task_ended.clone());
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(endings));
         rooms.runs.log_variables();

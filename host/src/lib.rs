@@ -25,6 +25,7 @@ pub mod intake;
 pub mod media;
 pub mod plugins;
 pub mod resolve;
+pub mod retention;
 pub mod runs;
 pub mod sandbox;
 pub mod schedule;

@@ -16,6 +16,7 @@ mod outbound;
 mod plugin_jobs;
 mod plugin_settings;
 mod plugin_tasks;
+mod retention;
 mod runs;
 mod spaces;
 mod spending;
