@@ -21,6 +21,7 @@ pub mod domain;
 pub mod egress;
 pub mod gateway;
 pub mod http;
+pub mod import;
 pub mod intake;
 pub mod media;
 pub mod plugins;

@@ -10,6 +10,7 @@ mod conversations;
 mod deliveries;
 mod demo;
 mod doctor;
+mod import;
 mod init;
 mod interrupt;
 mod plugins;
@@ -74,6 +75,8 @@ enum Command {
     Backup(backup::Backup),
     /// Bring a backup back.
     Restore(restore::Restore),
+    /// Bring a project of the system over that Mercury replaces.
+    Import(import::Import),
     /// Sign in to model providers with an account in place of a key.
     Auth(auth::Auth),
     /// Compile a component. The host starts itself with it.
@@ -143,6 +146,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Deliveries(deliveries) => deliveries.run(&project).await,
             Command::Backup(backup) => backup.run(&project).await,
             Command::Restore(restore) => restore.run(&project).await,
+            Command::Import(import) => import.run(&project).await,
             Command::Auth(auth) => auth.run(&project).await,
             Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),
         }

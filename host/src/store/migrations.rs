@@ -309,8 +309,18 @@ CREATE INDEX plugin_settings_by_space ON plugin_settings (space) WHERE space IS 
 CREATE INDEX messages_by_space ON messages (space, id);
 ";
 
+const IMPORTS: &str = "
+-- Databases of the replaced system that were brought over, and how far.
+CREATE TABLE imports (
+    source TEXT PRIMARY KEY,
+    last_message INTEGER NOT NULL,
+    last_usage INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// In their order; the place of each is the version that it leads to.
-pub(super) const ALL: &[&str] = &[FIRST, APPROVALS, STOP_REQUESTS, SPENDING, CHATS, AROUND_RUNS, INDEXES];
+pub(super) const ALL: &[&str] = &[FIRST, APPROVALS, STOP_REQUESTS, SPENDING, CHATS, AROUND_RUNS, INDEXES, IMPORTS];
 /// The version of the schema that this version of Mercury has.
 pub const LATEST: usize = ALL.len();
 
