@@ -34,7 +34,9 @@ struct Statement {
 /// The string literals of the store's sources that are statements, with the constants of the file put in.
 fn statements() -> Vec<Statement> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../host/src/store");
-    let mut statements = Vec::new();
+    let (mut statements, mut shared) = (Vec::new(), BTreeMap::new());
+    let runs = std::fs::read_to_string(folder.join("runs.rs")).unwrap();
+    walk(syn::parse_str(&runs).unwrap(), &mut Vec::new(), &mut shared);
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -53,7 +55,8 @@ fn statements() -> Vec<Statement> {
                 continue;
             }
             let mut sql = text;
-            for (name, value) in &constants {
+            // Its own, then what it has from the runs.
+            for (name, value) in constants.iter().chain(&shared) {
                 sql = sql.replace(&format!("{{{name}}}"), value);
             }
             let sql = sql.replace("{condition}", "q.run = ?1");

@@ -117,6 +117,16 @@ fn copy_database(from: &Path, to: &Path, cancel: &CancellationToken) -> Result<u
     Ok(schema)
 }
 
+/// Of what the host itself puts in: its own, from now.
+fn own_header(mode: u32) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_mode(mode);
+    header.set_uid(rustix::process::geteuid().as_raw().into());
+    header.set_gid(rustix::process::getegid().as_raw().into());
+    header.set_mtime(clock::millis().unsigned_abs() / 1000);
+    header
+}
+
 /// Also what the rotation of a credential leaves beside it for a moment: `auth.json.1a2b`.
 fn is_secret(path: &Path) -> bool {
     let text = path.to_string_lossy();
@@ -208,16 +218,13 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
     }
 
     fn text(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut header = Header::new_gnu();
+        let mut header = own_header(0o600);
         header.set_size(bytes.len() as u64);
-        header.set_mode(0o600);
         self.builder.append_data(&mut header, name, bytes)
     }
 
     fn plain(&mut self, name: &str, file: File, mode: u32) -> io::Result<()> {
-        let mut header = Header::new_gnu();
-        header.set_mode(mode);
-        self.append(name, header, file)
+        self.append(name, own_header(mode), file)
     }
 
     /// As many bytes as the file has now: an agent may write to it meanwhile.
