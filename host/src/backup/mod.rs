@@ -32,7 +32,8 @@ const DATABASE: &str = "state.db";
 const KEPT: &[&str] =
     &["active-profile.json", "delivery", "extensions", "global", "model-capabilities.yaml", "plugins", "spaces"];
 /// What the host makes again by itself, or what belongs to one process or one machine.
-const REMADE: &[&str] = &["cache", "hidden-program", "instance", "io", "lock", "media", "run", "seal.key", "skills", "tools"];
+const REMADE: &[&str] =
+    &["cache", "hidden-program", "instance", "io", "lock", "media", "run", "seal.key", "skills", "tools"];
 /// What opens something elsewhere. `auth.json` may lie in another place, which the configuration names.
 const SECRET_FILES: &[&str] = &["credentials.json", "global/auth.json"];
 const SECRET_FOLDER: &str = "whatsapp-auth";
