@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -20,6 +19,7 @@ use crate::{
     clock,
     config::{Config, Runtime},
     credentials::Credentials,
+    data_dir::{self, DataDirError},
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
     http::Bounded,
@@ -29,6 +29,7 @@ use crate::{
         Compiler, LoadError, Plugins, Services, Spaces, TaskQueue,
         packages::{SignatureError, Trust},
     },
+    retention::Retention,
     runs::Runs,
     sandbox::Sandbox,
     schedule::{self, Schedule},
@@ -45,10 +46,8 @@ const DRAIN: Duration = Duration::from_secs(8);
 
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    #[error("the data directory {} cannot be used: {source}. Create it, or name another with MERCURY_DATA_DIR", path.display())]
-    DataDir { path: PathBuf, source: io::Error },
-    #[error("another host already uses the data directory {}. Stop it first, or give this one its own with MERCURY_DATA_DIR", path.display())]
-    InUse { path: PathBuf },
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     #[error(
         "cannot listen on {address}: {source}. Another program may hold the port; choose one with server.port / MERCURY_PORT"
     )]
@@ -110,7 +109,7 @@ impl App {
     /// by the first run, and by `mercury doctor`.
     pub async fn start(config: Config, credentials: Credentials, options: Options) -> Result<Self, AppError> {
         let config = Arc::new(config);
-        let lock = claim(&config.data_dir, options.stand_by).await?;
+        let lock = data_dir::claim(&config.data_dir, options.stand_by).await?;
         let stop = CancellationToken::new();
         let hand_over = CancellationToken::new();
 
@@ -142,6 +141,8 @@ impl App {
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
         tokio::spawn(rooms.schedule.clone().run(hand_over.clone()));
+        let retention = Retention::new(&config, rooms.store.clone());
+        tokio::spawn(hand_over.clone().run_until_cancelled_owned(retention.run()));
         let endings = schedule::tell_endings(rooms.plugins.clone(), rooms.store.clone(), rooms.runs.task_ended.clone());
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(endings));
         rooms.runs.log_variables();
@@ -203,47 +204,6 @@ pub enum Agents {
     Stop,
 }
 
-/// One host for each data directory: two would answer the same messages.
-async fn claim(data_dir: &Path, stand_by: bool) -> Result<File, AppError> {
-    let fail = |source| AppError::DataDir { path: data_dir.to_owned(), source };
-    make_private(data_dir).map_err(fail)?;
-    let path = data_dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fail)?;
-    match file.try_lock() {
-        Ok(()) => return sign(file).map_err(fail),
-        Err(std::fs::TryLockError::Error(source)) => return Err(fail(source)),
-        Err(std::fs::TryLockError::WouldBlock) if !stand_by => {
-            return Err(AppError::InUse { path: data_dir.to_owned() });
-        }
-        Err(std::fs::TryLockError::WouldBlock) => {}
-    }
-    tracing::warn!(data_dir = %data_dir.display(), "another host uses this data directory; standing by until it ends");
-    let waiting = tokio::task::spawn_blocking(move || file.lock().and_then(|()| sign(file)));
-    waiting.await.map_err(|error| fail(io::Error::other(error)))?.map_err(fail)
-}
-
-/// Writes into the lock who holds it, for `mercury stop`.
-fn sign(mut file: File) -> io::Result<File> {
-    file.set_len(0)?;
-    io::Write::write_all(&mut file, format!("{}\n", std::process::id()).as_bytes())?;
-    Ok(file)
-}
-
-/// Chats lie in there: a new one is closed to everybody else, an open one is said to be open.
-pub(crate) fn make_private(data_dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    if let Ok(found) = std::fs::metadata(data_dir) {
-        if found.permissions().mode() & 0o077 != 0 {
-            tracing::warn!(
-                "the data directory {0} is open to other users of this machine; close it with `chmod 700 {0}`",
-                data_dir.display()
-            );
-        }
-        return Ok(());
-    }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
-}
-
 async fn listen(api: Api, config: &Config, stop: CancellationToken) -> Result<(SocketAddr, JoinHandle<()>), AppError> {
     let address = SocketAddr::new(config.bind, config.port);
     let fail = |source| AppError::Listen { address, source };
@@ -268,11 +228,9 @@ async fn build(
     hand_over: &CancellationToken,
 ) -> Result<Rooms, AppError> {
     let store = Store::open(&config.database_path())?;
-    let sandbox =
-        Sandbox::new(config.clone()).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
-    let sandbox = Arc::new(sandbox);
-    let media = MediaStore::open(&config.data_dir.join("media"), clock::millis())
-        .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
+    let unusable = |source| DataDirError::Unusable { path: config.data_dir.clone(), source };
+    let sandbox = Arc::new(Sandbox::new(config.clone()).map_err(unusable)?);
+    let media = MediaStore::open(&config.data_dir.join("media"), clock::millis()).map_err(unusable)?;
     tokio::spawn(hand_over.clone().run_until_cancelled_owned(sweep(media.clone())));
     let services = Services::new(store.clone())
         .with_media(media)

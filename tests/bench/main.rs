@@ -1,11 +1,12 @@
 //! The measured promises, printed: stages of a message for each runtime and image, start to
 //! healthy, idle memory, and a guard's call. `./dev bench` runs it with the shipped profile; `./dev bench plugins` only
-//! what concerns components.
+//! what concerns components, `./dev bench storage` only the database.
 //!
 //! Figures come from the host's own marks, so they are what an operator sees in `/chat`'s answer.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and a surprise ends it")]
 
 mod plugins;
+mod storage;
 
 use std::{
     collections::BTreeMap,
@@ -35,10 +36,14 @@ async fn main() {
     if argument.as_deref() == Some("plugins") {
         return plugins::run().await;
     }
+    if argument.as_deref() == Some("storage") {
+        return storage::run().await;
+    }
     let runs = argument.and_then(|text| text.parse().ok()).unwrap_or(RUNS);
     start_and_idle().await;
     guard_calls().await;
     plugins::run().await;
+    storage::run().await;
     gateway_calls().await;
     for runtime in ["runc", "runsc"] {
         stages(&format!("scripted agent, {runtime}"), Setup::scripted(runtime), runs, None).await;

@@ -35,7 +35,7 @@ impl Conversations {
     /// Reads and writes the database itself, whether a host runs or not.
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
-        crate::app::make_private(&config.data_dir)?;
+        crate::data_dir::make_private(&config.data_dir)?;
         let store = Store::open(&config.database_path())?;
         match self.command {
             Command::List { json } => list(&store.conversations().await?, json)?,

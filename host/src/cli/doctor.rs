@@ -45,7 +45,7 @@ impl Doctor {
         let config = Arc::new(project.config()?);
         let mut findings = configuration(project, &config);
         findings.extend(credentials(project, &config).await);
-        crate::app::make_private(&config.data_dir)
+        crate::data_dir::make_private(&config.data_dir)
             .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
         findings.push(disk(&config));
         let sandbox =

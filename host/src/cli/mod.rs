@@ -3,14 +3,18 @@
 mod adapters;
 mod approvals;
 mod auth;
+mod backup;
 mod chat;
 mod client;
 mod conversations;
 mod deliveries;
 mod demo;
 mod doctor;
+mod import;
 mod init;
+mod interrupt;
 mod plugins;
+mod restore;
 mod run;
 mod spaces;
 mod status;
@@ -23,6 +27,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::{
+    backup::Places,
     config::{self, Config},
     plugins::{CHILD_COMMAND, compile_child},
 };
@@ -66,6 +71,12 @@ enum Command {
     Conversations(conversations::Conversations),
     /// List messages that are not sent yet or were given up, and try one again.
     Deliveries(deliveries::Deliveries),
+    /// Write a backup of the project to one file. The host may run meanwhile.
+    Backup(backup::Backup),
+    /// Bring a backup back.
+    Restore(restore::Restore),
+    /// Bring a project of the system over that Mercury replaces.
+    Import(import::Import),
     /// Sign in to model providers with an account in place of a key.
     Auth(auth::Auth),
     /// Compile a component. The host starts itself with it.
@@ -87,6 +98,13 @@ impl Project {
 
     fn config(&self) -> Result<Config> {
         Ok(Config::load(&self.folder, &self.environment)?)
+    }
+
+    /// Where its parts are, for what copies them.
+    fn places(&self) -> Result<Places> {
+        let config = self.config()?;
+        let project = std::path::absolute(&self.folder).context("the project folder has no path")?;
+        Ok(Places { project, data_dir: config.data_dir, auth_path: config.auth_path })
     }
 }
 
@@ -126,6 +144,9 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Adapters(adapters) => adapters.run(&project).await,
             Command::Conversations(conversations) => conversations.run(&project).await,
             Command::Deliveries(deliveries) => deliveries.run(&project).await,
+            Command::Backup(backup) => backup.run(&project).await,
+            Command::Restore(restore) => restore.run(&project).await,
+            Command::Import(import) => import.run(&project).await,
             Command::Auth(auth) => auth.run(&project).await,
             Command::CompileComponent { .. } => Ok(ExitCode::SUCCESS),
         }

@@ -22,7 +22,7 @@ enum Command {
 impl Spaces {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
-        crate::app::make_private(&config.data_dir)?;
+        crate::data_dir::make_private(&config.data_dir)?;
         let store = Store::open(&config.database_path())?;
         match self.command {
             Command::List => {

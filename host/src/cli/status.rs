@@ -5,6 +5,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{Project, adapters, client, run, terminal};
+use crate::retention::{Sizes, sizes_of};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
@@ -31,17 +32,21 @@ impl Status {
         let warnings: Vec<String> =
             standing.iter().filter_map(|it| it.condition.warning(&it.provider, &it.place)).collect();
         let project_folder = std::path::absolute(&project.folder)?;
+        let data_dir = config.data_dir.clone();
+        let sizes = tokio::task::spawn_blocking(move || sizes_of(&data_dir)).await?.unwrap_or_default();
         if self.json {
             let status = json!({
                 "project": project_folder, "dataDir": config.data_dir, "url": base, "running": health.is_some(), "health": health,
                 "image": config.agent_image, "runtime": config.runtime.name(), "credentials": providers,
                 "credentialWarnings": warnings, "adapters": adapters.as_ref().map(|answer| &answer["adapters"]),
+                "storage": sizes,
             });
             terminal::line(serde_json::to_string_pretty(&status)?);
             return Ok(ExitCode::SUCCESS);
         }
         terminal::line(format!("Project      {}", project_folder.display()));
         terminal::line(format!("Data         {}", config.data_dir.display()));
+        terminal::line(format!("Storage      {}", in_words(&sizes)));
         terminal::line(format!("Agent        {} under {}", config.agent_image, config.runtime.name()));
         terminal::line(format!(
             "Credentials  {}",
@@ -86,4 +91,16 @@ impl Status {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn in_words(sizes: &Sizes) -> String {
+    let parts = [
+        ("database", sizes.database),
+        ("spaces", sizes.spaces),
+        ("copies to send", sizes.delivery),
+        ("plugins", sizes.plugins),
+        ("other", sizes.other),
+    ];
+    let parts: Vec<_> = parts.iter().map(|(name, bytes)| format!("{name} {}", terminal::bytes(*bytes))).collect();
+    format!("{} ({})", terminal::bytes(sizes.total), parts.join(", "))
 }

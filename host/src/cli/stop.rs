@@ -1,18 +1,13 @@
 //! `mercury stop`: ends the host of this project, or what one space is doing.
 
-use std::{
-    fs::{File, TryLockError},
-    path::Path,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use axum::http::Method;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 use super::{Project, client, terminal};
-use crate::config::Config;
+use crate::{config::Config, data_dir};
 
 /// How long the host may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,15 +60,15 @@ async fn stop_space(config: &Config, space: &str) -> Result<ExitCode> {
 
 /// By a signal to the process that holds the data directory's lock and has written its id there.
 async fn stop_host(config: &Config, now: bool) -> Result<ExitCode> {
-    let path = config.data_dir.join("lock");
-    let Some(pid) = holder(&path)? else {
+    let holder = || data_dir::holder(&config.data_dir).context("the data directory's lock cannot be read");
+    let Some(pid) = holder()? else {
         bail!("no host runs on {}. Nothing is to be stopped", config.data_dir.display());
     };
     let signal = if now { Signal::QUIT } else { Signal::TERM };
     kill_process(pid, signal)
         .with_context(|| format!("the host (process {}) cannot be told to end", pid.as_raw_nonzero()))?;
     let until = tokio::time::Instant::now() + PATIENCE;
-    while holder(&path)? == Some(pid) {
+    while holder()? == Some(pid) {
         if tokio::time::Instant::now() > until {
             bail!(
                 "the host (process {}) has not ended after {} s. A second `mercury stop` ends it at once",
@@ -88,22 +83,4 @@ async fn stop_host(config: &Config, now: bool) -> Result<ExitCode> {
         false => "Stopped the host. Running agents go on and are answered by the next `mercury run`.",
     });
     Ok(ExitCode::SUCCESS)
-}
-
-/// Who holds the lock, if anybody does.
-fn holder(path: &Path) -> Result<Option<Pid>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => {
-            let text = std::fs::read_to_string(path)?;
-            let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-            pid.map(Some).with_context(|| format!("{} does not say which process holds it", path.display()))
-        }
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
 }

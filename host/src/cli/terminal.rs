@@ -34,6 +34,26 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|&c| !deceives(c) || c == '\n' || c == '\t').collect()
 }
 
+/// A line that the next one of its kind replaces, for whoever watches; none where nobody does.
+pub(super) fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        prompt(&format!("\r\x1b[K{text}"));
+    }
+}
+
+/// `12 B`, `1.2 KiB`, `3.4 GiB`.
+pub(super) fn bytes(count: u64) -> String {
+    let mut rest = count as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if rest < 1024.0 {
+            break;
+        }
+        (rest, unit) = (rest / 1024.0, next);
+    }
+    if unit == "B" { format!("{count} B") } else { format!("{rest:.1} {unit}") }
+}
+
 /// Bold on a terminal, plain elsewhere.
 pub(super) fn heading(text: &str) -> String {
     let bold = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -63,6 +83,15 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_is_not_printed() {
         assert_eq!(printable("a\u{1b}[2Jb\u{202e}c\u{9b}\n\td\r"), "a[2Jbc\n\td");
+    }
+
+    #[test]
+    fn sizes_are_readable() {
+        for (count, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 40, "3.0 TiB")]
+        {
+            assert_eq!(bytes(count), text);
+        }
     }
 
     #[test]

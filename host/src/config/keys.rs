@@ -77,7 +77,7 @@ const SCHEDULER: &str = "the scheduler";
 const CONSOLE: &str = "the management console";
 const SERVICE_ACCOUNTS: &str =
     "service accounts for speech; set MERCURY_GOOGLE_TTS_API_KEY to an API key of Text-to-Speech instead";
-const CLEANUP: &str = "media clean-up and quotas";
+const QUOTA: &str = "disk quotas";
 const AUTO_SPACE: &str = "automatic spaces for direct messages";
 const LIMITS: &str = "rate limits";
 
@@ -202,39 +202,27 @@ pub(super) const KEYS: &[Key] = &[
         "reply chains",
     ),
     key("data_dir", Some("runtime.data_dir"), Some("MERCURY_DATA_DIR"), Kind::Text, Some(".mercury")),
-    later(
-        key("max_disk_mb", Some("runtime.max_disk_mb"), Some("MERCURY_MAX_DISK_MB"), int(0, i64::MAX), None),
-        CLEANUP,
+    later(key("max_disk_mb", Some("runtime.max_disk_mb"), Some("MERCURY_MAX_DISK_MB"), int(0, i64::MAX), None), QUOTA),
+    key(
+        "inbox_ttl_days",
+        Some("runtime.inbox_ttl_days"),
+        Some("MERCURY_INBOX_TTL_DAYS"),
+        Kind::Number { min: 1.0, max: 365.0 },
+        Some("7"),
     ),
-    later(
-        key(
-            "inbox_ttl_days",
-            Some("runtime.inbox_ttl_days"),
-            Some("MERCURY_INBOX_TTL_DAYS"),
-            Kind::Number { min: 1.0, max: 365.0 },
-            Some("7"),
-        ),
-        CLEANUP,
+    key(
+        "outbox_ttl_days",
+        Some("runtime.outbox_ttl_days"),
+        Some("MERCURY_OUTBOX_TTL_DAYS"),
+        Kind::Number { min: 1.0, max: 365.0 },
+        Some("3"),
     ),
-    later(
-        key(
-            "outbox_ttl_days",
-            Some("runtime.outbox_ttl_days"),
-            Some("MERCURY_OUTBOX_TTL_DAYS"),
-            Kind::Number { min: 1.0, max: 365.0 },
-            Some("3"),
-        ),
-        CLEANUP,
-    ),
-    later(
-        key(
-            "cleanup_interval_ms",
-            Some("runtime.cleanup_interval_ms"),
-            Some("MERCURY_CLEANUP_INTERVAL_MS"),
-            int(60_000, 86_400_000),
-            Some("3600000"),
-        ),
-        CLEANUP,
+    key(
+        "cleanup_interval_ms",
+        Some("runtime.cleanup_interval_ms"),
+        Some("MERCURY_CLEANUP_INTERVAL_MS"),
+        int(60_000, 86_400_000),
+        Some("3600000"),
     ),
     key("auth_path", Some("runtime.auth_path"), Some("MERCURY_AUTH_PATH"), Kind::Text, None),
     // New, for tests: one server on the loopback in the place of the providers' sign-in servers.

@@ -113,6 +113,17 @@ pub struct Media {
     pub max_bytes: u64,
 }
 
+/// How long files stay that people sent and that agents made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Received files: 1 to 365 days.
+    pub inbox: Duration,
+    /// Produced files, and copies of what was delivered: 1 to 365 days.
+    pub outbox: Duration,
+    /// Between two looks: a minute to a day.
+    pub every: Duration,
+}
+
 /// Chat platforms that `ingress.<platform>` switches on; the plugin has the platform's name.
 const PLATFORMS: [&str; 5] = ["discord", "slack", "teams", "telegram", "whatsapp"];
 
@@ -186,6 +197,7 @@ pub struct Config {
     /// What calls the bot in a group.
     pub trigger: trigger::Rules,
     pub media: Media,
+    pub retention: Retention,
     /// Direct conversations get spaces by themselves; those of the people named here are linked to `main`.
     pub auto_space: Option<Vec<String>>,
     /// How people are spoken to where there is no answer.
@@ -433,6 +445,11 @@ impl Settings {
             media: Media {
                 enabled: self.flag("media_enabled"),
                 max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
+            },
+            retention: Retention {
+                inbox: Duration::from_secs_f64(self.number("inbox_ttl_days") * 86_400.0),
+                outbox: Duration::from_secs_f64(self.number("outbox_ttl_days") * 86_400.0),
+                every: Duration::from_millis(self.int("cleanup_interval_ms") as u64),
             },
             auto_space: self.flag("dm_auto_space_enabled").then(|| self.list("dm_auto_space_admin_ids")),
             voice: Voice {

@@ -317,4 +317,53 @@ mod tests {
         let again = take(&store, vec![said("1", "p:new", "x")], "3", 9).await.unwrap();
         assert!(matches!(again[..], [Taken::Duplicate]));
     }
+
+    /// storage.md #27: unlinked at first, linked and unlinked by the operator, fresh at each contact.
+    #[tokio::test]
+    async fn a_conversation_is_seen_again_and_again() {
+        let (_folder, store) = store().await;
+        let contact = async |event: &str, title: Option<&str>, now: i64| {
+            let mut new = said(event, "p:g", "x");
+            let Happening::Message(message) = &mut new.happening else { panic!("a message") };
+            message.conversation.title = title.map(str::to_owned);
+            let batch = Batch { happenings: vec![new], cursor: None, auto: None, most_undecided: 9 };
+            store.take("plugin", "p", batch, now).await.unwrap();
+            store.conversation("p:g").await.unwrap().unwrap()
+        };
+        let first = contact("1", None, 10).await;
+        assert_eq!((first.space, first.first_seen, first.last_seen, first.title), (None, 10, 10, None));
+        assert!(store.link("p:g", Some(&main())).await.unwrap());
+        assert!(!store.link("p:nowhere", Some(&main())).await.unwrap());
+        let second = contact("2", Some("Family"), 20).await;
+        assert_eq!((second.space.as_deref(), second.first_seen, second.last_seen), (Some("main"), 10, 20));
+        let third = contact("3", None, 30).await;
+        assert_eq!((third.title.as_deref(), third.last_seen), (Some("Family"), 30), "no title keeps the old one");
+        assert!(store.link("p:g", None).await.unwrap());
+        assert_eq!(store.conversation("p:g").await.unwrap().unwrap().space, None);
+    }
+
+    /// storage.md #28: a conversation and its threads, not what only begins alike, and nothing is a wildcard.
+    #[tokio::test]
+    async fn the_bot_leaves_a_conversation_with_its_threads() {
+        let (_folder, store) = store().await;
+        let all = ["p:12", "p:12:7", "p:123", "p:1_", "p:%"];
+        for (number, id) in all.into_iter().enumerate() {
+            take(&store, vec![said(&format!("{number}"), id, "x")], "c", 9).await.unwrap();
+            assert!(store.link(id, Some(&main())).await.unwrap());
+        }
+        let linked = async || {
+            let mut ids: Vec<_> = store.conversations_of(&main()).await.unwrap().into_iter().map(|it| it.id).collect();
+            ids.sort();
+            ids
+        };
+        for (removed, left) in [
+            ("p:1_", vec!["p:%", "p:12", "p:123", "p:12:7"]),
+            ("p:%", vec!["p:12", "p:123", "p:12:7"]),
+            ("p:12", vec!["p:123"]),
+        ] {
+            let happening = Happening::Removed { conversation: removed.into() };
+            take(&store, vec![NewHappening { event: removed.into(), happening }], "c", 9).await.unwrap();
+            assert_eq!(linked().await, left, "{removed}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! The schema, forward only. A migration that has been released is never edited.
 
-use rusqlite::Connection;
-use rusqlite_migration::{M, Migrations};
+use rusqlite::{Connection, TransactionBehavior};
 
 const FIRST: &str = "
 CREATE TABLE spaces (
@@ -300,19 +299,47 @@ const CONFINED_TASKS: &str = "
 ALTER TABLE plugin_tasks ADD COLUMN confinement TEXT;
 ";
 
-fn migrations() -> Migrations<'static> {
-    let all = [FIRST, APPROVALS, STOP_REQUESTS, SPENDING, CHATS, AROUND_RUNS, CONFINED_TASKS];
-    Migrations::new(all.into_iter().map(M::up).collect())
-}
+/// Everything that is looked for on an index, and everything that points to a row which may be removed.
+const INDEXES: &str = "
+-- So that a start finds the runs without an answer and need not look at all that ever were.
+ALTER TABLE runs ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;
+UPDATE runs SET answered = 1 WHERE EXISTS (SELECT 1 FROM outbound o WHERE o.inbound = runs.inbound);
+CREATE INDEX runs_unanswered ON runs (id) WHERE answered = 0 AND state IN ('finished', 'failed', 'aborted');
+CREATE INDEX inbound_by_space ON inbound (space, id);
+CREATE INDEX inbound_direct ON inbound (author, id) WHERE json_extract(chat, '$.direct');
+CREATE INDEX outbound_by_run ON outbound (run);
+CREATE INDEX deliveries_by_outbound ON deliveries (outbound);
+CREATE INDEX deliveries_undelivered ON deliveries (id) WHERE state <> 'delivered';
+CREATE INDEX plugin_settings_by_space ON plugin_settings (space) WHERE space IS NOT NULL;
+CREATE INDEX messages_by_space ON messages (space, id);
+";
 
-pub(super) fn run(connection: &mut Connection) -> Result<(), rusqlite_migration::Error> {
-    migrations().to_latest(connection)
-}
+const IMPORTS: &str = "
+-- Databases of the replaced system that were brought over, and how far.
+CREATE TABLE imports (
+    source TEXT PRIMARY KEY,
+    last_message INTEGER NOT NULL,
+    last_usage INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn migrations_are_valid() {
-        super::migrations().validate().unwrap();
+/// In their order; the place of each is the version that it leads to.
+pub(super) const ALL: &[&str] = &[FIRST, APPROVALS, STOP_REQUESTS, SPENDING, CHATS, AROUND_RUNS, CONFINED_TASKS, INDEXES, IMPORTS];
+/// The version of the schema that this version of Mercury has.
+pub const LATEST: usize = ALL.len();
+
+/// Applies what is missing, all of it or nothing. The version is read in the same transaction: two
+/// processes that open the database at once do not both apply a step.
+pub(super) fn run(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let version = version as usize;
+    for step in ALL.iter().skip(version) {
+        transaction.execute_batch(step)?;
     }
+    if version < LATEST {
+        transaction.pragma_update(None, "user_version", LATEST as i64)?;
+    }
+    transaction.commit()
 }

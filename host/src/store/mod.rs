@@ -11,19 +11,22 @@ mod inbound;
 mod kv;
 mod messages;
 mod migrations;
+mod opening;
 mod outbound;
 mod plugin_data;
 mod plugin_jobs;
 mod plugin_settings;
 mod plugin_tasks;
+mod retention;
 mod runs;
 mod spaces;
 mod spending;
+mod threads;
 mod timers;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
 pub use approvals::{Decision, NewDecision, NewQuestion, Opened, Question, Settlement, TOO_MANY};
@@ -33,6 +36,8 @@ pub use happenings::{Batch, Happening, NewHappening, NewMessage, Taken};
 pub use inbound::{Accepted, Inbound, NewInbound};
 pub use kv::KvError;
 pub use messages::{Entry, HistoryMessage, MessageRole};
+pub use migrations::LATEST;
+pub use opening::{CopyError, Kind, copy, fault, kind, open_for_reading};
 pub use outbound::{NewOutbound, Outbound, OutboundFile, OutboundState, Problem};
 pub use plugin_data::PluginData;
 pub use plugin_jobs::LastRun;
@@ -42,10 +47,10 @@ pub use runs::{Activity, NewRun, StopRequest};
 pub use spending::{CallEnd, CallState, NewCall, RunSpending};
 pub use timers::Timer;
 
-/// How long a connection waits for another process that holds the database: 5 s.
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-/// Jobs that may wait for a thread before callers wait themselves.
-const QUEUE: usize = 1024;
+use threads::{Read, Step};
+
+/// Threads that read. A long search of one leaves the other to the messages.
+const READERS: usize = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -55,76 +60,81 @@ pub enum StoreError {
     Full { path: PathBuf },
     #[error("the database {} cannot be opened: {source}. Check that the folder exists and is writable", path.display())]
     Open { path: PathBuf, source: rusqlite::Error },
-    #[error("the database {} cannot be migrated: {message}. It was made by a newer version, or is damaged; nothing was changed", path.display())]
+    #[error("the database {} was made by a newer Mercury (schema {found}; this version knows {known}). Use that version, or `mercury restore` a backup of before; nothing was changed", path.display())]
+    Newer { path: PathBuf, found: usize, known: usize },
+    #[error("the database {} is of the system that Mercury replaces. Bring it over with `mercury import FOLDER` into a project of its own; nothing was changed", path.display())]
+    Replaced { path: PathBuf },
+    #[error("{} is no database of Mercury but of another program. Move it away, or name another folder with MERCURY_DATA_DIR; nothing was changed", path.display())]
+    Foreign { path: PathBuf },
+    #[error("the database {} is damaged: {message}. `mercury restore` a backup; nothing was changed", path.display())]
+    Damaged { path: PathBuf, message: String },
+    #[error("the database {} has to be migrated, and an older host (process {pid}) is at work on it. Stop that one first (`mercury stop`)", path.display())]
+    OlderHost { path: PathBuf, pid: i32 },
+    #[error("the database {} has to be migrated, and cannot be copied to {} before: {message}. Make room for the copy; nothing was changed", path.display(), target.display())]
+    NoCopy { path: PathBuf, target: PathBuf, message: String },
+    #[error("the database {} cannot be migrated: {message}. Nothing was changed; use the version before, and tell Mercury's developers", path.display())]
     Migration { path: PathBuf, message: String },
+    #[error("a step on the database {} broke off by a fault of Mercury itself; nothing of it was kept. The log says where", path.display())]
+    Broken { path: PathBuf },
     #[error("the database {} failed: {source}", path.display())]
     Sqlite { path: PathBuf, source: rusqlite::Error },
     #[error("the database {} is closed", path.display())]
     Closed { path: PathBuf },
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
-
 /// A handle, cheap to clone. The threads end when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
-    writer: mpsc::Sender<Job>,
-    reader: mpsc::Sender<Job>,
+    writer: mpsc::Sender<Step>,
+    reader: mpsc::Sender<Read>,
 }
 
 impl Store {
     /// Opens the database, makes it where it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// Where it is not understood or damaged; then it is left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = connect(path)?;
-        migrations::run(&mut connection)
-            .map_err(|error| StoreError::Migration { path: path.to_owned(), message: error.to_string() })?;
-        let reader = connect(path)?;
-        reader
-            .pragma_update(None, "query_only", true)
-            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        Ok(Self {
-            path: path.to_owned(),
-            writer: serve("store-writer", connection),
-            reader: serve("store-reader", reader),
-        })
+        let writer = opening::open(path)?;
+        let readers = (0..READERS).map(|_| opening::open_for_reading(path)).collect::<Result<_, _>>()?;
+        Ok(Self { path: path.to_owned(), writer: threads::serve_writes(writer), reader: threads::serve_reads(readers) })
     }
 
-    /// Runs `work` in one transaction on the writer thread; on disk when it returns.
+    /// Runs `work` on the writer thread: all of it or nothing, on disk when it returns. What is written
+    /// at the same moment reaches the disk together.
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.call(&self.writer, move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        })
-        .await
+        let (answer, answered) = oneshot::channel();
+        let step: Step = Box::new(move |transaction| match transaction.and_then(work) {
+            // A caller that no longer waits has lost its answer, not its write.
+            Ok(value) => Ok(Box::new(move |committed| drop(answer.send(committed.map(|()| value))))),
+            Err(error) => {
+                let copy = threads::again(&error);
+                drop(answer.send(Err(error)));
+                Err(copy)
+            }
+        });
+        self.writer.send(step).await.map_err(|_| StoreError::Closed { path: self.path.clone() })?;
+        self.told(answered).await
     }
 
-    /// Runs `work` on the reader thread, on what has been committed.
+    /// Runs `work` on a reader thread, on what has been committed. It cannot write.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.call(&self.reader, |connection| work(connection)).await
+        let (answer, answered) = oneshot::channel();
+        let read: Read = Box::new(move |connection| drop(answer.send(work(connection))));
+        self.reader.send(read).await.map_err(|_| StoreError::Closed { path: self.path.clone() })?;
+        self.told(answered).await
     }
 
-    async fn call<T: Send + 'static>(
-        &self,
-        thread: &mpsc::Sender<Job>,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            // A caller that no longer waits has lost its answer, not its write.
-            let _ = answer.send(work(connection));
-        });
-        let closed = || StoreError::Closed { path: self.path.clone() };
-        thread.send(job).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?.map_err(|source| self.classify(source))
+    async fn told<T>(&self, answered: oneshot::Receiver<rusqlite::Result<T>>) -> Result<T, StoreError> {
+        let answer = answered.await.map_err(|_| StoreError::Broken { path: self.path.clone() })?;
+        answer.map_err(|source| self.classify(source))
     }
 
     fn classify(&self, source: rusqlite::Error) -> StoreError {
@@ -135,33 +145,6 @@ impl Store {
             _ => StoreError::Sqlite { path, source },
         }
     }
-}
-
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        Ok(connection)
-    };
-    open().map_err(|source| match source.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path: path.to_owned() },
-        _ => StoreError::Open { path: path.to_owned(), source },
-    })
-}
-
-fn serve(name: &str, mut connection: Connection) -> mpsc::Sender<Job> {
-    let (sender, mut jobs) = mpsc::channel::<Job>(QUEUE);
-    let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
-        while let Some(job) = jobs.blocking_recv() {
-            job(&mut connection);
-        }
-    });
-    // Without the thread the receiver is dropped, and every call answers `Closed`.
-    drop(thread);
-    sender
 }
 
 /// Text that the host itself wrote as JSON, back into its type.

@@ -82,6 +82,7 @@ pub(super) fn insert(db: &Transaction<'_>, reply: &NewOutbound, now: i64) -> rus
             now
         ],
     )?;
+    db.execute("UPDATE runs SET answered = 1 WHERE inbound = ?1", [reply.inbound])?;
     if inserted == 1 {
         deliveries::insert_for(db, db.last_insert_rowid(), now)?;
     }

@@ -41,6 +41,10 @@ pub struct StopRequest {
     pub dropped: Vec<RunId>,
 }
 
+/// The condition of the index `runs_unfinished`, word for word: without it a query reads every run that
+/// there ever was.
+pub(super) const UNFINISHED: &str = "r.state IN ('queued', 'preparing', 'running')";
+
 const SELECT: &str =
     "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
     i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, i.chat, r.appended,
@@ -75,11 +79,12 @@ impl Store {
             let clearing = to_json(&clearing)?;
             let next: Option<String> = db
                 .query_row(
-                    "SELECT r.id FROM runs r JOIN spaces s ON s.id = r.space
-                     WHERE r.state = 'queued'
-                       AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.space = r.space AND a.state IN ('preparing', 'running'))
+                    &format!("SELECT r.id FROM runs r JOIN spaces s ON s.id = r.space
+                     WHERE r.state = 'queued' AND {UNFINISHED}
+                       AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.space = r.space AND a.state IN ('preparing', 'running')
+                           AND a.state IN ('queued', 'preparing', 'running'))
                        AND r.space NOT IN (SELECT value FROM json_each(?1))
-                     ORDER BY s.served_at, r.id LIMIT 1",
+                     ORDER BY s.served_at, r.id LIMIT 1"),
                     [clearing],
                     |row| row.get(0),
                 )
@@ -192,7 +197,7 @@ impl Store {
     /// Runs that are queued or at work, oldest first.
     pub async fn unfinished(&self) -> Result<Vec<(Run, Marks)>, StoreError> {
         self.read(|db| {
-            db.prepare(&format!("{SELECT} WHERE r.state IN ('queued', 'preparing', 'running') ORDER BY r.id"))?
+            db.prepare(&format!("{SELECT} WHERE {UNFINISHED} ORDER BY r.id"))?
                 .query_map([], |row| Ok((read(row)?, marks(row)?)))?
                 .collect()
         })
@@ -203,8 +208,7 @@ impl Store {
     pub async fn unanswered(&self) -> Result<Vec<(Run, Marks, Result<RunResult, Failure>)>, StoreError> {
         self.read(|db| {
             db.prepare(&format!(
-                "{SELECT} WHERE r.state IN ('finished', 'failed', 'aborted')
-                 AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.inbound = r.inbound) ORDER BY r.id"
+                "{SELECT} WHERE r.answered = 0 AND r.state IN ('finished', 'failed', 'aborted') ORDER BY r.id"
             ))?
             .query_map([], |row| {
                 let result: Option<String> = row.get(14)?;
@@ -227,14 +231,16 @@ impl Store {
         self.write(move |db| {
             let failure = to_json(&Failure::Aborted)?;
             let active = db
-                .prepare(
-                    "UPDATE runs SET stop_requested = 1
-                     WHERE space = ?1 AND state IN ('preparing', 'running') AND stop_requested = 0 RETURNING id",
-                )?
+                .prepare(&format!(
+                    "UPDATE runs AS r SET stop_requested = 1
+                     WHERE space = ?1 AND state IN ('preparing', 'running') AND {UNFINISHED} AND stop_requested = 0 RETURNING id"
+                ))?
                 .query_map([&space], run_id)?
                 .collect::<Result<_, _>>()?;
             let dropped = db
-                .prepare("UPDATE runs SET state = 'aborted', failure = ?2 WHERE space = ?1 AND state = 'queued' RETURNING id")?
+                .prepare(&format!(
+                    "UPDATE runs AS r SET state = 'aborted', failure = ?2 WHERE space = ?1 AND state = 'queued' AND {UNFINISHED} RETURNING id"
+                ))?
                 .query_map([&space, &failure], run_id)?
                 .collect::<Result<_, _>>()?;
             Ok(StopRequest { active, dropped })
@@ -245,9 +251,11 @@ impl Store {
     /// Asks every active run to stop. What is queued stays for the next start.
     pub async fn request_stop_of_all(&self) -> Result<Vec<RunId>, StoreError> {
         self.write(|db| {
-            db.prepare("UPDATE runs SET stop_requested = 1 WHERE state IN ('preparing', 'running') RETURNING id")?
-                .query_map([], run_id)?
-                .collect()
+            db.prepare(&format!(
+                "UPDATE runs AS r SET stop_requested = 1 WHERE state IN ('preparing', 'running') AND {UNFINISHED} RETURNING id"
+            ))?
+            .query_map([], run_id)?
+            .collect()
         })
         .await
     }

@@ -26,9 +26,12 @@ impl Store {
         .await
     }
 
+    /// In the order in which they were made.
     pub async fn spaces(&self) -> Result<Vec<String>, StoreError> {
         self.read(|db| {
-            db.prepare_cached("SELECT id FROM spaces ORDER BY id")?.query_map([], |row| row.get(0))?.collect()
+            db.prepare_cached("SELECT id FROM spaces ORDER BY created_at, id")?
+                .query_map([], |row| row.get(0))?
+                .collect()
         })
         .await
     }

@@ -124,6 +124,133 @@ async fn plugin_state_is_apart_and_bounded() {
     assert!(store.kv_remove("a", "k").await.unwrap());
 }
 
+/// storage.md #1
+#[tokio::test]
+async fn spaces_are_made_once_and_listed_in_their_order() {
+    let (_folder, store) = store();
+    assert!(SpaceId::try_from("bad:slug".to_owned()).is_err());
+    for (name, now) in [("z", 1), ("a", 2), ("z", 3)] {
+        store.create_space(&space(name), now).await.unwrap();
+    }
+    assert_eq!(store.spaces().await.unwrap(), ["z", "a", "main"]);
+}
+
+/// storage.md #4, #12: the newest, each space for itself, with a question that has no answer yet.
+#[tokio::test]
+async fn history_is_the_newest_of_one_space() {
+    let (_folder, store) = store();
+    for (place, event) in [("a", "01"), ("b", "02"), ("a", "03"), ("a", "04"), ("a", "05")] {
+        queued(&store, place, event).await;
+    }
+    let history = async |place: &str, turns| -> Vec<String> {
+        let history = store.history(&space(place), "api:x", "", turns).await.unwrap();
+        history.into_iter().map(|message| message.content).collect()
+    };
+    assert_eq!(history("a", 3).await, ["text of 03", "text of 04", "text of 05"]);
+    assert_eq!(history("a", 50).await.len(), 4);
+    assert_eq!(history("b", 50).await, ["text of 02"]);
+    assert!(history("empty", 50).await.is_empty());
+    assert!(history("a", 0).await.len() <= 4);
+}
+
+/// storage.md #15
+#[tokio::test]
+async fn roles_are_kept_apart_by_space() {
+    let (_folder, store) = store();
+    store.create_space(&space("team"), 1).await.unwrap();
+    let role = async |place: &str| store.role_of(&space(place), "p:ada").await.unwrap();
+    assert_eq!(role("main").await, "member", "a stranger");
+    store.set_role(&space("main"), "p:ada", "admin", Some("Ada")).await.unwrap();
+    assert_eq!((role("main").await.as_str(), role("team").await.as_str()), ("admin", "member"));
+    store.set_role(&space("main"), "p:ada", "helper", None).await.unwrap();
+    assert_eq!(role("main").await, "helper");
+    let name = store.read(|db| db.query_row("SELECT display_name FROM members", [], |row| row.get::<_, String>(0)));
+    assert_eq!(name.await.unwrap(), "Ada", "no name keeps the old one");
+}
+
+/// storage.md #13: the first mapping of a platform's id stays, and another conversation does not know it.
+#[tokio::test]
+async fn a_platforms_id_is_known_in_its_conversation() {
+    let (_folder, store) = store();
+    for (message, conversation) in [("one", "p:1"), ("two", "p:1"), ("three", "p:2")] {
+        let new = NewDelivery {
+            message: message.into(),
+            platform: "p".into(),
+            conversation: conversation.into(),
+            thread: None,
+            reply_to: None,
+            text: "x".into(),
+            choices: Vec::new(),
+        };
+        assert!(store.send(new.clone(), 1).await.unwrap());
+        assert!(!store.send(new, 2).await.unwrap(), "the same again is the same");
+        let head = store.heads().await.unwrap().into_iter().find(|(it, _)| it.new.message == message).unwrap().0;
+        store.sent(&head, vec!["99".into()], 3).await.unwrap();
+    }
+    let said = store.read(|db| {
+        let mut rows = db.prepare("SELECT conversation || ' ' || message || ' ' || delivery FROM said ORDER BY 1")?;
+        rows.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
+    });
+    assert_eq!(said.await.unwrap(), ["p:1 99 1", "p:2 99 3"]);
+}
+
+/// What is written at the same moment shares a commit, and each caller is told its own.
+#[tokio::test]
+async fn many_write_at_once_and_one_fails() {
+    let (folder, store) = store();
+    let writes = (0..200).map(|number| {
+        store.write(move |db| {
+            db.execute("INSERT INTO plugin_kv VALUES ('p', ?1, x'00')", [number.to_string()])?;
+            match number {
+                7 => db.execute("INSERT INTO nowhere VALUES (1)", []),
+                _ => Ok(number),
+            }
+        })
+    });
+    let outcomes = futures_util::future::join_all(writes).await;
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        assert_eq!(outcome.ok(), (number != 7).then_some(number));
+    }
+    // Another connection sees what is on disk.
+    let db = Connection::open(folder.path().join("state.db")).unwrap();
+    let count: i64 = db.query_row("SELECT count(*) FROM plugin_kv", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 199);
+}
+
+#[tokio::test]
+async fn a_fault_of_one_step_is_not_the_end_of_the_database() {
+    let (_folder, store) = store();
+    let broken = store.write(|_| -> rusqlite::Result<()> { panic!("as asked") }).await.unwrap_err();
+    assert!(matches!(broken, StoreError::Broken { .. }), "{broken}");
+    for _ in 0..=READERS {
+        let broken = store.read(|_| -> rusqlite::Result<()> { panic!("as asked") }).await.unwrap_err();
+        assert!(matches!(broken, StoreError::Broken { .. }), "{broken}");
+    }
+    store.create_space(&space("after"), 1).await.unwrap();
+    assert_eq!(store.spaces().await.unwrap().len(), 2);
+}
+
+/// A read cannot write, whatever it is asked.
+#[tokio::test]
+async fn reads_never_write() {
+    let (_folder, store) = store();
+    let refused = store.read(|db| db.execute("DELETE FROM spaces", [])).await.unwrap_err();
+    assert!(refused.to_string().contains("readonly"), "{refused}");
+}
+
+/// storage.md #29: who reads by another handle does not hold up who writes.
+#[tokio::test]
+async fn a_reader_beside_does_not_block() {
+    let (folder, store) = store();
+    let mut other = opening::open_for_reading(&folder.path().join("state.db")).unwrap();
+    let reading = other.transaction().unwrap();
+    let count = |db: &Connection| -> i64 { db.query_row("SELECT count(*) FROM spaces", [], |row| row.get(0)).unwrap() };
+    assert_eq!(count(&reading), 1);
+    store.create_space(&space("x"), 1).await.unwrap();
+    assert_eq!((count(&reading), store.spaces().await.unwrap().len()), (1, 2), "it still sees its own moment");
+}
+
+/// storage.md #29: a locked database is waited for, and named when that takes too long.
 #[tokio::test]
 async fn a_locked_database_is_named() {
     let (folder, store) = store();

@@ -105,7 +105,7 @@ fn trust(config: &Config) -> Result<Trust> {
 }
 
 fn installer(project: &Project, config: &Config) -> Result<Installer> {
-    crate::app::make_private(&config.data_dir)?;
+    crate::data_dir::make_private(&config.data_dir)?;
     let variable = |name: &str| project.environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     // As Docker's own client finds it.
     let docker = variable("DOCKER_CONFIG").or_else(|| Some(std::env::home_dir()?.join(".docker")));

@@ -1,0 +1,247 @@
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::{data_dir, domain::ids::SpaceId, store::Store};
+
+struct Project {
+    folder: tempfile::TempDir,
+    places: Places,
+}
+
+impl Project {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join(".mercury");
+        let auth_path = data_dir.join("global/auth.json");
+        let places = Places { project: folder.path().to_owned(), data_dir, auth_path };
+        Self { folder, places }
+    }
+
+    fn file(&self, path: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// With something of everything in it.
+    async fn filled() -> (Self, Store) {
+        let project = Self::new();
+        data_dir::make_private(&project.places.data_dir).unwrap();
+        for (path, content) in [
+            ("mercury.yaml", "server:\n  port: 9000\n"),
+            (".env", "MERCURY_ANTHROPIC_API_KEY=canary-env"),
+            (".mercury/global/auth.json", "canary-auth"),
+            (".mercury/global/auth.json.1a2b", "canary-auth"),
+            (".mercury/global/AGENTS.md", "be brief"),
+            (".mercury/credentials.json", "canary-credentials"),
+            (".mercury/whatsapp-auth/creds.json", "canary-device"),
+            (".mercury/seal.key", "canary-seal"),
+            (".mercury/spaces/main/MEMORY.md", "remember"),
+            (".mercury/spaces/main/inbox/1-a.pdf", "pdf"),
+            (".mercury/delivery/0a/0", "to be sent"),
+            (".mercury/plugins/plugins.lock", "version = 1"),
+            (".mercury/cache/components/x", "compiled"),
+            (".mercury/io/mercury-0a/input.json", "canary-io"),
+            (".mercury/strange/file", "?"),
+        ] {
+            project.file(path, content);
+        }
+        symlink("/etc/passwd", project.places.data_dir.join("spaces/main/link")).unwrap();
+        let store = Store::open(&project.places.data_dir.join("state.db")).unwrap();
+        store.create_space(&SpaceId::try_from("team".to_owned()).unwrap(), 1).await.unwrap();
+        (project, store)
+    }
+
+    fn backup(&self, secrets: bool) -> (PathBuf, Report) {
+        let target = self.folder.path().join("backup.tar.gz");
+        let options = Options { secrets, replace: true };
+        let report = write(&target, &self.places, options, &CancellationToken::new(), |_, _| {}).unwrap();
+        (target, report)
+    }
+
+    fn restore(&self, archive: &Path, replace: bool) -> Result<Restored, BackupError> {
+        restore(archive, &self.places, replace, &CancellationToken::new(), |_, _| {})
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder.path().join(path)).ok()
+    }
+
+    /// Names of what lies in the project folder.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_comes_back_and_nothing_else() {
+    let (project, store) = Project::filled().await;
+    let (archive, report) = project.backup(false);
+    assert_eq!(report.left_out, ["strange: nobody knows what it is"]);
+    assert_eq!(std::fs::metadata(&archive).unwrap().mode() & 0o777, 0o600);
+    drop(store);
+    let other = Project::new();
+    let restored = other.restore(&archive, false).unwrap();
+    assert_eq!((restored.backup.secrets, restored.previous), (false, None));
+    assert_eq!(restored.settings, [other.folder.path().join("mercury.yaml")]);
+    for path in [
+        "spaces/main/MEMORY.md",
+        "spaces/main/inbox/1-a.pdf",
+        "delivery/0a/0",
+        "global/AGENTS.md",
+        "plugins/plugins.lock",
+    ] {
+        let path = format!(".mercury/{path}");
+        assert!(other.read(&path).is_some_and(|content| Some(content) == project.read(&path)), "{path}");
+    }
+    let link = other.places.data_dir.join("spaces/main/link");
+    assert_eq!(std::fs::read_link(link).unwrap(), Path::new("/etc/passwd"), "as it was, and not followed");
+    let mut names: Vec<_> =
+        std::fs::read_dir(&other.places.data_dir).unwrap().map(|it| it.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["delivery", "global", "plugins", "spaces", "state.db"]);
+    assert_eq!(std::fs::metadata(&other.places.data_dir).unwrap().permissions().mode() & 0o777, 0o700);
+    let store = Store::open(&other.places.data_dir.join("state.db")).unwrap();
+    assert_eq!(store.spaces().await.unwrap(), ["team", "main"]);
+}
+
+/// Promise 14: a canary of every place appears in no backup, unless it is asked for.
+#[tokio::test]
+async fn no_secret_is_in_it_unless_asked_for() {
+    let (project, _store) = Project::filled().await;
+    let content = |archive: &Path| {
+        let mut text = Vec::new();
+        io::Read::read_to_end(&mut flate2::read::GzDecoder::new(std::fs::File::open(archive).unwrap()), &mut text)
+            .unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let (archive, _) = project.backup(false);
+    let text = content(&archive);
+    assert!(!text.contains("canary") && text.contains("be brief"));
+    let (archive, _) = project.backup(true);
+    let text = content(&archive);
+    for canary in ["canary-env", "canary-auth", "canary-credentials", "canary-device"] {
+        assert!(text.contains(canary), "{canary}");
+    }
+    assert!(!text.contains("canary-seal") && !text.contains("canary-io"), "of this machine alone");
+    let other = Project::new();
+    assert!(other.restore(&archive, false).unwrap().backup.secrets);
+    assert_eq!(other.read(".mercury/credentials.json").as_deref(), Some("canary-credentials"));
+    let env = std::fs::metadata(other.folder.path().join(".env")).unwrap();
+    assert_eq!(env.permissions().mode() & 0o777, 0o600);
+}
+
+/// storage.md #29: writers are not blocked, and what they write is in the copy whole or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_whole_while_it_is_written_to() {
+    let (project, store) = Project::filled().await;
+    let writing = tokio::spawn(async move {
+        for number in 0..300 {
+            // Both or none.
+            let both = move |db: &rusqlite::Transaction<'_>| {
+                db.execute("INSERT INTO plugin_kv VALUES ('a', ?1, x'00')", [format!("{number}")])?;
+                db.execute("INSERT INTO plugin_kv VALUES ('b', ?1, x'00')", [format!("{number}")])
+            };
+            store.write(both).await.unwrap();
+        }
+    });
+    while !writing.is_finished() {
+        let archive = tokio::task::block_in_place(|| project.backup(false).0);
+        let other = Project::new();
+        other.restore(&archive, false).unwrap();
+        let db = rusqlite::Connection::open(other.places.data_dir.join("state.db")).unwrap();
+        let count = |plugin: &str| -> i64 {
+            db.query_row("SELECT count(*) FROM plugin_kv WHERE plugin = ?1", [plugin], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(count("a"), count("b"));
+    }
+    writing.await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_overwritten_unasked() {
+    let (project, store) = Project::filled().await;
+    let (archive, _) = project.backup(false);
+    let again = write(&archive, &project.places, Options::default(), &CancellationToken::new(), |_, _| {});
+    assert!(matches!(again, Err(BackupError::Exists { .. })));
+    drop(store);
+    assert!(matches!(project.restore(&archive, false), Err(BackupError::NotEmpty { .. })));
+    project.file(".mercury/spaces/main/MEMORY.md", "changed since");
+    project.file("mercury.yaml", "server:\n  port: 9001\n");
+    let restored = project.restore(&archive, true).unwrap();
+    assert_eq!(project.read(".mercury/spaces/main/MEMORY.md").as_deref(), Some("remember"));
+    let previous = restored.previous.unwrap();
+    assert_eq!(std::fs::read_to_string(previous.join("spaces/main/MEMORY.md")).unwrap(), "changed since");
+    assert_eq!(project.read("mercury.yaml").as_deref(), Some("server:\n  port: 9001\n"), "the operator's own stays");
+    assert_eq!(project.read("mercury.yaml.restored").as_deref(), Some("server:\n  port: 9000\n"));
+}
+
+#[tokio::test]
+async fn a_living_host_is_not_restored_over() {
+    let (project, _store) = Project::filled().await;
+    let (archive, _) = project.backup(false);
+    let _host = data_dir::try_claim(&project.places.data_dir).unwrap().unwrap();
+    assert!(matches!(project.restore(&archive, true), Err(BackupError::InUse { .. })));
+}
+
+/// Wherever it is cut off or changed, what is there stays as it is, and nothing is left behind.
+#[tokio::test]
+async fn a_damaged_backup_changes_nothing() {
+    let (project, store) = Project::filled().await;
+    let (archive, _) = project.backup(false);
+    drop(store);
+    let whole = std::fs::read(&archive).unwrap();
+    let other = Project::new();
+    other.file(".mercury/spaces/main/MEMORY.md", "mine");
+    let damaged = other.file("damaged.tar.gz", "");
+    let before = other.names();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    let cut = (1..8).map(|part| whole[..whole.len() * part / 8].to_vec());
+    for bytes in cut.chain([flipped, Vec::new(), b"no archive at all".to_vec()]) {
+        std::fs::write(&damaged, &bytes).unwrap();
+        let error = other.restore(&damaged, true).unwrap_err();
+        assert!(matches!(error, BackupError::Damaged { .. } | BackupError::NoBackup { .. }), "{error}");
+        assert_eq!(other.names(), before, "{error}");
+        assert_eq!(other.read(".mercury/spaces/main/MEMORY.md").as_deref(), Some("mine"));
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_a_newer_version_is_refused() {
+    let (project, store) = Project::filled().await;
+    store.write(|db| db.pragma_update(None, "user_version", 900)).await.unwrap();
+    let (archive, _) = project.backup(false);
+    assert!(matches!(Project::new().restore(&archive, false), Err(BackupError::Newer { .. })));
+}
+
+#[tokio::test]
+async fn what_is_broken_off_leaves_nothing() {
+    let (project, _store) = Project::filled().await;
+    let (archive, _) = project.backup(false);
+    let before = project.names();
+    let cancelled = CancellationToken::new();
+    let target = project.folder.path().join("second.tar.gz");
+    let outcome = write(&target, &project.places, Options::default(), &cancelled, |_, _| cancelled.cancel());
+    assert!(matches!(outcome, Err(BackupError::Cancelled)), "{outcome:?}");
+    assert_eq!(project.names(), before);
+    let other = Project::new();
+    let cancelled = CancellationToken::new();
+    let outcome = restore(&archive, &other.places, false, &cancelled, |_, _| cancelled.cancel());
+    assert!(matches!(outcome, Err(BackupError::Cancelled)), "{outcome:?}");
+    assert!(other.names().is_empty());
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    assert!(matches!(
+        write(&target, &project.places, Options::default(), &cancelled, |_, _| {}),
+        Err(BackupError::Cancelled)
+    ));
+}

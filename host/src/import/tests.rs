@@ -1,0 +1,345 @@
+use std::{
+    os::unix::fs::{PermissionsExt, symlink},
+    time::{Duration, SystemTime},
+};
+
+use rusqlite::Connection;
+
+use super::*;
+
+/// An old project with something of everything, made by the old schema.
+struct Projects {
+    folder: tempfile::TempDir,
+    places: Places,
+}
+
+const ROWS: &str = "
+INSERT INTO spaces VALUES ('main', 'Home', 'family,home', 1, 9), ('team', 'The Team', NULL, 2, 9), ('Bad_ID', 'x', NULL, 3, 9);
+INSERT INTO conversations (platform, external_id, kind, observed_title, space_id, first_seen_at, last_seen_at) VALUES
+    ('telegram', '42', 'dm', 'Ada', 'main', 10, 20), ('telegram', '-1001:7', 'group', NULL, 'team', 11, 30),
+    ('whatsapp', '972509999999@s.whatsapp.net', 'dm', NULL, NULL, 12, 12);
+INSERT INTO space_roles VALUES
+    ('main', 'telegram:42', 'admin', 'seed', 'Ada', 1, 1), ('team', 'telegram:43', 'member', NULL, NULL, 1, 1),
+    ('gone', 'telegram:42', 'admin', NULL, NULL, 1, 1);
+INSERT INTO messages (id, space_id, role, content, attachments, run_meta, reply_to_id, created_at, updated_at) VALUES
+    (1, 'team', 'user', 'long ago', NULL, '{\"context\":1}', NULL, 100, 100),
+    (2, 'team', 'assistant', 'answered then', NULL, NULL, 1, 101, 101),
+    (3, 'main', 'user', 'what is this?', '[{\"path\":\"/old/x\"}]', '{}', NULL, 102, 102),
+    (4, 'main', 'assistant', 'a cat', NULL, NULL, 3, 103, 103),
+    (5, 'team', 'ambient', 'lunch at noon', NULL, NULL, NULL, 104, 104),
+    (6, 'team', 'user', 'and now?', NULL, NULL, 2, 105, 105),
+    (7, 'gone', 'user', 'nobody sees this', NULL, NULL, NULL, 106, 106),
+    (8, 'main', 'tool', 'ls', NULL, NULL, NULL, 107, 107);
+INSERT INTO message_platform_ids VALUES
+    (3, 'telegram', '42', '900', 102), (4, 'telegram', '42', '901', 103), (6, 'telegram', '-1001:7', '12', 105);
+INSERT INTO chat_state VALUES ('team', 2, 0, 1, 1);
+INSERT INTO tasks (space_id, cron, prompt, next_run_at, created_at, updated_at) VALUES ('team', '0 9 * * *', 'report', 1, 1, 1);
+INSERT INTO space_config VALUES ('team', 'trigger.match', 'always', 'x', 1, 1), ('team', 'security.pending_sensitive_prompt', 'canary', 'x', 1, 1);
+INSERT INTO space_preferences VALUES ('main', 'tone', 'short', 'telegram:42', 1, 1);
+INSERT INTO mutes VALUES ('team', 'telegram:43', 99, NULL, 'telegram:42', 1);
+INSERT INTO token_usage (space_id, input_tokens, output_tokens, total_tokens, cache_read_tokens, cache_write_tokens, cost, model, provider, created_at)
+    VALUES ('main', 10, 5, 15, NULL, NULL, 0.0125, 'm', 'anthropic', 103), ('gone', 1, 1, 2, 0, 0, NULL, NULL, NULL, 104);
+";
+
+impl Projects {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, project) = (folder.path().join("old"), folder.path().join("new"));
+        std::fs::create_dir_all(old.join(".mercury")).unwrap();
+        std::fs::create_dir(&project).unwrap();
+        let data_dir = project.join(".mercury");
+        let auth_path = data_dir.join("global/auth.json");
+        let projects = Self { folder, places: Places { project, data_dir, auth_path } };
+        for (path, content) in [
+            (".env", "MERCURY_API_SECRET=mrc_x\nexport MERCURY_DATA_DIR=.mercury\n# a remark\n"),
+            ("mercury.yaml", "server:\n  port: 9000\n"),
+            (".mercury/global/AGENTS.md", "be brief"),
+            (".mercury/global/auth.json", "{\"anthropic\":{}}"),
+            (".mercury/global/skills/pdf/SKILL.md", "old skill"),
+            (".mercury/global/.pi/prompts/p.md", "prompt"),
+            (".mercury/extensions/charts/index.ts", "export default 1"),
+            (".mercury/whatsapp-auth/creds.json", "{}"),
+            (".mercury/model-capabilities.yaml", "models: {}"),
+            (".mercury/spaces/main/AGENTS.md", "you are at home"),
+            (".mercury/spaces/main/knowledge/people/ada.md", "# Ada"),
+            (".mercury/spaces/main/inbox/1-cat.png", "png"),
+            (".mercury/spaces/Bad_ID/x", "x"),
+            (".mercury/io/mercury-1/input.json", "{}"),
+        ] {
+            projects.old_file(path, content);
+        }
+        symlink("/etc/passwd", projects.old().join(".mercury/spaces/main/link")).unwrap();
+        let cat = projects.old().join(".mercury/spaces/main/inbox/1-cat.png");
+        std::fs::File::open(cat)
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000))
+            .unwrap();
+        // As a living host leaves it: with a log.
+        let db = projects.old_db();
+        db.pragma_update(None, "journal_mode", "WAL").unwrap();
+        db.execute_batch(include_str!("schema-0.4.5.sql")).unwrap();
+        db.execute_batch(ROWS).unwrap();
+        projects
+    }
+
+    fn old(&self) -> PathBuf {
+        self.folder.path().join("old")
+    }
+
+    fn old_db(&self) -> Connection {
+        Connection::open(self.old().join(".mercury/state.db")).unwrap()
+    }
+
+    fn old_file(&self, path: &str, content: &str) {
+        let path = self.old().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    async fn import(&self, dry_run: bool) -> Result<Report, ImportError> {
+        import(&self.old(), &self.places, dry_run, CancellationToken::new()).await
+    }
+
+    fn new_file(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.places.project.join(path)).ok()
+    }
+
+    fn new_rows(&self, sql: &str) -> Vec<String> {
+        let db = Connection::open(self.places.data_dir.join("state.db")).unwrap();
+        let mut rows = db.prepare(sql).unwrap();
+        rows.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+}
+
+/// Every file below a folder, with its content.
+fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    crate::backup::walk::walk(folder, |found| {
+        let bytes = match found.metadata.is_file() {
+            true => std::fs::read(folder.join(&found.path))?,
+            false => Vec::new(),
+        };
+        all.insert(found.path.clone(), bytes);
+        Ok(crate::backup::walk::Step::On)
+    })
+    .unwrap();
+    all
+}
+
+fn count(taken: u64, known: u64) -> Count {
+    Count { taken, known }
+}
+
+#[tokio::test]
+async fn a_project_is_brought_over() {
+    let projects = Projects::new();
+    let before = content(&projects.old());
+    let report = projects.import(false).await.unwrap();
+    assert_eq!(content(&projects.old()), before, "nothing of the old project is changed");
+
+    assert_eq!(projects.new_rows("SELECT id || '=' || name FROM spaces ORDER BY id"), ["main=Home", "team=The Team"]);
+    assert_eq!(
+        projects.new_rows("SELECT id || ' ' || direct || ' ' || coalesce(space, '-') || ' ' || last_seen FROM conversations ORDER BY id"),
+        ["telegram:-1001:7 0 team 30", "telegram:42 1 main 20", "whatsapp:972509999999@s.whatsapp.net 1 - 12"]
+    );
+    assert_eq!(
+        projects.new_rows(
+            "SELECT space || ' ' || person || ' ' || role || ' ' || coalesce(display_name, '-') FROM members ORDER BY 1"
+        ),
+        ["main telegram:42 admin Ada", "team telegram:43 member -"]
+    );
+    assert_eq!(
+        projects.new_rows("SELECT conversation || ' ' || role || ' ' || content FROM messages ORDER BY id"),
+        [
+            "archived:telegram:-1001:7 user long ago",
+            "archived:telegram:-1001:7 assistant answered then",
+            "telegram:42 user what is this?",
+            "telegram:42 assistant a cat",
+            "telegram:-1001:7 ambient lunch at noon",
+            "telegram:-1001:7 user and now?",
+        ]
+    );
+    assert_eq!(projects.new_rows("SELECT conversation || ' ' || message FROM said"), ["telegram:42 901"]);
+    assert_eq!(
+        projects.new_rows(
+            "SELECT space || ' ' || input || ' ' || coalesce(micro_usd, 'unknown') FROM spending ORDER BY id"
+        ),
+        ["main 10 12500", "gone 1 unknown"]
+    );
+
+    for (path, text) in [
+        (".env", "MERCURY_API_SECRET=mrc_x\n# a remark\n"),
+        ("mercury.yaml", "server:\n  port: 9000\n"),
+        (".mercury/global/AGENTS.md", "be brief"),
+        (".mercury/global/auth.json", "{\"anthropic\":{}}"),
+        (".mercury/global/.pi/prompts/p.md", "prompt"),
+        (".mercury/model-capabilities.yaml", "models: {}"),
+        (".mercury/spaces/main/AGENTS.md", "you are at home"),
+        (".mercury/spaces/main/knowledge/people/ada.md", "# Ada"),
+        (".mercury/spaces/main/inbox/1-cat.png", "png"),
+    ] {
+        assert_eq!(projects.new_file(path).as_deref(), Some(text), "{path}");
+    }
+    for path in [
+        ".mercury/extensions",
+        ".mercury/global/skills",
+        ".mercury/whatsapp-auth",
+        ".mercury/io",
+        ".mercury/spaces/Bad_ID",
+    ] {
+        assert!(!projects.places.project.join(path).exists(), "{path}");
+    }
+    let link = projects.places.data_dir.join("spaces/main/link");
+    assert_eq!(std::fs::read_link(link).unwrap(), Path::new("/etc/passwd"));
+    let cat = std::fs::metadata(projects.places.data_dir.join("spaces/main/inbox/1-cat.png")).unwrap();
+    assert_eq!(cat.modified().unwrap(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000), "clean-up goes by it");
+    for secret in [".env", ".mercury/global/auth.json"] {
+        let found = std::fs::metadata(projects.places.project.join(secret)).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, 0o600, "{secret}");
+    }
+
+    for (what, expected) in [
+        ("spaces", count(1, 1)),
+        ("conversations", count(3, 0)),
+        ("people", count(2, 0)),
+        ("messages", count(6, 0)),
+        ("spending", count(2, 0)),
+        ("settings", count(4, 0)),
+    ] {
+        assert_eq!(report.counts[what], expected, "{what}");
+    }
+}
+
+/// Nothing is lost without a word, and no value of a setting is said: it may be a secret.
+#[tokio::test]
+async fn what_is_left_is_named() {
+    let report = Projects::new().import(true).await.unwrap();
+    let left: Vec<&str> = report.left.iter().map(|left| left.what.as_str()).collect();
+    for what in [
+        "space Bad_ID",
+        "tags of space main: family,home",
+        "1 messages of spaces that were deleted",
+        "1 messages of tools",
+        "1 messages with a list of attachments",
+        "1 of tasks: #1 of team",
+        "2 of space_config: team/security.pending_sensitive_prompt, team/trigger.match",
+        "1 of space_preferences: main/tone",
+        "1 of mutes: team/telegram:43",
+        "extensions",
+        "whatsapp-auth",
+        "global/skills",
+        "spaces/Bad_ID",
+    ] {
+        assert!(left.contains(&what), "{what} is not among {left:#?}");
+    }
+    assert!(!format!("{report:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn a_dry_run_says_the_same_and_changes_nothing() {
+    let projects = Projects::new();
+    let dry = projects.import(true).await.unwrap();
+    assert!(content(&projects.places.project).is_empty());
+    let real = projects.import(false).await.unwrap();
+    assert_eq!(Report { dry_run: false, ..dry }, real);
+    // Also over what is there.
+    let before = content(&projects.places.project);
+    let dry = projects.import(true).await.unwrap();
+    assert_eq!(content(&projects.places.project), before);
+    assert_eq!(dry.counts["messages"], count(0, 6 + 2), "what was left out counts as seen");
+}
+
+/// Again takes what is new, and what is here by now stays.
+#[tokio::test]
+async fn it_may_be_run_again() {
+    let projects = Projects::new();
+    projects.import(false).await.unwrap();
+    let store = Store::open(&projects.places.data_dir.join("state.db")).unwrap();
+    let team = crate::domain::ids::SpaceId::try_from("team".to_owned()).unwrap();
+    store.link("telegram:42", Some(&team)).await.unwrap();
+    store.set_role(&team, "telegram:43", "admin", None).await.unwrap();
+    drop(store);
+    let memory = projects.places.data_dir.join("spaces/main/AGENTS.md");
+    std::fs::write(&memory, "changed here").unwrap();
+    projects
+        .old_db()
+        .execute_batch(
+            "INSERT INTO messages (space_id, role, content, created_at, updated_at) VALUES ('main', 'user', 'later', 200, 200)",
+        )
+        .unwrap();
+    projects.old_file(".mercury/spaces/main/inbox/2-dog.png", "dog");
+    let report = projects.import(false).await.unwrap();
+    assert_eq!(
+        projects.new_rows("SELECT content FROM messages WHERE space = 'main'"),
+        ["what is this?", "a cat", "later"]
+    );
+    assert_eq!(projects.new_rows("SELECT space FROM conversations WHERE id = 'telegram:42'"), ["team"]);
+    assert_eq!(projects.new_rows("SELECT role FROM members WHERE person = 'telegram:43'"), ["admin"]);
+    assert_eq!(projects.new_rows("SELECT run FROM spending").len(), 2);
+    assert_eq!(std::fs::read_to_string(memory).unwrap(), "changed here");
+    assert!(report.left.iter().any(|left| left.what == "spaces/main/AGENTS.md"));
+    assert_eq!(projects.new_file(".mercury/spaces/main/inbox/2-dog.png").as_deref(), Some("dog"));
+    assert_eq!((report.counts["messages"].taken, report.counts["files"].taken), (1, 1));
+    assert_eq!(report.counts["settings"], count(0, 4));
+}
+
+#[tokio::test]
+async fn the_operators_own_settings_stay() {
+    let projects = Projects::new();
+    std::fs::write(projects.places.project.join(".env"), "MERCURY_PORT=1\n").unwrap();
+    projects.import(false).await.unwrap();
+    assert_eq!(projects.new_file(".env").as_deref(), Some("MERCURY_PORT=1\n"));
+    assert_eq!(projects.new_file(".env.imported").as_deref(), Some("MERCURY_API_SECRET=mrc_x\n# a remark\n"));
+}
+
+/// storage.md #26: files of versions before the later columns.
+#[tokio::test]
+async fn a_file_of_an_older_version_is_understood() {
+    let projects = Projects::new();
+    projects
+        .old_db()
+        .execute_batch(
+            "DROP TABLE wa_identity_aliases; DROP TABLE project_config; DROP TABLE daily_rate_usage;
+             UPDATE messages SET reply_to_id = NULL;
+             CREATE TABLE m (id INTEGER PRIMARY KEY, space_id TEXT, role TEXT, content TEXT, attachments TEXT, created_at INTEGER);
+             INSERT INTO m SELECT id, space_id, role, content, attachments, created_at FROM messages;
+             PRAGMA foreign_keys = OFF; DROP TABLE messages; ALTER TABLE m RENAME TO messages;
+             ALTER TABLE chat_state DROP COLUMN clear_boundary; ALTER TABLE space_roles DROP COLUMN display_name;",
+        )
+        .unwrap();
+    let report = projects.import(false).await.unwrap();
+    assert_eq!(report.counts["messages"], count(6, 0));
+    assert_eq!(projects.new_rows("SELECT conversation FROM messages WHERE content = 'a cat'"), ["telegram:42"]);
+}
+
+#[tokio::test]
+async fn what_is_no_old_project_is_refused() {
+    let projects = Projects::new();
+    let import = async |from: &Path| import(from, &projects.places, false, CancellationToken::new()).await.unwrap_err();
+    let empty = projects.folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    assert!(import(&empty).await.to_string().contains("there is no"), "no database");
+    assert!(matches!(import(&empty.join("nowhere")).await, ImportError::Io { .. }));
+    std::fs::create_dir(empty.join(".mercury")).unwrap();
+    drop(Store::open(&empty.join(".mercury/state.db")).unwrap());
+    assert!(import(&empty).await.to_string().contains("mercury backup"), "this Mercury's own");
+    assert!(!projects.places.data_dir.exists(), "nothing was begun");
+
+    let itself =
+        Places { project: projects.old(), data_dir: projects.old().join(".mercury"), ..projects.places.clone() };
+    let error = super::import(&projects.old(), &itself, false, CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(error, ImportError::Itself { .. }), "{error}");
+
+    let _host = data_dir::try_claim(&projects.places.data_dir).unwrap().unwrap();
+    assert!(matches!(import(&projects.old()).await, ImportError::InUse { .. }));
+}
+
+#[tokio::test]
+async fn what_is_broken_off_goes_on_later() {
+    let projects = Projects::new();
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let outcome = import(&projects.old(), &projects.places, false, cancelled).await;
+    assert!(matches!(outcome, Err(ImportError::Cancelled)), "{outcome:?}");
+    assert_eq!(projects.import(false).await.unwrap().counts["messages"], count(6, 0));
+}

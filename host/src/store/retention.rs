@@ -1,0 +1,48 @@
+//! What is still needed of a space's and a run's files.
+
+use rusqlite::Connection;
+
+use super::{Store, StoreError, runs::UNFINISHED};
+use crate::domain::ids::RunId;
+
+impl Store {
+    /// Spaces in which something is going on: their files stay as they are.
+    pub async fn busy_spaces(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|db| {
+            db.prepare_cached(&format!(
+                "SELECT r.space FROM runs r WHERE {UNFINISHED} UNION ALL SELECT space FROM inbound WHERE decided = 0"
+            ))?
+            .query_map([], |row| row.get(0))?
+            .collect()
+        })
+        .await
+    }
+
+    /// Those of `runs` whose answer is sent or given away with the run: nobody will ask for its files.
+    /// What waits or was given up may be sent again, and is not among them.
+    pub async fn answered_and_sent(&self, runs: Vec<RunId>) -> Result<Vec<RunId>, StoreError> {
+        self.read(move |db| {
+            let over = |db: &Connection, run: &RunId| {
+                db.prepare_cached(
+                    "SELECT NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND answered = 0)
+                        AND NOT EXISTS (SELECT 1 FROM outbound o JOIN deliveries d ON d.outbound = o.id
+                                        WHERE o.run = ?1 AND d.state <> 'delivered')",
+                )?
+                .query_row([run.as_str()], |row| row.get::<_, bool>(0))
+            };
+            runs.into_iter().filter_map(|run| over(db, &run).map(|over| over.then_some(run)).transpose()).collect()
+        })
+        .await
+    }
+
+    /// Those of `runs` that are over, or that nobody knows.
+    pub async fn ended(&self, runs: Vec<RunId>) -> Result<Vec<RunId>, StoreError> {
+        self.read(move |db| {
+            let mut present = db.prepare_cached(&format!("SELECT r.id FROM runs r WHERE {UNFINISHED}"))?;
+            let present: std::collections::BTreeSet<String> =
+                present.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(runs.into_iter().filter(|run| !present.contains(run.as_str())).collect())
+        })
+        .await
+    }
+}
