@@ -201,10 +201,8 @@ pub(super) const KEYS: &[Key] = &[
         "reply chains",
     ),
     key("data_dir", Some("runtime.data_dir"), Some("MERCURY_DATA_DIR"), Kind::Text, Some(".mercury")),
-    later(
-        key("max_disk_mb", Some("runtime.max_disk_mb"), Some("MERCURY_MAX_DISK_MB"), int(0, i64::MAX), None),
-        CLEANUP,
-    ),
+    // What the spaces' files may take; 0: any amount. Over it, no file of a chat is taken.
+    key("max_disk_mb", Some("runtime.max_disk_mb"), Some("MERCURY_MAX_DISK_MB"), int(0, i64::MAX), None),
     later(
         key(
             "inbox_ttl_days",

@@ -109,6 +109,8 @@ pub struct Media {
     pub enabled: bool,
     /// Of one file.
     pub max_bytes: u64,
+    /// Of all files of all spaces together.
+    pub max_disk_bytes: Option<u64>,
 }
 
 /// Chat platforms that `ingress.<platform>` switches on; the plugin has the platform's name.
@@ -415,6 +417,9 @@ impl Settings {
             media: Media {
                 enabled: self.flag("media_enabled"),
                 max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
+                max_disk_bytes: Some(self.int("max_disk_mb"))
+                    .filter(|&mb| mb > 0)
+                    .map(|mb| mb.unsigned_abs().saturating_mul(1 << 20)),
             },
             auto_space: self.flag("dm_auto_space_enabled").then(|| self.list("dm_auto_space_admin_ids")),
             voice: Voice {
