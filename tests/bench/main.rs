@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and a surprise ends it")]
 
 mod plugins;
+mod webhooks;
 
 use std::{
     collections::BTreeMap,
