@@ -7,6 +7,7 @@
 
 mod plugins;
 mod storage;
+mod webhooks;
 
 use std::{
     collections::BTreeMap,

@@ -38,6 +38,7 @@ pub(crate) async fn run() {
     for mode in ["loop", "grow", "calls", "log", "huge", "park", "trap"] {
         beside(mode).await;
     }
+    crate::webhooks::run().await;
 }
 
 /// A guard of each kind that is there: hand-written, Rust, and the examples that somebody built.

@@ -3,6 +3,7 @@
 
 mod api;
 mod form;
+pub mod hosted;
 mod markup;
 
 use std::{
@@ -63,6 +64,10 @@ struct World {
     /// Texts of the messages that the bot sent, by chat and id.
     messages: BTreeMap<(i64, i64), String>,
     files: BTreeMap<String, Bytes>,
+    /// Sizes that `getFile` names instead of the true ones.
+    announced: BTreeMap<String, u64>,
+    /// Where the file server sends whoever asks for a file.
+    redirected: BTreeMap<String, String>,
     refusals: BTreeMap<String, VecDeque<Refusal>>,
     webhook: Option<String>,
     webhook_error: Option<String>,
@@ -145,6 +150,21 @@ impl Telegram {
     /// A file that `getFile` knows.
     pub fn file(&self, file_id: &str, content: &[u8]) {
         self.with(|world| world.files.insert(file_id.to_owned(), Bytes::copy_from_slice(content)));
+    }
+
+    /// `getFile` says that the file has this size, whatever it has.
+    pub fn announce(&self, file_id: &str, size: u64) {
+        self.with(|world| world.announced.insert(file_id.to_owned(), size));
+    }
+
+    /// The file server says that the file lies elsewhere.
+    pub fn redirect(&self, file_id: &str, to: &str) {
+        self.with(|world| world.redirected.insert(file_id.to_owned(), to.to_owned()));
+    }
+
+    /// The next update gets this id, as after a week without any.
+    pub fn renumber(&self, next: i64) {
+        self.with(|world| world.next_update = next);
     }
 
     /// As if somebody had called `setWebhook`, or `deleteWebhook`.

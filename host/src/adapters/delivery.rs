@@ -11,9 +11,12 @@ use crate::{
     clock,
     domain::media::Kind,
     media::Lent,
-    plugins::adapter::{
-        Choice, Delivered, OutboundMessage,
-        deliveries::{DeliveryFailure, FailureKind},
+    plugins::{
+        CallError,
+        adapter::{
+            Choice, Delivered, OutboundMessage,
+            deliveries::{DeliveryFailure, FailureKind},
+        },
     },
     store::{Attempt, Delivery, NewDelivery, OutboundFile, StoreError},
 };
@@ -124,6 +127,8 @@ impl Adapters {
                 return self.delivered(delivery, delivered).await;
             }
             Ok(Err(DeliveryFailure { kind, message, progress })) => (Some(kind), message, progress),
+            // It was not even tried: that is no fault of the message.
+            Err(error @ CallError::Busy { .. }) => (Some(FailureKind::Transient), error.to_string(), None),
             Err(error) => (None, error.to_string(), None),
         };
         let now = clock::millis();

@@ -8,24 +8,26 @@ use mercury_protocol::io::Attachment;
 use crate::{
     clock,
     domain::{
-        chat::{Chat, MOST_QUOTED, Quoted},
+        approval,
+        chat::{self as domain_chat, Chat, MOST_FILE_NAME, MOST_NAME, MOST_QUOTED, Quoted},
         ids::SpaceId,
         media::Kind,
         roles,
         trigger::Heard,
     },
     intake::Intake,
-    media::{Folder, MediaStore, Placed},
+    media::{Folder, MediaStore, Placed, Quota},
     plugins::{
         chat::{self, Error, Event, Inbox, Message, Offer, Outcome, Refusal},
         types::ConversationKind,
     },
     sandbox::Sandbox,
-    store::{AutoSpace, Batch, Happening, NewHappening, NewMessage, Seen, StoreError, Taken},
+    store::{AutoSpace, Batch, Happening, NewHappening, NewMessage, Room, Seen, StoreError, Taken},
 };
 
-/// Messages that may wait for their decision; then adapters are told to wait.
-const MOST_UNDECIDED: u32 = 1_000;
+/// Messages that may wait for their decision. A decision takes milliseconds, or with a slow guard its
+/// two seconds: a hundred are as many as anybody writes meanwhile.
+const ROOM: Room = Room { most: 1_000, share: 100, one: 500 };
 /// Milliseconds until an adapter that was told to wait may try again.
 const BUSY: u32 = 2_000;
 /// Bytes of a message's text: far above what any platform allows.
@@ -35,11 +37,13 @@ pub(super) struct AdapterInbox {
     intake: Intake,
     sandbox: Arc<Sandbox>,
     media: Option<MediaStore>,
+    quota: Quota,
 }
 
 impl AdapterInbox {
     pub(super) fn new(intake: Intake, sandbox: Arc<Sandbox>, media: Option<MediaStore>) -> Self {
-        Self { intake, sandbox, media }
+        let quota = Quota::new(intake.config.spaces_dir(), intake.config.media.max_disk_bytes);
+        Self { intake, sandbox, media, quota }
     }
 
     fn auto_space(&self) -> Option<AutoSpace> {
@@ -62,7 +66,8 @@ impl AdapterInbox {
         let placed: Vec<Vec<Attachment>> = happenings.iter().map(attachments_of).collect();
         let store = &self.intake.store;
         let (auto, now) = (self.auto_space(), clock::millis());
-        let batch = Batch { happenings, cursor, auto, most_undecided: MOST_UNDECIDED };
+        let makes_spaces = auto.is_some();
+        let batch = Batch { happenings, cursor, auto, room: ROOM };
         let taken = match store.take(plugin, platform, batch, now).await {
             Ok(Some(taken)) => taken,
             refused => {
@@ -91,7 +96,20 @@ impl AdapterInbox {
                 Taken::Applied => Outcome::Accepted,
                 Taken::Duplicate => Outcome::Duplicate,
                 Taken::Ignored => Outcome::Ignored,
+                Taken::Refused => {
+                    metrics::counter!("mercury_messages_refused_total", "platform" => platform.to_owned()).increment(1);
+                    tracing::warn!(
+                        platform,
+                        "a message was not taken: {} of its conversation wait for their decision already",
+                        ROOM.one
+                    );
+                    Outcome::Ignored
+                }
             });
+        }
+        if makes_spaces && outcomes.contains(&Outcome::Accepted) {
+            let runs = self.intake.runs.clone();
+            tokio::spawn(async move { runs.announce_spaces().await });
         }
         Ok(outcomes)
     }
@@ -102,7 +120,8 @@ impl AdapterInbox {
         let (mut placed, mut missing) = (Vec::new(), Vec::new());
         let conversation = &message.conversation;
         for file in &message.attachments {
-            let name = file.file_name.clone().unwrap_or_else(|| Kind::from(file.kind).to_string());
+            let given = file.file_name.as_deref().and_then(file_name);
+            let name = given.clone().unwrap_or_else(|| Kind::from(file.kind).to_string());
             let direct = conversation.kind == ConversationKind::Direct;
             let offer = Offer {
                 conversation: &conversation.id,
@@ -123,19 +142,21 @@ impl AdapterInbox {
                     continue;
                 }
             };
-            let workspace = self.intake.config.spaces_dir().join(space.as_str());
-            let folder = Folder { workspace, name: "inbox", user: self.sandbox.user() };
+            let folder = self.inbox_of(space.as_str());
             let Some(media) = &self.media else { break };
             let kind = Kind::from(file.kind);
-            media.describe(plugin, &file.handle, kind, file.mime_type.clone(), file.file_name.clone());
+            media.describe(plugin, &file.handle, kind, file.mime_type.clone(), given);
             match media.place(plugin, &file.handle, folder, clock::millis()).await {
-                Ok(Placed { name: stored, description }) => placed.push(Attachment {
-                    path: format!("/spaces/{space}/inbox/{stored}"),
-                    kind: description.kind.to_string(),
-                    mime_type: description.mime_type,
-                    filename: description.file_name,
-                    size_bytes: Some(description.size_bytes),
-                }),
+                Ok(Placed { name: stored, description }) => {
+                    self.quota.add(description.size_bytes);
+                    placed.push(Attachment {
+                        path: format!("/spaces/{space}/inbox/{stored}"),
+                        kind: description.kind.to_string(),
+                        mime_type: description.mime_type,
+                        filename: description.file_name,
+                        size_bytes: Some(description.size_bytes),
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(plugin, handle = file.handle, %error, "a file of a message could not be kept");
                     missing.push(format!("{name}: it could not be kept"));
@@ -147,18 +168,26 @@ impl AdapterInbox {
 
     /// Removes files that were placed for a message that is not taken.
     async fn forget(&self, placed: impl IntoIterator<Item = Attachment>) {
-        let spaces = self.intake.config.spaces_dir();
+        let Some(media) = &self.media else { return };
         for attachment in placed {
-            let Some(path) = attachment.path.strip_prefix("/spaces/") else { continue };
-            let _ = tokio::fs::remove_file(spaces.join(path)).await;
+            let below = attachment.path.strip_prefix("/spaces/").and_then(|path| path.split_once("/inbox/"));
+            let Some((space, name)) = below else { continue };
+            if let Err(error) = media.displace(self.inbox_of(space), name).await {
+                tracing::warn!(path = attachment.path, %error, "a file of a message that was not taken stays behind");
+            }
         }
+    }
+
+    fn inbox_of(&self, space: &str) -> Folder {
+        let workspace = self.intake.config.spaces_dir().join(space);
+        Folder { workspace, name: "inbox", user: self.sandbox.user() }
     }
 
     async fn happening(&self, plugin: &str, platform: &str, event: Event) -> NewHappening {
         let happening = match event.happening {
             chat::Happening::Message(message) => {
                 // Two bots that answer each other never end.
-                if message.from_bot {
+                if message.from_bot || !self.is_genuine(&message).await {
                     Happening::Nothing
                 } else {
                     let (placed, missing) = self.place(plugin, platform, &message).await;
@@ -178,9 +207,28 @@ impl AdapterInbox {
         NewHappening { event: event.id, happening }
     }
 
+    /// Whether a press is one of a button that the pressed message has: whoever forges another would ask
+    /// something that nobody sees, or have the bot complain without end.
+    async fn is_genuine(&self, message: &Message) -> bool {
+        let Some(answer) = message.answer.as_deref() else { return true };
+        let Some(question) = approval::pressed(answer) else { return false };
+        // Not every platform says which message was pressed.
+        let Some(pressed) = message.quoted.as_ref().and_then(|quoted| quoted.message_id.as_deref()) else {
+            return true;
+        };
+        match self.intake.store.question_put_by(&message.conversation.id, pressed).await {
+            Ok(put) => put == Some(question),
+            Err(error) => {
+                tracing::error!(%error, "whether a pressed button is genuine could not be found out");
+                true
+            }
+        }
+    }
+
     fn message(&self, message: Message, attachments: Vec<Attachment>, mut missing: Vec<String>) -> Happening {
         missing.extend(message.missing.into_iter().map(|file| {
-            format!("{}: {}", file.file_name.unwrap_or_else(|| Kind::from(file.kind).to_string()), file.reason)
+            let name = file.file_name.as_deref().and_then(file_name);
+            format!("{}: {}", name.unwrap_or_else(|| Kind::from(file.kind).to_string()), file.reason)
         }));
         // A pressed button is as if its answer had been written.
         let pressed = message.answer.is_some();
@@ -204,11 +252,11 @@ impl AdapterInbox {
             conversation: Seen {
                 id: message.conversation.id,
                 direct,
-                title: message.conversation.title,
+                title: message.conversation.title.as_deref().and_then(person_or_title),
                 address: message.conversation.address,
             },
             author: message.author.id,
-            author_name: message.author.display_name,
+            author_name: message.author.display_name.as_deref().and_then(person_or_title),
             text,
             attachments,
             chat,
@@ -238,9 +286,13 @@ impl AdapterInbox {
         if !roles::may(&role, "media.receive") {
             return Err(Refusal::Refused("you may not send files to the assistant here".into()));
         }
+        let left = self.quota.left().await;
+        if left.is_some_and(|left| left == 0 || offer.size_bytes.is_some_and(|size| size > left)) {
+            return Err(Refusal::Refused("the assistant's disk has no room for it".into()));
+        }
         match offer.size_bytes {
             Some(size) if size > config.media.max_bytes => Err(Refusal::TooLarge(config.media.max_bytes)),
-            _ => Ok((space, config.media.max_bytes)),
+            _ => Ok((space, left.map_or(config.media.max_bytes, |left| left.min(config.media.max_bytes)))),
         }
     }
 }
@@ -288,9 +340,17 @@ fn attachments_of(new: &NewHappening) -> Vec<Attachment> {
     }
 }
 
+fn person_or_title(chosen: &str) -> Option<String> {
+    domain_chat::name(chosen, MOST_NAME)
+}
+
+fn file_name(chosen: &str) -> Option<String> {
+    domain_chat::name(chosen, MOST_FILE_NAME)
+}
+
 fn quoted(quoted: chat::Quoted) -> Quoted {
     let (author, author_name) = match quoted.author {
-        Some(author) => (Some(author.id), author.display_name),
+        Some(author) => (Some(author.id), author.display_name.as_deref().and_then(person_or_title)),
         None => (None, None),
     };
     let mut text = quoted.text;

@@ -132,7 +132,7 @@ fn storage(error: StoreError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Batch, Happening, NewHappening, NewMessage, Seen};
+    use crate::store::{Batch, Happening, NewHappening, NewMessage, Room, Seen};
 
     async fn messenger() -> (tempfile::TempDir, PluginMessenger) {
         let folder = tempfile::tempdir().unwrap();
@@ -160,7 +160,7 @@ mod tests {
                         happenings: vec![NewHappening { event: id.into(), happening }],
                         cursor: None,
                         auto: None,
-                        most_undecided: 9,
+                        room: Room { most: 9, share: 9, one: 9 },
                     },
                     1,
                 )

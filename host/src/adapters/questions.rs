@@ -5,11 +5,14 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use super::Adapters;
 use crate::{
     approvals, clock,
-    store::{NewDelivery, Question, StoreError},
+    store::{NewDelivery, QUESTION_DELIVERY, Question, StoreError},
 };
 
 /// How long the loop rests after the database failed it.
 const REST: Duration = Duration::from_secs(1);
+
+/// What people say to each other answers nothing.
+const IN_A_GROUP: &str = "\n\nPress a button, or reply to this message.";
 
 impl Adapters {
     /// Asks every open question once, until the host stops. Which were asked is on disk.
@@ -54,13 +57,17 @@ fn delivery(question: &Question, platform: String, thread: Option<String>, reply
     // What a press says is what a person would write: the question's number and the answer.
     let choice = |word: &str, label: &str| (format!("#{} {word}", question.id), label.to_owned());
     let [allow, deny] = &view.choices;
+    let mut text = view.text;
+    if reply_to.is_some() {
+        text.push_str(IN_A_GROUP);
+    }
     NewDelivery {
-        message: format!("question-{}", question.id),
+        message: format!("{QUESTION_DELIVERY}{}", question.id),
         platform,
         conversation: question.conversation.clone(),
         thread,
         reply_to,
         choices: vec![choice("allow", allow.label), choice("deny", deny.label)],
-        text: view.text,
+        text,
     }
 }

@@ -14,6 +14,11 @@ use crate::plugins::{
 /// answers at once must not be asked in a loop without end.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
+/// What an adapter may ask for between two starts, in its platform's name: not so little that it never
+/// rests, and not so much that a wrong number keeps it away for weeks.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
+
 /// Why an adapter ended.
 enum Ended {
     Stopped,
@@ -48,7 +53,7 @@ impl Adapters {
                 Ended::Stopped => break,
                 Ended::Asked => (Duration::ZERO, None),
                 Ended::Failed(reason) => (backoff.next(), Some(reason)),
-                Ended::Later(wait, reason) => (wait, Some(reason)),
+                Ended::Later(wait, reason) => (wait.clamp(SHORTEST_REST, LONGEST_REST), Some(reason)),
                 Ended::Silent(limit) => {
                     (Duration::ZERO, Some(format!("nothing was heard of the platform for {} ms", limit.as_millis())))
                 }

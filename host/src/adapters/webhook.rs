@@ -1,6 +1,8 @@
 //! What platforms send to `/webhooks/<platform>`.
 
-use super::Adapters;
+use std::sync::Arc;
+
+use super::{Adapters, Line};
 use crate::plugins::{
     CallError, Interface,
     adapter::{WEBHOOK_PATIENCE, WebhookResponse},
@@ -24,15 +26,25 @@ pub enum WebhookError {
 }
 
 impl Adapters {
-    /// Hands a request to the platform's adapter and waits for its answer.
-    pub async fn webhook(&self, platform: &str, request: WebhookRequest) -> Result<WebhookResponse, WebhookError> {
+    /// Whether a request to the platform would be handed on. To be asked before its body is read.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn takes_webhooks(&self, platform: &str) -> Result<(), WebhookError> {
+        self.webhook_line(platform).map(drop)
+    }
+
+    fn webhook_line(&self, platform: &str) -> Result<Arc<Line>, WebhookError> {
         let line = self.line(platform).ok_or(WebhookError::Unknown)?;
         if !line.adapter.provides(Interface::Webhook) {
             return Err(WebhookError::NotTaken);
         }
-        if !line.watched.is_running() {
-            return Err(WebhookError::Down);
-        }
+        if line.watched.is_running() { Ok(line) } else { Err(WebhookError::Down) }
+    }
+
+    /// Hands a request to the platform's adapter and waits for its answer.
+    pub async fn webhook(&self, platform: &str, request: WebhookRequest) -> Result<WebhookResponse, WebhookError> {
+        let line = self.webhook_line(platform)?;
         match line.adapter.webhook(request).await {
             Ok(Ok(response)) => {
                 if response.verified {
@@ -45,6 +57,7 @@ impl Adapters {
                 Err(WebhookError::Failed)
             }
             Err(CallError::Timeout { .. }) => Err(WebhookError::Late),
+            Err(CallError::Busy { .. }) => Err(WebhookError::Down),
             Err(_) => Err(WebhookError::Failed),
         }
     }

@@ -32,6 +32,10 @@ pub(super) async fn take(
         _ => return Ok(down()),
     };
     let prefix = format!("/webhooks/{platform}");
+    // Whoever has no key makes the host keep no body that nobody takes.
+    if let Err(why) = rooms.adapters.takes_webhooks(&platform) {
+        return refusal(why);
+    }
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().strip_prefix(&prefix).unwrap_or_default().to_owned();
     let Ok(raw_body) = axum::body::to_bytes(body, MOST_BODY).await else {
@@ -49,16 +53,19 @@ pub(super) async fn take(
     };
     match rooms.adapters.webhook(&platform, asked).await {
         Ok(answer) => Ok(response(&platform, answer)),
-        Err(WebhookError::NotTaken) => Ok(StatusCode::ACCEPTED.into_response()),
-        Err(WebhookError::Unknown) => Err(ApiError::not_found()),
-        Err(WebhookError::Down) => Ok(down()),
-        Err(error @ WebhookError::Late) => {
-            Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, "webhook_late", error.to_string(), ""))
-        }
-        Err(error @ WebhookError::Failed) => {
-            Err(ApiError::new(StatusCode::BAD_GATEWAY, "webhook_failed", error.to_string(), ""))
-        }
+        Err(why) => refusal(why),
     }
+}
+
+fn refusal(why: WebhookError) -> Result<Response, ApiError> {
+    let (status, code) = match why {
+        WebhookError::NotTaken => return Ok(StatusCode::ACCEPTED.into_response()),
+        WebhookError::Unknown => return Err(ApiError::not_found()),
+        WebhookError::Down => return Ok(down()),
+        WebhookError::Late => (StatusCode::GATEWAY_TIMEOUT, "webhook_late"),
+        WebhookError::Failed => (StatusCode::BAD_GATEWAY, "webhook_failed"),
+    };
+    Err(ApiError::new(status, code, why.to_string(), ""))
 }
 
 /// Names in lower case, as HTTP has them anyway. A value that is no text is left out.

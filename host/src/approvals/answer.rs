@@ -90,7 +90,8 @@ pub enum Reading {
 
 impl Approvals {
     /// Reads a message as the answer to a question: of its own conversation, or of its space where
-    /// it names the question (`#12 allow`). Answer and reply are written in one transaction, so a
+    /// it names the question (`#12 allow`). In a group only what is said to the bot is an answer: a
+    /// "yes" between people allows nothing. Answer and reply are written in one transaction, so a
     /// host that ends in between reads the message again and finds nothing done.
     pub async fn hear(&self, inbound: i64, message: &NewInbound, role: &str) -> Result<Reading, StoreError> {
         let answer = match self.meant(message).await? {
@@ -107,26 +108,38 @@ impl Approvals {
     }
 
     async fn meant(&self, message: &NewInbound) -> Result<Result<Option<(i64, Said)>, AnswerError>, StoreError> {
-        if let Some((id, rest)) = approval::addressed(&message.text) {
+        let spoken = spoken(message);
+        if let Some((id, rest)) = approval::addressed(spoken.unwrap_or(&message.text)) {
             let known = self.store.question(id).await?.filter(|question| question.space == message.space);
-            let said = known.and_then(|question| approval::answer(rest, question.ordinal));
-            return Ok(Ok(said.map(|said| (id, said))));
+            return Ok(match known {
+                Some(question) => Ok(approval::answer(rest, question.ordinal).map(|said| (id, said))),
+                // A button outlives its question; the agent is not to puzzle over what it says.
+                None if spoken.is_some() && approval::answer(rest, 0).is_some() => Err(AnswerError::Unknown(id)),
+                None => Ok(None),
+            });
         }
-        let all = self.store.questions_in(&message.space, &message.conversation).await?;
+        let Some(text) = spoken else { return Ok(Ok(None)) };
+        let mut all = self.store.questions_in(&message.space, &message.conversation).await?;
+        let replied = message.chat.as_ref().and_then(|chat| chat.quoted.as_ref()?.message_id.as_deref());
+        let pointed_at = match replied.filter(|_| !all.is_empty()) {
+            Some(replied) => self.store.question_put_by(&message.conversation, replied).await?,
+            None => None,
+        };
+        all.retain(|question| pointed_at.is_none_or(|meant| question.id == meant));
         let now = millis();
         let (open, settled): (Vec<&Question>, Vec<_>) =
             all.iter().partition(|question| question.state == State::Open && question.asked.expires_at > now);
         let candidates = |questions: &[&Question]| -> Vec<Candidate> {
             questions.iter().map(|question| Candidate { id: question.id, ordinal: question.ordinal }).collect()
         };
-        match approval::hear(&message.text, &candidates(&open)) {
+        match approval::hear(text, &candidates(&open)) {
             Heard::Answer { question, said } => return Ok(Ok(Some((question, said)))),
             Heard::Ambiguous => return Ok(Err(AnswerError::Ambiguous)),
             Heard::Nothing => {}
         }
-        // A number that comes too late is no message for the agent either.
-        if message.text.starts_with(|c: char| c.is_ascii_digit())
-            && let Heard::Answer { question, said } = approval::hear(&message.text, &candidates(&settled))
+        // What comes too late and can mean nothing else is no message for the agent either.
+        if (pointed_at.is_some() || text.starts_with(|c: char| c.is_ascii_digit()))
+            && let Heard::Answer { question, said } = approval::hear(text, &candidates(&settled))
         {
             return Ok(Ok(Some((question, said))));
         }
@@ -234,6 +247,11 @@ impl Approvals {
         }
         Ok(note)
     }
+}
+
+/// What a message says to the bot, without its name; none where people of a group talk to each other.
+fn spoken(message: &NewInbound) -> Option<&str> {
+    message.chat.as_ref().map_or(Some(message.text.as_str()), |chat| chat.prompt(&message.text))
 }
 
 /// For whom the guards decide: whoever the run works for, not whoever answers.

@@ -77,7 +77,6 @@ const SCHEDULER: &str = "the scheduler";
 const CONSOLE: &str = "the management console";
 const SERVICE_ACCOUNTS: &str =
     "service accounts for speech; set MERCURY_GOOGLE_TTS_API_KEY to an API key of Text-to-Speech instead";
-const QUOTA: &str = "disk quotas";
 const AUTO_SPACE: &str = "automatic spaces for direct messages";
 const LIMITS: &str = "rate limits";
 
@@ -202,7 +201,8 @@ pub(super) const KEYS: &[Key] = &[
         "reply chains",
     ),
     key("data_dir", Some("runtime.data_dir"), Some("MERCURY_DATA_DIR"), Kind::Text, Some(".mercury")),
-    later(key("max_disk_mb", Some("runtime.max_disk_mb"), Some("MERCURY_MAX_DISK_MB"), int(0, i64::MAX), None), QUOTA),
+    // What the spaces' files may take; 0: any amount. Over it, no file of a chat is taken.
+    key("max_disk_mb", Some("runtime.max_disk_mb"), Some("MERCURY_MAX_DISK_MB"), int(0, i64::MAX), None),
     key(
         "inbox_ttl_days",
         Some("runtime.inbox_ttl_days"),

@@ -111,6 +111,8 @@ pub struct Media {
     pub enabled: bool,
     /// Of one file.
     pub max_bytes: u64,
+    /// Of all files of all spaces together.
+    pub max_disk_bytes: Option<u64>,
 }
 
 /// How long files stay that people sent and that agents made.
@@ -445,6 +447,9 @@ impl Settings {
             media: Media {
                 enabled: self.flag("media_enabled"),
                 max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
+                max_disk_bytes: Some(self.int("max_disk_mb"))
+                    .filter(|&mb| mb > 0)
+                    .map(|mb| mb.unsigned_abs().saturating_mul(1 << 20)),
             },
             retention: Retention {
                 inbox: Duration::from_secs_f64(self.number("inbox_ttl_days") * 86_400.0),

@@ -187,6 +187,13 @@ pub fn answer(text: &str, ordinal: u32) -> Option<Said> {
     }
 }
 
+/// The question whose button says this: `#12 allow`, and nothing else. A press can be forged; its text
+/// is then the forger's, and no button's.
+pub fn pressed(text: &str) -> Option<i64> {
+    let (question, said) = addressed(text)?;
+    choices(0).iter().any(|choice| choice.id == said).then_some(question)
+}
+
 /// `#12 allow` names its question, also from another conversation of the space.
 pub fn addressed(text: &str) -> Option<(i64, &str)> {
     let (number, rest) = text.trim().strip_prefix('#')?.split_once(char::is_whitespace)?;
@@ -392,6 +399,10 @@ mod tests {
         assert_eq!(addressed("#12 deny too much"), Some((12, "deny too much")));
         for text in ["#12", "12 allow", "#x allow", "#-1 allow"] {
             assert_eq!(addressed(text), None, "{text}");
+        }
+        assert_eq!((pressed("#12 allow"), pressed("#12 deny")), (Some(12), Some(12)));
+        for forged in ["#12 edit ls", "#12 deny because", "#12 1", "allow", "#x allow", "write me a poem", ""] {
+            assert_eq!(pressed(forged), None, "{forged}");
         }
     }
 

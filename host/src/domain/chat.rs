@@ -2,10 +2,39 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::roles;
+use super::{deception::deceives, roles};
 
 /// Characters of a quote that are kept, as in the replaced system.
 pub const MOST_QUOTED: usize = 12_000;
+
+/// Characters of a person's name or a conversation's title that are kept: twice what Telegram allows.
+pub const MOST_NAME: usize = 128;
+/// Characters of a file's name that are kept, as file systems have it.
+pub const MOST_FILE_NAME: usize = 255;
+
+/// A name that somebody chose, as it may stand in a line of the host's: one line, at most `most`
+/// characters, and none that hides others or turns them around. `None` where nothing is left.
+///
+/// The joiners stay, since scripts and pictures need them.
+pub fn name(chosen: &str, most: usize) -> Option<String> {
+    let mut kept = String::new();
+    let mut gap = false;
+    for c in chosen.chars() {
+        if c.is_whitespace() || c.is_control() {
+            gap = !kept.is_empty();
+        } else if !deceives(c) || matches!(c, '\u{200c}' | '\u{200d}') {
+            if std::mem::take(&mut gap) {
+                kept.push(' ');
+            }
+            kept.push(c);
+        }
+    }
+    let short: String = kept.chars().take(most).collect();
+    let short = short.trim_end();
+    // Joiners alone show nothing.
+    let visible = short.chars().any(|c| !deceives(c));
+    visible.then(|| short.to_owned())
+}
 
 /// The message that somebody answered. Data for the agent, and never read as the person's own words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +140,19 @@ mod tests {
         Chat { quoted: Some(quoted), ..Chat::default() }
     }
 
+    #[test]
+    fn a_name_is_one_honest_line() {
+        let name = |text| super::name(text, 8);
+        assert_eq!(name(" Ada  L. ").as_deref(), Some("Ada L."));
+        assert_eq!(name("Team\ntelegram:-1  group  main").as_deref(), Some("Team tel"));
+        assert_eq!(name("\u{1b}[2Ja\u{202e}nimda\u{200b}").as_deref(), Some("[2Janimd"));
+        assert_eq!(name("👩\u{200d}🚀").as_deref(), Some("👩\u{200d}🚀"));
+        assert_eq!(name("1234567 9").as_deref(), Some("1234567"));
+        for nothing in ["", " \n", "\u{202e}\u{feff}", "\u{200d}"] {
+            assert_eq!(name(nothing), None, "{nothing:?}");
+        }
+    }
+
     /// adapters.md #6, pipeline.md #39
     #[test]
     fn a_member_gets_no_quote_of_what_the_bot_said_elsewhere() {
@@ -151,6 +193,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_name_breaks_a_line(chosen in ".{0,40}", most in 0_usize..20) {
+            let Some(name) = name(&chosen, most) else { return Ok(()) };
+            prop_assert!(!name.is_empty() && name.chars().count() <= most && name.trim() == name);
+            prop_assert!(!name.chars().any(|c| c.is_control()));
+            prop_assert_eq!(super::name(&name, most).as_deref(), Some(name.as_str()));
+        }
+
         #[test]
         fn an_own_space_is_a_space(native in "\\PC{1,80}") {
             let conversation = format!("p:{native}");

@@ -7,6 +7,7 @@
 mod incoming;
 mod lent;
 mod place;
+mod quota;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,6 +25,7 @@ use crate::domain::media::Kind;
 pub use incoming::Incoming;
 pub use lent::Lent;
 pub use place::{Folder, Placed};
+pub use quota::Quota;
 
 /// How long a file stays that nobody takes (`wit/types.wit`, `media`).
 pub const LIFE: Duration = Duration::from_hours(1);
@@ -192,6 +194,15 @@ impl MediaStore {
         let description = self.find(owner, handle).ok_or(MediaError::NotFound)?;
         let path = self.path(handle);
         blocking(move || place::link(&path, &description, &folder, now)).await
+    }
+
+    /// Takes a placed file out of the folder again. One that is not there is as good as taken.
+    ///
+    /// # Errors
+    /// I/O errors where the folder is no folder any more.
+    pub async fn displace(&self, folder: Folder, name: &str) -> Result<(), MediaError> {
+        let name = name.to_owned();
+        blocking(move || Ok(place::unlink(&folder, &name)?)).await
     }
 
     /// Forgets the handle, and the file with it. Nothing happens for what `owner` does not have.

@@ -59,6 +59,14 @@ pub(super) fn link(from: &Path, description: &Description, folder: &Folder, now:
     Err(MediaError::Io(io::Error::new(io::ErrorKind::AlreadyExists, "no name is free in the space's folder")))
 }
 
+/// Whatever the agent made of the folder meanwhile, nothing outside of it is removed.
+pub(super) fn unlink(folder: &Folder, name: &str) -> io::Result<()> {
+    match open(folder)?.remove_file(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn open(folder: &Folder) -> io::Result<Dir> {
     std::fs::create_dir_all(&folder.workspace)?;
     own(&folder.workspace, folder.user)?;

@@ -1,7 +1,8 @@
 //! A plugin as the adapter of a chat platform: its calls, each with its deadline.
 //!
-//! Three instances of their own, so that a long poll delays no webhook and a slow upload no event:
-//! for what arrives, for what is sent, and for the long poll.
+//! Four instances of their own, so that a long poll delays no webhook and a slow upload neither an event
+//! nor another conversation's answer: for what arrives, for what is sent, for what is sent with files,
+//! and for the long poll.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,8 +38,10 @@ const DELIVER_PATIENCE: Duration = Duration::from_secs(300);
 const SMALL_PATIENCE: Duration = Duration::from_secs(30);
 /// Whoever sent the webhook waits for the answer.
 pub const WEBHOOK_PATIENCE: Duration = Duration::from_secs(10);
-/// For a socket's event, and for a timer.
+/// For a socket's event.
 const EVENT_PATIENCE: Duration = Duration::from_secs(60);
+/// For a timer, behind which an adapter may fetch files.
+const TIMER_PATIENCE: Duration = Duration::from_secs(300);
 
 pub struct Adapter {
     plugin: Arc<Plugin>,
@@ -46,6 +49,7 @@ pub struct Adapter {
     platform: String,
     arriving: Resident,
     sending: Resident,
+    uploading: Resident,
     polling: Resident,
 }
 
@@ -78,6 +82,7 @@ impl Plugins {
                     platform,
                     arriving: resident(),
                     sending: resident(),
+                    uploading: resident(),
                     polling: resident(),
                 })
             })
@@ -116,7 +121,7 @@ impl Plugins {
             return Err(format!("the plugin {plugin} is not loaded"));
         };
         let (resident, name) = (Resident::new(&plugin, &self.guests.lanes()), name.to_owned());
-        call!(resident, Timer, timer, EVENT_PATIENCE, call_fire(name)).map_err(|error| error.to_string())?
+        call!(resident, Timer, timer, TIMER_PATIENCE, call_fire(name)).map_err(|error| error.to_string())?
     }
 }
 
@@ -183,14 +188,14 @@ impl Adapter {
         files: Vec<Lent>,
     ) -> Result<Result<Delivered, DeliveryFailure>, CallError> {
         message.attachments = files.iter().map(|file| file.description().into()).collect();
-        self.sending
-            .call_with(files, Interface::ChatAdapter, DELIVER_PATIENCE, move |store, instance, exports| {
-                Box::pin(async move {
-                    let indices = exports.chat_adapter.as_ref().ok_or_else(missing)?;
-                    recorded!(store, indices.load(&mut *store, instance)?, call_deliver(&message))
-                })
+        let lane = if files.is_empty() { &self.sending } else { &self.uploading };
+        lane.call_with(files, Interface::ChatAdapter, DELIVER_PATIENCE, move |store, instance, exports| {
+            Box::pin(async move {
+                let indices = exports.chat_adapter.as_ref().ok_or_else(missing)?;
+                recorded!(store, indices.load(&mut *store, instance)?, call_deliver(&message))
             })
-            .await
+        })
+        .await
     }
 
     pub async fn edit(

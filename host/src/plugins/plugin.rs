@@ -50,6 +50,9 @@ pub enum CallError {
     Trap { plugin: String, export: &'static str, fault: Fault, message: String },
     #[error("{plugin}: {export} did not answer within {} ms", within.as_millis())]
     Timeout { plugin: String, export: &'static str, within: Duration },
+    /// Nothing was called: earlier calls took all the time.
+    #[error("{plugin}: {export} was not called, since earlier calls took more than {} ms", within.as_millis())]
+    Busy { plugin: String, export: &'static str, within: Duration },
     #[error("{plugin}: {export} is not called for {} s after {FAULTS_TO_BREAK} faults in a row", BREAK.as_secs())]
     Broken { plugin: String, export: &'static str },
     #[error("{plugin}: {export} exports nothing that the manifest says it provides")]
@@ -61,7 +64,7 @@ impl CallError {
     pub fn fault(&self) -> Option<Fault> {
         match self {
             Self::Trap { fault, .. } => Some(*fault),
-            Self::Timeout { .. } | Self::Broken { .. } | Self::NotExported { .. } => None,
+            Self::Timeout { .. } | Self::Busy { .. } | Self::Broken { .. } | Self::NotExported { .. } => None,
         }
     }
 }

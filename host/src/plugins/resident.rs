@@ -71,9 +71,9 @@ impl Resident {
         + 'static,
     ) -> Result<R, CallError> {
         let began = Instant::now();
-        let late =
-            || CallError::Timeout { plugin: self.plugin.name().to_owned(), export: interface.name(), within: patience };
-        let mut place = tokio::time::timeout(patience, self.living.lock()).await.map_err(|_| late())?;
+        let busy =
+            || CallError::Busy { plugin: self.plugin.name().to_owned(), export: interface.name(), within: patience };
+        let mut place = tokio::time::timeout(patience, self.living.lock()).await.map_err(|_| busy())?;
         let mut living = place
             .take()
             .unwrap_or_else(|| Living { store: self.plugin.new_store(&self.manifest, interface), instance: None });

@@ -15,6 +15,9 @@ const MOST_DECISIONS: i64 = 100_000;
 /// Questions that are kept: all open ones, and the newest.
 const MOST_QUESTIONS: i64 = 2_000;
 
+/// Before a question's number: the stable name of the message that puts it to its conversation.
+pub const QUESTION_DELIVERY: &str = "question-";
+
 /// A question to be asked.
 #[derive(Clone, Debug)]
 pub struct NewQuestion {
@@ -168,6 +171,21 @@ impl Store {
             ))?
             .query_map(params![space.as_str(), conversation], read)?
             .collect()
+        })
+        .await
+    }
+
+    /// The question that a message of the bot's put to its conversation.
+    pub async fn question_put_by(&self, conversation: &str, message: &str) -> Result<Option<i64>, StoreError> {
+        let (conversation, message) = (conversation.to_owned(), message.to_owned());
+        self.read(move |db| {
+            let put: Option<String> = db
+                .prepare_cached(
+                    "SELECT d.message FROM said s JOIN deliveries d ON d.id = s.delivery WHERE s.conversation = ?1 AND s.message = ?2",
+                )?
+                .query_row(params![conversation, message], |row| row.get(0))
+                .optional()?;
+            Ok(put.and_then(|put| put.strip_prefix(QUESTION_DELIVERY)?.parse().ok()))
         })
         .await
     }

@@ -87,16 +87,18 @@ impl Store {
 
     /// Marks a delivery as made, and keeps the platform's ids of its parts.
     pub async fn sent(&self, delivery: &Delivery, ids: Vec<String>, now: i64) -> Result<(), StoreError> {
-        let (id, conversation, outbound) = (delivery.id, delivery.new.conversation.clone(), delivery.outbound);
+        let (id, outbound) = (delivery.id, delivery.outbound);
         self.write(move |db| {
             db.execute(
                 "UPDATE deliveries SET state = 'delivered', ended_at = ?2, reason = NULL, progress = NULL WHERE id = ?1 AND state = 'pending'",
                 params![id, now],
             )?;
             for message in ids {
+                // The row's own conversation: it may have got another id while this was on its way.
                 db.execute(
-                    "INSERT INTO said (conversation, message, delivery) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                    params![conversation, message, id],
+                    "INSERT INTO said (conversation, message, delivery) SELECT conversation, ?2, id FROM deliveries WHERE id = ?1
+                     ON CONFLICT DO NOTHING",
+                    params![id, message],
                 )?;
             }
             if let Some(outbound) = outbound {
@@ -199,8 +201,9 @@ impl Store {
         self.write(move |db| {
             for id in ids {
                 db.execute(
-                    "INSERT INTO progress (inbound, platform, conversation, message) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                    params![at.inbound, platform, at.conversation, id],
+                    "INSERT INTO progress (inbound, platform, conversation, message)
+                     SELECT id, ?2, conversation, ?3 FROM inbound WHERE id = ?1 ON CONFLICT DO NOTHING",
+                    params![at.inbound, platform, id],
                 )?;
             }
             Ok(())

@@ -63,6 +63,19 @@ pub enum Taken {
     Applied,
     Duplicate,
     Ignored,
+    /// Too much of its conversation waits already.
+    Refused,
+}
+
+/// How many messages may wait for their decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In all. From then on adapters are told to wait.
+    pub most: u32,
+    /// Of one conversation, counted towards `most`: who writes without end does not stop the others.
+    pub share: u32,
+    /// Of one conversation. What goes beyond is not taken.
+    pub one: u32,
 }
 
 /// What an adapter brings at once.
@@ -73,8 +86,7 @@ pub struct Batch {
     pub cursor: Option<String>,
     /// For direct conversations that nobody linked.
     pub auto: Option<AutoSpace>,
-    /// Messages that may wait for their decision.
-    pub most_undecided: u32,
+    pub room: Room,
 }
 
 impl Store {
@@ -88,16 +100,15 @@ impl Store {
         now: i64,
     ) -> Result<Option<Vec<Taken>>, StoreError> {
         let (plugin, platform) = (plugin.to_owned(), platform.to_owned());
-        let Batch { happenings, cursor, auto, most_undecided } = batch;
+        let Batch { happenings, cursor, auto, room } = batch;
         self.write(move |db| {
-            let waiting: u32 = db.query_row("SELECT count(*) FROM inbound WHERE decided = 0", [], |row| row.get(0))?;
             let messages = happenings.iter().any(|it| matches!(it.happening, Happening::Message(_)));
-            if messages && waiting >= most_undecided {
+            if messages && waiting(db, room.share)? >= room.most {
                 return Ok(None);
             }
             let mut taken = Vec::with_capacity(happenings.len());
             for new in happenings {
-                taken.push(apply(db, &platform, new, auto.as_ref(), now)?);
+                taken.push(apply(db, &platform, new, auto.as_ref(), room.one, now)?);
             }
             if let Some(cursor) = cursor {
                 db.execute(
@@ -119,15 +130,26 @@ impl Store {
     }
 }
 
+/// Messages without a decision, of each conversation at most `share`.
+fn waiting(db: &Transaction<'_>, share: u32) -> rusqlite::Result<u32> {
+    db.query_row(
+        "SELECT coalesce(sum(min(waiting, ?1)), 0)
+         FROM (SELECT count(*) AS waiting FROM inbound WHERE decided = 0 GROUP BY conversation)",
+        [share],
+        |row| row.get(0),
+    )
+}
+
 fn apply(
     db: &Transaction<'_>,
     platform: &str,
     new: NewHappening,
     auto: Option<&AutoSpace>,
+    most: u32,
     now: i64,
 ) -> rusqlite::Result<Taken> {
     match new.happening {
-        Happening::Message(message) => accept(db, platform, new.event, *message, auto, now),
+        Happening::Message(message) => accept(db, platform, new.event, *message, auto, most, now),
         Happening::Edited { conversation, message, text } => {
             let changed = db.execute(
                 "UPDATE inbound SET text = ?3 WHERE conversation = ?1 AND message = ?2",
@@ -173,11 +195,16 @@ fn accept(
     event: String,
     mut message: NewMessage,
     auto: Option<&AutoSpace>,
+    most: u32,
     now: i64,
 ) -> rusqlite::Result<Taken> {
     let seen = &message.conversation;
     let space = conversations::see(db, platform, seen, &message.author, message.author_name.as_deref(), auto, now)?;
     let Some(space) = space else { return Ok(Taken::Ignored) };
+    // A channel shows the bot its own posts, and nothing in them says whose they are.
+    if has_said(db, &seen.id, &message.chat.message_id)? {
+        return Ok(Taken::Ignored);
+    }
     // Some platforms tell of one message by several events.
     let known = db
         .query_row(
@@ -189,16 +216,20 @@ fn accept(
     if known.is_some() {
         return Ok(Taken::Duplicate);
     }
+    let waiting: u32 =
+        db.query_row("SELECT count(*) FROM inbound WHERE decided = 0 AND conversation = ?1", [&seen.id], |row| {
+            row.get(0)
+        })?;
+    if waiting >= most {
+        return Ok(Taken::Refused);
+    }
     if let Some(quoted) = &mut message.chat.quoted
         && let Some(id) = &quoted.message_id
     {
-        let said = db.query_row(
-            "SELECT EXISTS (SELECT 1 FROM said WHERE conversation = ?1 AND message = ?2)",
-            params![seen.id, id],
-            |row| row.get(0),
-        )?;
-        quoted.known = said;
+        quoted.known = has_said(db, &seen.id, id)?;
     }
+    // What is asked is fixed with this: guards see it, and an edit that comes later changes the record only.
+    message.chat.prompt = message.chat.prompt(&message.text).map(str::to_owned);
     let new = NewInbound {
         platform: platform.to_owned(),
         event,
@@ -217,153 +248,10 @@ fn accept(
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::SpaceId;
-
-    async fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("state.db")).unwrap();
-        (folder, store)
-    }
-
-    fn main() -> SpaceId {
-        SpaceId::try_from("main".to_owned()).unwrap()
-    }
-
-    fn said(event: &str, conversation: &str, text: &str) -> NewHappening {
-        let message = NewMessage {
-            conversation: Seen { id: conversation.into(), direct: false, title: None, address: None },
-            author: "p:ada".into(),
-            author_name: Some("Ada".into()),
-            text: text.into(),
-            attachments: Vec::new(),
-            chat: Chat { message_id: event.into(), ..Chat::default() },
-            received_at: 1,
-        };
-        NewHappening { event: event.into(), happening: Happening::Message(Box::new(message)) }
-    }
-
-    async fn take(store: &Store, all: Vec<NewHappening>, cursor: &str, most: u32) -> Option<Vec<Taken>> {
-        store
-            .take(
-                "plugin",
-                "p",
-                Batch { happenings: all, cursor: Some(cursor.into()), auto: None, most_undecided: most },
-                1,
-            )
-            .await
-            .unwrap()
-    }
-
-    async fn linked() -> (tempfile::TempDir, Store) {
-        let (folder, store) = store().await;
-        assert!(matches!(take(&store, vec![said("0", "p:g", "x")], "0", 9).await.unwrap()[..], [Taken::Ignored]));
-        assert!(store.link("p:g", Some(&main())).await.unwrap());
-        (folder, store)
-    }
-
-    /// adapters.md #18, and bounded intake: what is not taken moves no cursor.
-    #[tokio::test]
-    async fn the_cursor_moves_with_the_events() {
-        let (_folder, store) = linked().await;
-        assert!(take(&store, vec![said("1", "p:g", "a"), said("2", "p:g", "b")], "2", 2).await.is_some());
-        assert_eq!(store.cursor("plugin").await.unwrap().as_deref(), Some("2"));
-        assert!(take(&store, vec![said("3", "p:g", "c")], "3", 2).await.is_none(), "two wait already");
-        assert_eq!(store.cursor("plugin").await.unwrap().as_deref(), Some("2"));
-        // What is no message is no burden.
-        let removed = NewHappening { event: "4".into(), happening: Happening::Removed { conversation: "p:x".into() } };
-        assert!(take(&store, vec![removed], "4", 2).await.is_some());
-        assert_eq!(store.cursor("other").await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn what_was_overheard_follows_its_message() {
-        let (_folder, store) = linked().await;
-        let taken = take(&store, vec![said("1", "p:g", "lunch at noon")], "1", 9).await.unwrap();
-        let [Taken::New(inbound)] = &taken[..] else { panic!("{taken:?}") };
-        for _ in 0..2 {
-            store.overhear(inbound.id).await.unwrap();
-        }
-        let ambient = async || {
-            let history = store.history(&main(), "p:g", "", 9).await.unwrap();
-            history.into_iter().map(|message| message.content).collect::<Vec<_>>()
-        };
-        assert_eq!(ambient().await, ["Ada: lunch at noon"]);
-        let on = |happening| vec![NewHappening { event: "e".into(), happening }];
-        let (conversation, message) = ("p:g".to_owned(), "1".to_owned());
-        let edit = Happening::Edited {
-            conversation: conversation.clone(),
-            message: message.clone(),
-            text: "lunch at one".into(),
-        };
-        take(&store, on(edit), "2", 9).await.unwrap();
-        assert_eq!(ambient().await, ["Ada: lunch at one"]);
-        take(&store, on(Happening::Deleted { conversation, message }), "3", 9).await.unwrap();
-        assert!(ambient().await.is_empty());
-    }
-
-    /// adapters.md #19: the space and what waits there go along, also where the new id was seen before.
-    #[tokio::test]
-    async fn a_conversation_moves() {
-        let (_folder, store) = linked().await;
-        take(&store, vec![said("1", "p:g", "x"), said("2", "p:new", "y")], "1", 9).await.unwrap();
-        let moved = Happening::Moved { from: "p:g".into(), to: "p:new".into() };
-        take(&store, vec![NewHappening { event: "m".into(), happening: moved }], "2", 9).await.unwrap();
-        assert_eq!(store.conversation("p:g").await.unwrap(), None);
-        assert_eq!(store.conversation("p:new").await.unwrap().unwrap().space.as_deref(), Some("main"));
-        assert_eq!(store.undecided().await.unwrap()[0].message.conversation, "p:new");
-        let again = take(&store, vec![said("1", "p:new", "x")], "3", 9).await.unwrap();
-        assert!(matches!(again[..], [Taken::Duplicate]));
-    }
-
-    /// storage.md #27: unlinked at first, linked and unlinked by the operator, fresh at each contact.
-    #[tokio::test]
-    async fn a_conversation_is_seen_again_and_again() {
-        let (_folder, store) = store().await;
-        let contact = async |event: &str, title: Option<&str>, now: i64| {
-            let mut new = said(event, "p:g", "x");
-            let Happening::Message(message) = &mut new.happening else { panic!("a message") };
-            message.conversation.title = title.map(str::to_owned);
-            let batch = Batch { happenings: vec![new], cursor: None, auto: None, most_undecided: 9 };
-            store.take("plugin", "p", batch, now).await.unwrap();
-            store.conversation("p:g").await.unwrap().unwrap()
-        };
-        let first = contact("1", None, 10).await;
-        assert_eq!((first.space, first.first_seen, first.last_seen, first.title), (None, 10, 10, None));
-        assert!(store.link("p:g", Some(&main())).await.unwrap());
-        assert!(!store.link("p:nowhere", Some(&main())).await.unwrap());
-        let second = contact("2", Some("Family"), 20).await;
-        assert_eq!((second.space.as_deref(), second.first_seen, second.last_seen), (Some("main"), 10, 20));
-        let third = contact("3", None, 30).await;
-        assert_eq!((third.title.as_deref(), third.last_seen), (Some("Family"), 30), "no title keeps the old one");
-        assert!(store.link("p:g", None).await.unwrap());
-        assert_eq!(store.conversation("p:g").await.unwrap().unwrap().space, None);
-    }
-
-    /// storage.md #28: a conversation and its threads, not what only begins alike, and nothing is a wildcard.
-    #[tokio::test]
-    async fn the_bot_leaves_a_conversation_with_its_threads() {
-        let (_folder, store) = store().await;
-        let all = ["p:12", "p:12:7", "p:123", "p:1_", "p:%"];
-        for (number, id) in all.into_iter().enumerate() {
-            take(&store, vec![said(&format!("{number}"), id, "x")], "c", 9).await.unwrap();
-            assert!(store.link(id, Some(&main())).await.unwrap());
-        }
-        let linked = async || {
-            let mut ids: Vec<_> = store.conversations_of(&main()).await.unwrap().into_iter().map(|it| it.id).collect();
-            ids.sort();
-            ids
-        };
-        for (removed, left) in [
-            ("p:1_", vec!["p:%", "p:12", "p:123", "p:12:7"]),
-            ("p:%", vec!["p:12", "p:123", "p:12:7"]),
-            ("p:12", vec!["p:123"]),
-        ] {
-            let happening = Happening::Removed { conversation: removed.into() };
-            take(&store, vec![NewHappening { event: removed.into(), happening }], "c", 9).await.unwrap();
-            assert_eq!(linked().await, left, "{removed}");
-        }
-    }
+fn has_said(db: &Transaction<'_>, conversation: &str, message: &str) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM said WHERE conversation = ?1 AND message = ?2")?
+        .exists(params![conversation, message])
 }
+
+#[cfg(test)]
+mod tests;

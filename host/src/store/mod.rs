@@ -29,10 +29,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
-pub use approvals::{Decision, NewDecision, NewQuestion, Opened, Question, Settlement, TOO_MANY};
+pub use approvals::{Decision, NewDecision, NewQuestion, Opened, QUESTION_DELIVERY, Question, Settlement, TOO_MANY};
 pub use conversations::{AutoSpace, Conversation, Seen};
 pub use deliveries::{AtWork, Attempt, Delivery, DeliveryView, NewDelivery};
-pub use happenings::{Batch, Happening, NewHappening, NewMessage, Taken};
+pub use happenings::{Batch, Happening, NewHappening, NewMessage, Room, Taken};
 pub use inbound::{Accepted, Inbound, NewInbound};
 pub use kv::KvError;
 pub use messages::{Entry, HistoryMessage, MessageRole};

@@ -169,8 +169,9 @@ fn answer(world: &mut World, method: &str, fields: &Value, files: &[Uploaded]) -
             if content.len() > 20 << 20 {
                 return Err(refused(400, "Bad Request: file is too big"));
             }
+            let size = world.announced.get(id).copied().unwrap_or(content.len() as u64);
             Ok(
-                json!({ "file_id": id, "file_unique_id": id, "file_size": content.len(), "file_path": format!("documents/{id}") }),
+                json!({ "file_id": id, "file_unique_id": id, "file_size": size, "file_path": format!("documents/{id}") }),
             )
         }
         "answerCallbackQuery" | "sendChatAction" => Ok(json!(true)),
@@ -283,6 +284,9 @@ fn album(world: &mut World, fields: &Value, files: &[Uploaded]) -> Answer {
 
 async fn download(State(shared): State<Shared>, Path((bot, path)): Path<(String, String)>) -> Response {
     let world = shared.world.lock().unwrap();
+    if let Some(to) = path.strip_prefix("documents/").and_then(|id| world.redirected.get(id)) {
+        return (StatusCode::FOUND, [(header::LOCATION, to.clone())]).into_response();
+    }
     let file = path.strip_prefix("documents/").and_then(|id| world.files.get(id));
     match file.filter(|_| bot == format!("bot{TOKEN}")) {
         Some(content) => ([(header::CONTENT_TYPE, "application/octet-stream")], content.clone()).into_response(),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use mercury_tests::{
     host::{Host, Setup},
     parley::{self, bring, called, command, delivered, direct, group, link_group, until},
+    plugins::{fixture, install},
 };
 use serde_json::json;
 
@@ -155,4 +156,40 @@ async fn files_may_be_switched_off() {
     bring(&host, &[message]).await;
     delivered(&host, "Your file did not arrive: a.txt: files are switched off here.").await;
     assert!(!host.data_dir().join("spaces/dm-parley-ada/inbox").exists());
+}
+
+/// What waits for its decision is bounded: adapters are told to wait, and nothing of what they bring then is
+/// stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_intake_takes_nothing() {
+    let slow = Setup::scripted("runc").yaml("plugins:\n  hostile:\n    settings: { mode: slow }\n");
+    let mut host = parley::prepare(slow, &[], "");
+    install(&host, "hostile", "\"prompt-guard\"", &["mode"], &fixture("hostile"));
+    host.start().await;
+    parley::running(&host).await;
+    let from = |person: usize| -> serde_json::Value {
+        let message = |number: usize| {
+            let mut message = direct(&format!("{person}-{number}"), "hello");
+            (message["conversation"], message["author"]) = (json!(format!("p{person}")), json!(format!("p{person}")));
+            message
+        };
+        (0..100).map(message).collect()
+    };
+    // A hundred of each of ten; a few are decided meanwhile.
+    let mut refused = None;
+    for person in 0..20 {
+        let answer = parley::post(&host, "", &from(person)).await;
+        if answer.status != 200 {
+            refused = Some((person, answer));
+            break;
+        }
+    }
+    let (person, answer) = refused.unwrap();
+    assert!((10..20).contains(&person), "{person}");
+    assert_eq!((answer.status, answer.body), (503, json!("Error::Busy(2000)")));
+    assert_eq!(count(&host, &format!("SELECT count(*) FROM inbound WHERE conversation = 'parley:p{person}'")), 0);
+    // What is no message is no burden.
+    let edit =
+        json!({ "id": "e", "kind": "edited", "conversation": "p0", "author": "p0", "message": "0-0", "text": "x" });
+    assert_eq!(bring(&host, &[edit]).await, "[Outcome::Accepted]");
 }

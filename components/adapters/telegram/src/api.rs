@@ -121,6 +121,9 @@ pub struct Message {
     pub from: Option<User>,
     #[serde(default)]
     pub sender_chat: Option<Chat>,
+    /// Somebody else's words, handed on.
+    #[serde(default)]
+    pub forward_origin: Option<Origin>,
     #[serde(default)]
     pub message_thread_id: Option<i64>,
     #[serde(default)]
@@ -174,6 +177,20 @@ pub struct Message {
     pub forum_topic_created: Option<Value>,
     #[serde(default)]
     pub reply_markup: Option<InlineKeyboard>,
+}
+
+/// `MessageOrigin`: of its four kinds each names its author in another field.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Origin {
+    #[serde(default)]
+    pub sender_user: Option<User>,
+    /// Of somebody who hides the account.
+    #[serde(default)]
+    pub sender_user_name: Option<String>,
+    #[serde(default)]
+    pub sender_chat: Option<Chat>,
+    #[serde(default)]
+    pub chat: Option<Chat>,
 }
 
 /// What somebody marked of the message that they reply to.
@@ -308,6 +325,16 @@ pub struct ChatMemberUpdated {
 #[derive(Clone, Debug, Deserialize)]
 pub struct ChatMember {
     pub status: String,
+    /// Of somebody restricted: whether still in the chat.
+    #[serde(default)]
+    pub is_member: Option<bool>,
+}
+
+impl ChatMember {
+    pub fn is_gone(&self) -> bool {
+        matches!(self.status.as_str(), "kicked" | "left")
+            || self.status == "restricted" && self.is_member == Some(false)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -38,7 +38,7 @@ pub fn batches(readings: Vec<Reading>) -> Vec<Batch> {
 }
 
 /// Each album as one reading, where its first piece stood.
-pub fn joined(readings: Vec<Reading>) -> Vec<Reading> {
+fn joined(readings: Vec<Reading>) -> Vec<Reading> {
     let mut out: Vec<Reading> = Vec::with_capacity(readings.len());
     for piece in readings {
         let first = out.iter_mut().find(|earlier| piece.album.is_some() && earlier.album == piece.album);
@@ -75,8 +75,12 @@ mod tests {
     };
 
     fn piece(update_id: i64, album: Option<&str>, text: &str) -> Reading {
+        piece_in(1, update_id, album, text)
+    }
+
+    fn piece_in(chat: i64, update_id: i64, album: Option<&str>, text: &str) -> Reading {
         let update = json!({ "update_id": update_id, "message": {
-            "message_id": update_id, "date": 1, "chat": { "id": 1, "type": "private" }, "from": { "id": 1 },
+            "message_id": update_id, "date": 1, "chat": { "id": chat, "type": "private" }, "from": { "id": 1 },
             "caption": text, "photo": [{ "file_id": format!("f{update_id}") }], "media_group_id": album } });
         read(&update, &Bot { me: Me { id: 9, ..Me::default() }, name: "M".into() }).unwrap()
     }
@@ -93,8 +97,16 @@ mod tests {
         let found = batches(vec![piece(1, Some("a"), ""), piece(2, Some("a"), "two"), piece(3, Some("a"), "three")]);
         assert_eq!((found.len(), found[0].cursor, found[0].readings.len()), (1, 3, 1));
         let album = &found[0].readings[0];
-        assert_eq!((text(album), album.event.id.as_str()), ("two\nthree", "9:1"));
+        assert_eq!((text(album), album.event.id.as_str()), ("two\nthree", "9:1:1:1"));
         assert_eq!(album.files.iter().map(|file| file.file_id.as_str()).collect::<Vec<_>>(), ["f1", "f2", "f3"]);
+    }
+
+    /// A channel's post and its copy in the group of its discussions may have one number.
+    #[test]
+    fn albums_of_two_chats_stay_apart() {
+        let found = batches(vec![piece_in(1, 1, Some("a"), "one"), piece_in(2, 2, Some("a"), "other")]);
+        let texts: Vec<_> = found.iter().flat_map(|batch| &batch.readings).map(text).collect();
+        assert_eq!(texts, ["one", "other"]);
     }
 
     #[test]
@@ -114,7 +126,7 @@ mod tests {
 
     #[test]
     fn an_album_at_the_end_is_open() {
-        assert_eq!(open_album(&[piece(1, Some("a"), ""), piece(2, Some("a"), "")]).as_deref(), Some("a:2"));
+        assert_eq!(open_album(&[piece(1, Some("a"), ""), piece(2, Some("a"), "")]).as_deref(), Some("1:a:2"));
         assert_eq!(open_album(&[piece(1, Some("a"), ""), piece(2, None, "")]), None);
         assert_eq!(open_album(&[]), None);
     }

@@ -5,6 +5,7 @@ mod client;
 mod intake;
 mod mode;
 mod sending;
+mod suspect;
 mod updates;
 
 use mercury_plugin::{

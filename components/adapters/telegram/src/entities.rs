@@ -4,6 +4,11 @@ use std::{iter::Peekable, ops::Range, vec::IntoIter};
 
 use crate::{api::Entity, inbound::Bot};
 
+/// Telegram takes 4,096 characters of a message, and keeps 100 entities of it. A server that sends more
+/// does not get this adapter to work on one message for ever.
+const MOST_TEXT: usize = 1 << 16;
+const MOST_ENTITIES: usize = 200;
+
 /// A text as people wrote it, in Markdown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -33,9 +38,10 @@ struct Span {
 
 /// Entities that do not lie in the text, or cross another, are passed over.
 pub fn markdown(text: &str, entities: &[Entity], bot: &Bot) -> Written {
+    let text = text.char_indices().nth(MOST_TEXT).map_or(text, |(end, _)| &text[..end]);
     let mut mentions_bot = false;
     let mut spans = Vec::new();
-    for entity in entities {
+    for entity in entities.iter().take(MOST_ENTITIES) {
         let Some(range) = bytes(text, entity.offset, entity.length) else { continue };
         let words = &text[range.clone()];
         let change = match entity.kind.as_str() {
@@ -214,6 +220,14 @@ mod tests {
         // Inside the surrogate pair, behind the end, too long for any number.
         let wrong = [entity("bold", 1, 2), entity("bold", 40, 2), entity("bold", 2, usize::MAX)];
         assert_eq!(text_of("😀 bold", &wrong), "😀 bold");
+    }
+
+    #[test]
+    fn no_message_is_endless() {
+        let all = vec![entity("bold", 0, 1 << 20); 100_000];
+        assert_eq!(text_of(&"x".repeat(1 << 20), &all).len(), MOST_TEXT);
+        let nested = vec![entity("bold", 0, 1); 100_000];
+        assert_eq!(text_of("x", &nested).len(), 1 + 4 * MOST_ENTITIES);
     }
 
     #[test]

@@ -36,12 +36,14 @@ impl Bot {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     pub update_id: i64,
+    /// Where it happened, for whatever must keep its order there.
+    pub chat: Option<i64>,
     pub event: Event,
     /// To be fetched before the event is handed over.
     pub files: Vec<RemoteFile>,
     /// A pressed button, to be acknowledged so that it stops blinking.
     pub callback: Option<String>,
-    /// The album that it is a piece of.
+    /// The album that it is a piece of: the chat's, since nobody says that the number is unique over chats.
     pub album: Option<String>,
 }
 
@@ -63,6 +65,7 @@ pub fn read(update: &Value, bot: &Bot) -> Option<Reading> {
     let id = format!("{}:{update_id}", bot.me.id);
     let mut reading = Reading {
         update_id,
+        chat: None,
         event: Event { id, happening: Happening::Other(String::new()) },
         files: Vec::new(),
         callback: None,
@@ -74,11 +77,16 @@ pub fn read(update: &Value, bot: &Bot) -> Option<Reading> {
             reading.event.happening = Happening::Other(format!("update {update_id} cannot be read: {error}"));
         }
     }
+    // After a week without news Telegram counts on from another number, perhaps one that was there before.
+    if let Happening::Message(message) = &reading.event.happening {
+        reading.event.id.push_str(&format!(":{}:{}", reading.chat.unwrap_or_default(), message.message_id));
+    }
     Some(reading)
 }
 
 fn happening(update: Update, bot: &Bot, reading: &mut Reading) {
     let update_id = update.update_id;
+    reading.chat = chat_in(&update);
     reading.event.happening = if let Some(message) = update.message.or(update.channel_post) {
         new_message(&message, bot, reading)
     } else if let Some(message) = update.edited_message.or(update.edited_channel_post) {
@@ -87,15 +95,21 @@ fn happening(update: Update, bot: &Bot, reading: &mut Reading) {
         reading.callback = Some(query.id.clone());
         pressed(query, bot)
     } else if let Some(change) = update.my_chat_member {
-        match change.new_chat_member.status.as_str() {
-            "kicked" | "left" => Happening::Removed(conversation_id(change.chat.id)),
-            status => Happening::Other(format!("now {status} in {}", conversation_id(change.chat.id))),
-        }
+        let (chat, now) = (conversation_id(change.chat.id), change.new_chat_member);
+        if now.is_gone() { Happening::Removed(chat) } else { Happening::Other(format!("now {} in {chat}", now.status)) }
     } else if let Some(reaction) = update.message_reaction {
         Happening::Other(reacted(&reaction))
     } else {
         Happening::Other(format!("update {update_id} is of a kind that is not used"))
     };
+}
+
+fn chat_in(update: &Update) -> Option<i64> {
+    let messages = [&update.message, &update.channel_post, &update.edited_message, &update.edited_channel_post];
+    let pressed = update.callback_query.as_ref().and_then(|query| query.message.as_ref());
+    let message = messages.into_iter().flatten().next().or(pressed);
+    let member = update.my_chat_member.as_ref();
+    message.map(|message| message.chat.id).or_else(|| member.map(|change| change.chat.id))
 }
 
 fn new_message(message: &api::Message, bot: &Bot, reading: &mut Reading) -> Happening {
@@ -114,7 +128,7 @@ fn new_message(message: &api::Message, bot: &Bot, reading: &mut Reading) -> Happ
     if read.text.is_empty() && reading.files.is_empty() {
         return Happening::Other(format!("a service message in {}", conversation_id(here)));
     }
-    reading.album.clone_from(&message.media_group_id);
+    reading.album = message.media_group_id.as_ref().map(|group| format!("{here}:{group}"));
     Happening::Message(read)
 }
 
@@ -131,6 +145,11 @@ fn message(message: &api::Message, bot: &Bot) -> Message {
         (true, Some(described)) => described,
         (false, Some(described)) => format!("{}\n{described}", written.text),
     };
+    // So that nobody's words pass for those of whoever hands them on: as an order, or as an answer.
+    let text = match &message.forward_origin {
+        Some(origin) => format!("[forwarded from {}]\n{text}", origin_name(origin)).trim_end().to_owned(),
+        None => text,
+    };
     Message {
         message_id: message.message_id.to_string(),
         conversation: conversation(message),
@@ -143,7 +162,7 @@ fn message(message: &api::Message, bot: &Bot) -> Message {
         attachments: Vec::new(),
         missing: Vec::new(),
         answer: None,
-        sent_at: message.date * 1000,
+        sent_at: message.date.saturating_mul(1_000),
     }
 }
 
@@ -157,7 +176,8 @@ fn pressed(query: CallbackQuery, bot: &Bot) -> Happening {
     let buttons = asked.reply_markup.iter().flat_map(|markup| markup.inline_keyboard.iter().flatten());
     let label = buttons.filter(|button| button.callback_data.as_ref() == Some(&data)).map(|button| &button.text).next();
     Happening::Message(Message {
-        message_id: format!("callback:{}", query.id),
+        // Pressing it again says nothing new, so it is the same message.
+        message_id: format!("callback:{}:{}:{data}", asked.message_id, query.from.id),
         conversation: conversation(&asked),
         author: person(&query.from),
         from_bot: query.from.is_bot,
@@ -208,6 +228,15 @@ pub(crate) fn author(message: &api::Message) -> Person {
 pub(crate) fn person(user: &User) -> Person {
     let name = user.username.clone().or_else(|| user.first_name.clone());
     Person { id: format!("{PLATFORM}:{}", user.id), display_name: Some(name.unwrap_or_else(|| user.id.to_string())) }
+}
+
+fn origin_name(origin: &api::Origin) -> String {
+    let user = origin.sender_user.as_ref().and_then(|user| person(user).display_name);
+    let chat = origin.sender_chat.as_ref().or(origin.chat.as_ref());
+    let chat = chat.and_then(|chat| chat.title.clone().or_else(|| chat_name(chat)));
+    let name = user.or_else(|| origin.sender_user_name.clone()).or(chat).unwrap_or_else(|| "somebody".into());
+    // It stays in its brackets, on its line.
+    name.replace(|c: char| c.is_control() || matches!(c, '[' | ']'), " ")
 }
 
 fn chat_name(chat: &Chat) -> Option<String> {

@@ -5,6 +5,8 @@
 
 pub mod api;
 pub mod batch;
+pub mod budget;
+pub mod cursor;
 pub mod entities;
 pub mod files;
 pub mod inbound;

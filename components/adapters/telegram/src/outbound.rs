@@ -134,7 +134,7 @@ impl<'a> Delivery<'a> {
                 Next::GoOn
             }
             Err(Problem::RetryAfter(ms)) => Next::Stop(FailureKind::RetryAfter(ms), Problem::RetryAfter(ms).message()),
-            Err(problem @ (Problem::Passing(_) | Problem::Token(_) | Problem::Conflict(_))) => {
+            Err(problem @ (Problem::Passing(_) | Problem::Token(_) | Problem::Conflict(_) | Problem::TooLarge(_))) => {
                 Next::Stop(FailureKind::Transient, problem.message())
             }
             Err(problem @ Problem::Barred(_)) => Next::Stop(FailureKind::Permanent, problem.message()),

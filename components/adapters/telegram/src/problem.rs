@@ -25,6 +25,8 @@ pub enum Problem {
     Token(String),
     /// Somebody else polls, or a webhook is set.
     Conflict(String),
+    /// The answer is larger than the host hands on.
+    TooLarge(String),
     /// Passes by itself: a failing server, no connection.
     Passing(String),
 }
@@ -40,6 +42,7 @@ impl Problem {
             | Self::Barred(said)
             | Self::Token(said)
             | Self::Conflict(said)
+            | Self::TooLarge(said)
             | Self::Passing(said) => said.clone(),
         }
     }

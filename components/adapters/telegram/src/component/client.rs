@@ -17,7 +17,7 @@ use crate::{
 const BASE: &str = "https://api.telegram.org";
 pub(super) const TOKEN: &str = "bot-token";
 
-const TIMEOUT_MS: u32 = 30_000;
+pub(super) const TIMEOUT_MS: u32 = 30_000;
 /// 50 MB over a slow line.
 const UPLOAD_TIMEOUT_MS: u32 = 300_000;
 
@@ -35,7 +35,11 @@ pub(super) fn call_within(method: &str, fields: &Value, timeout_ms: u32) -> Resu
 
 /// The same, with the answer as a value of the API.
 pub(super) fn ask<T: DeserializeOwned>(method: &str, fields: &Value) -> Result<T, Problem> {
-    let answer = call(method, fields)?;
+    ask_within(method, fields, TIMEOUT_MS)
+}
+
+pub(super) fn ask_within<T: DeserializeOwned>(method: &str, fields: &Value, timeout_ms: u32) -> Result<T, Problem> {
+    let answer = call_within(method, fields, timeout_ms)?;
     serde_json::from_value(answer).map_err(|error| Problem::Passing(format!("the answer to {method} is odd: {error}")))
 }
 
@@ -60,7 +64,13 @@ pub(super) fn upload(call: Call, attachments: &[Media]) -> Result<Value, Problem
 }
 
 /// Streams a file into the host.
-pub(super) fn download(file_path: &str, kind: MediaKind, name: Option<&str>, most: u64) -> Result<Media, http::Error> {
+pub(super) fn download(
+    file_path: &str,
+    kind: MediaKind,
+    name: Option<&str>,
+    most: u64,
+    timeout_ms: u32,
+) -> Result<Media, http::Error> {
     let path: Vec<_> = file_path.split('/').map(|part| utf8_percent_encode(part, SEGMENT).to_string()).collect();
     let request = Request {
         method: "GET".into(),
@@ -68,7 +78,7 @@ pub(super) fn download(file_path: &str, kind: MediaKind, name: Option<&str>, mos
         headers: Vec::new(),
         credentials: token(),
         body: Body::Empty,
-        timeout_ms: Some(UPLOAD_TIMEOUT_MS),
+        timeout_ms: Some(timeout_ms),
     };
     http::download(&request, kind, name, Some(most)).map(|downloaded| downloaded.file)
 }
@@ -90,6 +100,9 @@ fn send(method: &str, headers: Vec<(String, String)>, body: Body, timeout_ms: u3
         Err(error) => Err(match error.kind {
             ErrorKind::Throttled(ms) => Problem::RetryAfter(ms),
             ErrorKind::Invalid => Problem::Refused(error.message),
+            ErrorKind::TooLarge(_) => Problem::TooLarge(error.message),
+            ErrorKind::Unreachable => Problem::Passing(format!("Telegram cannot be reached: {}", error.message)),
+            ErrorKind::Timeout => Problem::Passing(format!("Telegram does not answer: {}", error.message)),
             _ => Problem::Passing(error.message),
         }),
     }

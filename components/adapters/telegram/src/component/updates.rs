@@ -1,5 +1,10 @@
 //! Rounds of the poller.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
 use mercury_plugin::{inbox, kv, log, trouble::Trouble};
 use serde_json::{Value, json};
 
@@ -8,11 +13,14 @@ use super::{
     client,
     intake::{self, NotTaken},
     mode::{self, Mode},
+    suspect,
 };
 use crate::{
     api::ALLOWED_UPDATES,
     batch::{batches, open_album},
-    inbound::read,
+    budget::Budget,
+    cursor,
+    inbound::{Bot, Reading, read},
     problem::Problem,
 };
 
@@ -20,6 +28,10 @@ use crate::{
 const POLL_SECONDS: u32 = 30;
 const POLL_TIMEOUT_MS: u32 = 40_000;
 const MOST_UPDATES: u32 = 100;
+/// In an instance's first round: its predecessor may have died of too many at once.
+const FIRST_UPDATES: u32 = 10;
+/// Deaths over an update until it is taken alone.
+const ALONE_AFTER: u32 = 2;
 /// How long the other pieces of an album are waited for.
 const ALBUM_WAIT_MS: u32 = 1_000;
 /// Between two looks at a webhook.
@@ -31,6 +43,11 @@ const MOST_CONFLICTS: u8 = 3;
 const OPEN_ALBUM: &str = "open-album";
 const CONFLICTS: &str = "conflicts";
 const LAST_WEBHOOK_ERROR: &str = "last-webhook-error";
+/// The update that an instance began with.
+const SUSPECT: &str = "suspect";
+
+/// Whether the instance has read nothing yet. One that dies leaves a new one behind.
+static FRESH: AtomicBool = AtomicBool::new(true);
 
 pub(super) fn round() -> Result<Option<u32>, Trouble> {
     match mode::known()? {
@@ -41,23 +58,21 @@ pub(super) fn round() -> Result<Option<u32>, Trouble> {
 
 fn poll() -> Result<Option<u32>, Trouble> {
     let bot = bot::known().map_err(Trouble::Transient)?;
-    let after = inbox::cursor().and_then(|cursor| {
-        // Ids count for each bot on its own.
-        let (of, update) = cursor.split_once(':')?;
-        (of == bot.me.id.to_string()).then(|| update.parse::<i64>().ok())?
-    });
-    let wanted = json!({
-        "timeout": POLL_SECONDS, "limit": MOST_UPDATES, "allowed_updates": ALLOWED_UPDATES,
-        "offset": after.map(|after| after + 1),
-    });
-    let updates = match client::call_within("getUpdates", &wanted, POLL_TIMEOUT_MS) {
-        Ok(Value::Array(updates)) => updates,
-        Ok(_) => return Err(Trouble::Transient("the answer to getUpdates is no list".into())),
-        Err(Problem::Conflict(said)) => return conflict(&said),
-        Err(problem) => return Err(trouble(problem)),
+    let updates = match fetch(&bot)? {
+        Fetched::Updates(updates) => updates,
+        Fetched::Again(pause) => return Ok(pause),
     };
     forget(CONFLICTS);
     let readings: Vec<_> = updates.iter().filter_map(|update| read(update, &bot)).collect();
+    match readings.first().map(|first| first.update_id).filter(|_| FRESH.swap(false, Ordering::Relaxed)) {
+        Some(first) => suspect::noted(SUSPECT, first, |deaths| hand_over(careful(readings, deaths), bot.me.id))
+            .map_err(unwritten)?,
+        None => hand_over(readings, bot.me.id),
+    }
+}
+
+fn hand_over(readings: Vec<Reading>, bot: i64) -> Result<Option<u32>, Trouble> {
+    let budget = Budget::begin(Instant::now());
     let open = open_album(&readings);
     let mut batches = batches(readings);
     // The last album waits one round for its other pieces: without confirming, Telegram gives all again.
@@ -66,17 +81,19 @@ fn poll() -> Result<Option<u32>, Trouble> {
         batches.pop();
     }
     for batch in batches {
-        let cursor = format!("{}:{}", bot.me.id, batch.cursor);
-        match intake::accept(batch.readings, Some(&cursor)) {
-            Ok(()) => {}
+        if budget.is_enough(Instant::now()) {
+            return Ok(Some(0));
+        }
+        let cursor = cursor::write(bot, batch.cursor, intake::now() / 1_000);
+        match intake::accept(batch.readings, Some(&cursor), Some(&budget)) {
+            Ok(pressed) => pressed.iter().for_each(|callback| intake::acknowledge(callback)),
             Err(NotTaken::Busy(ms)) => return Ok(Some(ms)),
             Err(NotTaken::Failed(reason)) => return Err(Trouble::Transient(reason)),
         }
     }
     match waits {
         Some(open) => {
-            kv::set(OPEN_ALBUM, open.as_bytes())
-                .map_err(|error| Trouble::Transient(format!("its own state cannot be written: {error:?}")))?;
+            kv::set(OPEN_ALBUM, open.as_bytes()).map_err(unwritten)?;
             Ok(Some(ALBUM_WAIT_MS))
         }
         None => {
@@ -84,6 +101,47 @@ fn poll() -> Result<Option<u32>, Trouble> {
             Ok(Some(0))
         }
     }
+}
+
+enum Fetched {
+    Updates(Vec<Value>),
+    /// Nothing to be read now.
+    Again(Option<u32>),
+}
+
+/// As many updates as can be read at once.
+fn fetch(bot: &Bot) -> Result<Fetched, Trouble> {
+    let offset = inbox::cursor().and_then(|cursor| cursor::offset(&cursor, bot.me.id, intake::now() / 1_000));
+    let mut limit = if FRESH.load(Ordering::Relaxed) { FIRST_UPDATES } else { MOST_UPDATES };
+    loop {
+        let wanted = json!({
+            "timeout": POLL_SECONDS, "limit": limit, "allowed_updates": ALLOWED_UPDATES, "offset": offset,
+        });
+        match client::call_within("getUpdates", &wanted, POLL_TIMEOUT_MS) {
+            Ok(Value::Array(updates)) => return Ok(Fetched::Updates(updates)),
+            Ok(_) => return Err(Trouble::Transient("the answer to getUpdates is no list".into())),
+            Err(Problem::TooLarge(_)) if limit > 1 => limit = (limit / 10).max(1),
+            Err(Problem::Conflict(said)) => return conflict(&said).map(Fetched::Again),
+            Err(problem) => return Err(trouble(problem)),
+        }
+    }
+}
+
+/// The first updates of an instance: a predecessor may have died of one of them. Then they are taken one
+/// by one, and in the end that one is passed over, so that it does not keep back all that follow.
+fn careful(mut readings: Vec<Reading>, deaths: u32) -> Vec<Reading> {
+    if deaths >= ALONE_AFTER {
+        // The pieces of an album only come together.
+        let album = readings.first().and_then(|first| first.album.clone());
+        let mut is_first = true;
+        readings.retain(|reading| std::mem::take(&mut is_first) || album.is_some() && reading.album == album);
+    }
+    readings.iter_mut().for_each(|reading| suspect::pass_over(reading, deaths));
+    readings
+}
+
+fn unwritten(error: kv::Error) -> Trouble {
+    Trouble::Transient(format!("its own state cannot be written: {error:?}"))
 }
 
 /// Another poller, or a webhook that was set meanwhile.
@@ -99,8 +157,7 @@ fn conflict(said: &str) -> Result<Option<u32>, Trouble> {
             "another program fetches this bot's updates ({said}). Stop it, or give this one a bot of its own"
         )));
     }
-    kv::set(CONFLICTS, &[count])
-        .map_err(|error| Trouble::Transient(format!("its own state cannot be written: {error:?}")))?;
+    kv::set(CONFLICTS, &[count]).map_err(unwritten)?;
     Err(Trouble::After((CONFLICT_WAIT_MS, said.to_owned())))
 }
 

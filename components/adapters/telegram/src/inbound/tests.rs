@@ -42,7 +42,7 @@ fn a_mention_in_a_group() {
     let text = "@mercury_real_bot hi";
     let update = group(json!({ "text": text, "entities": [{ "type": "mention", "offset": 0, "length": 17 }] }));
     let reading = reading(&update);
-    assert_eq!((reading.update_id, reading.event.id.as_str()), (10, "99:10"));
+    assert_eq!((reading.update_id, reading.event.id.as_str()), (10, "99:10:-1001:5"));
     let message = of(&update);
     assert_eq!((message.text.as_str(), message.mentions_bot), ("@Mercury hi", true));
     assert_eq!((message.author.id.as_str(), message.author.display_name.as_deref()), ("telegram:42", Some("dana")));
@@ -80,6 +80,11 @@ fn membership() {
         assert_eq!(reading(&change(gone)).event.happening, Happening::Removed("telegram:-1001".into()));
     }
     assert_eq!(other(&change("administrator")), "now administrator in telegram:-1001");
+    let mut restricted = change("restricted");
+    restricted["my_chat_member"]["new_chat_member"]["is_member"] = json!(true);
+    assert_eq!(other(&restricted), "now restricted in telegram:-1001");
+    restricted["my_chat_member"]["new_chat_member"]["is_member"] = json!(false);
+    assert_eq!(reading(&restricted).event.happening, Happening::Removed("telegram:-1001".into()));
 }
 
 /// adapters.md #19, seen from the updates: both service messages say the same.
@@ -104,9 +109,43 @@ fn a_pressed_button_answers() {
     assert_eq!(reading(&update).callback.as_deref(), Some("q1"));
     let message = of(&update);
     assert_eq!((message.text.as_str(), message.answer.as_deref()), ("Allow", Some("approve-7")));
-    assert_eq!((message.message_id.as_str(), message.author.id.as_str()), ("callback:q1", "telegram:42"));
+    assert_eq!((message.message_id.as_str(), message.author.id.as_str()), ("callback:6:42:approve-7", "telegram:42"));
     let quoted = message.quoted.unwrap();
     assert_eq!((quoted.message_id.as_deref(), quoted.from_bot, quoted.text.as_str()), (Some("6"), true, "May I?"));
+}
+
+/// Whoever presses a button a hundred times says one thing once.
+#[test]
+fn a_second_press_is_the_same_message() {
+    let press = |update: i64, query: &str, user: i64, data: &str| {
+        let update = json!({ "update_id": update, "callback_query": {
+            "id": query, "from": { "id": user }, "data": data, "message": { "message_id": 6, "chat": { "id": -1001 } } } });
+        of(&update).message_id
+    };
+    let first = press(11, "q1", 42, "#7 allow");
+    assert_eq!(press(12, "q2", 42, "#7 allow"), first);
+    assert_ne!(press(13, "q3", 42, "#7 deny"), first);
+    assert_ne!(press(14, "q4", 43, "#7 allow"), first, "somebody else");
+}
+
+/// An admin who hands on what a stranger wrote has not said it.
+#[test]
+fn what_is_forwarded_is_marked() {
+    let forwarded = |origin: Value, fields: Value| {
+        let mut all = json!({ "forward_origin": origin });
+        for (name, value) in fields.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        of(&group(all)).text
+    };
+    let user = json!({ "type": "user", "sender_user": { "id": 7, "first_name": "Eve" } });
+    assert_eq!(forwarded(user, json!({ "text": "#12 allow" })), "[forwarded from Eve]\n#12 allow");
+    let hidden = json!({ "type": "hidden_user", "sender_user_name": "E]\nve" });
+    assert_eq!(forwarded(hidden, json!({ "text": "yes" })), "[forwarded from E  ve]\nyes");
+    let channel = json!({ "type": "channel", "chat": { "id": -1002, "type": "channel", "title": "News" } });
+    let photo = json!({ "photo": [{ "file_id": "f" }] });
+    assert_eq!(forwarded(channel, photo), "[forwarded from News]");
+    assert_eq!(forwarded(json!({ "type": "new" }), json!({ "text": "x" })), "[forwarded from somebody]\nx");
 }
 
 #[test]

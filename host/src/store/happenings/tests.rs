@@ -1,0 +1,220 @@
+use super::*;
+use crate::domain::ids::SpaceId;
+
+async fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    (folder, store)
+}
+
+fn main() -> SpaceId {
+    SpaceId::try_from("main".to_owned()).unwrap()
+}
+
+fn said(event: &str, conversation: &str, text: &str) -> NewHappening {
+    let message = NewMessage {
+        conversation: Seen { id: conversation.into(), direct: false, title: None, address: None },
+        author: "p:ada".into(),
+        author_name: Some("Ada".into()),
+        text: text.into(),
+        attachments: Vec::new(),
+        chat: Chat { message_id: event.into(), ..Chat::default() },
+        received_at: 1,
+    };
+    NewHappening { event: event.into(), happening: Happening::Message(Box::new(message)) }
+}
+
+async fn take(store: &Store, all: Vec<NewHappening>, cursor: &str, most: u32) -> Option<Vec<Taken>> {
+    store
+        .take(
+            "plugin",
+            "p",
+            Batch {
+                happenings: all,
+                cursor: Some(cursor.into()),
+                auto: None,
+                room: Room { most, share: most, one: most },
+            },
+            1,
+        )
+        .await
+        .unwrap()
+}
+
+async fn linked() -> (tempfile::TempDir, Store) {
+    let (folder, store) = store().await;
+    assert!(matches!(take(&store, vec![said("0", "p:g", "x")], "0", 9).await.unwrap()[..], [Taken::Ignored]));
+    assert!(store.link("p:g", Some(&main())).await.unwrap());
+    (folder, store)
+}
+
+/// adapters.md #18, and bounded intake: what is not taken moves no cursor.
+#[tokio::test]
+async fn the_cursor_moves_with_the_events() {
+    let (_folder, store) = linked().await;
+    assert!(take(&store, vec![said("1", "p:g", "a"), said("2", "p:g", "b")], "2", 2).await.is_some());
+    assert_eq!(store.cursor("plugin").await.unwrap().as_deref(), Some("2"));
+    assert!(take(&store, vec![said("3", "p:g", "c")], "3", 2).await.is_none(), "two wait already");
+    assert_eq!(store.cursor("plugin").await.unwrap().as_deref(), Some("2"));
+    // What is no message is no burden.
+    let removed = NewHappening { event: "4".into(), happening: Happening::Removed { conversation: "p:x".into() } };
+    assert!(take(&store, vec![removed], "4", 2).await.is_some());
+    assert_eq!(store.cursor("other").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_overheard_follows_its_message() {
+    let (_folder, store) = linked().await;
+    let taken = take(&store, vec![said("1", "p:g", "lunch at noon")], "1", 9).await.unwrap();
+    let [Taken::New(inbound)] = &taken[..] else { panic!("{taken:?}") };
+    for _ in 0..2 {
+        store.overhear(inbound.id).await.unwrap();
+    }
+    let ambient = async || {
+        let history = store.history(&main(), "p:g", "", 9).await.unwrap();
+        history.into_iter().map(|message| message.content).collect::<Vec<_>>()
+    };
+    assert_eq!(ambient().await, ["Ada: lunch at noon"]);
+    let on = |happening| vec![NewHappening { event: "e".into(), happening }];
+    let (conversation, message) = ("p:g".to_owned(), "1".to_owned());
+    let edit =
+        Happening::Edited { conversation: conversation.clone(), message: message.clone(), text: "lunch at one".into() };
+    take(&store, on(edit), "2", 9).await.unwrap();
+    assert_eq!(ambient().await, ["Ada: lunch at one"]);
+    take(&store, on(Happening::Deleted { conversation, message }), "3", 9).await.unwrap();
+    assert!(ambient().await.is_empty());
+}
+
+/// adapters.md #19: the space and what waits there go along, also where the new id was seen before.
+#[tokio::test]
+async fn a_conversation_moves() {
+    let (_folder, store) = linked().await;
+    take(&store, vec![said("1", "p:g", "x"), said("2", "p:new", "y")], "1", 9).await.unwrap();
+    let moved = Happening::Moved { from: "p:g".into(), to: "p:new".into() };
+    take(&store, vec![NewHappening { event: "m".into(), happening: moved }], "2", 9).await.unwrap();
+    assert_eq!(store.conversation("p:g").await.unwrap(), None);
+    assert_eq!(store.conversation("p:new").await.unwrap().unwrap().space.as_deref(), Some("main"));
+    assert_eq!(store.undecided().await.unwrap()[0].message.conversation, "p:new");
+    let again = take(&store, vec![said("1", "p:new", "x")], "3", 9).await.unwrap();
+    assert!(matches!(again[..], [Taken::Duplicate]));
+}
+
+fn quoting(event: &str, text: &str) -> NewHappening {
+    let mut new = said(event, "p:g", text);
+    let Happening::Message(message) = &mut new.happening else { panic!() };
+    message.chat.quoted = Some(crate::domain::chat::Quoted {
+        message_id: Some("b1".into()),
+        author: None,
+        author_name: None,
+        text: "?".into(),
+        from_bot: true,
+        known: false,
+    });
+    new
+}
+
+/// An answer to the bot is fixed as it was when guards saw it.
+#[tokio::test]
+async fn an_edit_does_not_change_what_is_asked() {
+    let (_folder, store) = linked().await;
+    let taken = take(&store, vec![quoting("1", "harmless")], "1", 9).await.unwrap();
+    let [Taken::New(inbound)] = &taken[..] else { panic!("{taken:?}") };
+    let edited = Happening::Edited { conversation: "p:g".into(), message: "1".into(), text: "evil".into() };
+    take(&store, vec![NewHappening { event: "2".into(), happening: edited }], "2", 9).await.unwrap();
+    let undecided = store.undecided().await.unwrap().remove(0);
+    assert_eq!(undecided.message.text, "evil");
+    let chat = undecided.message.chat.unwrap();
+    assert_eq!((chat.prompt("evil"), inbound.message.text.as_str()), (Some("harmless"), "harmless"));
+}
+
+/// Who writes without end takes the room of one, and loses only what is his own.
+#[tokio::test]
+async fn a_flood_has_its_share() {
+    let (_folder, store) = linked().await;
+    let room = Room { most: 4, share: 2, one: 3 };
+    let bring = async |event: &str, conversation: &str| {
+        let batch = Batch { happenings: vec![said(event, conversation, "x")], cursor: None, auto: None, room };
+        store.take("plugin", "p", batch, 1).await.unwrap().map(|taken| matches!(taken[..], [Taken::New(_)]))
+    };
+    for event in ["1", "2", "3"] {
+        assert_eq!(bring(event, "p:g").await, Some(true));
+    }
+    assert_eq!(bring("4", "p:g").await, Some(false), "three wait");
+    bring("5", "p:h").await;
+    store.link("p:h", Some(&main())).await.unwrap();
+    assert_eq!(bring("6", "p:h").await, Some(true), "of the flood two count");
+    assert_eq!(bring("7", "p:h").await, Some(true));
+    assert_eq!(bring("8", "p:h").await, None, "full: nothing is taken, and nothing lost");
+}
+
+/// What the bot said is not said to it.
+#[tokio::test]
+async fn its_own_words_call_nobody() {
+    let (_folder, store) = linked().await;
+    let new = super::super::NewDelivery {
+        message: "m".into(),
+        platform: "p".into(),
+        conversation: "p:g".into(),
+        thread: None,
+        reply_to: None,
+        text: "hi".into(),
+        choices: Vec::new(),
+    };
+    assert!(store.send(new, 1).await.unwrap());
+    let (delivery, _) = store.heads().await.unwrap().remove(0);
+    // It moves while the message is on its way.
+    let moved = Happening::Moved { from: "p:g".into(), to: "p:new".into() };
+    take(&store, vec![NewHappening { event: "m".into(), happening: moved }], "1", 9).await.unwrap();
+    store.sent(&delivery, vec!["b1".into()], 2).await.unwrap();
+    assert!(matches!(take(&store, vec![said("b1", "p:new", "hi")], "2", 9).await.unwrap()[..], [Taken::Ignored]));
+    assert!(matches!(take(&store, vec![said("b2", "p:new", "hi")], "3", 9).await.unwrap()[..], [Taken::New(_)]));
+}
+
+/// storage.md #27: unlinked at first, linked and unlinked by the operator, fresh at each contact.
+#[tokio::test]
+async fn a_conversation_is_seen_again_and_again() {
+    let (_folder, store) = store().await;
+    let contact = async |event: &str, title: Option<&str>, now: i64| {
+        let mut new = said(event, "p:g", "x");
+        let Happening::Message(message) = &mut new.happening else { panic!("a message") };
+        message.conversation.title = title.map(str::to_owned);
+        let batch = Batch { happenings: vec![new], cursor: None, auto: None, room: Room { most: 9, share: 9, one: 9 } };
+        store.take("plugin", "p", batch, now).await.unwrap();
+        store.conversation("p:g").await.unwrap().unwrap()
+    };
+    let first = contact("1", None, 10).await;
+    assert_eq!((first.space, first.first_seen, first.last_seen, first.title), (None, 10, 10, None));
+    assert!(store.link("p:g", Some(&main())).await.unwrap());
+    assert!(!store.link("p:nowhere", Some(&main())).await.unwrap());
+    let second = contact("2", Some("Family"), 20).await;
+    assert_eq!((second.space.as_deref(), second.first_seen, second.last_seen), (Some("main"), 10, 20));
+    let third = contact("3", None, 30).await;
+    assert_eq!((third.title.as_deref(), third.last_seen), (Some("Family"), 30), "no title keeps the old one");
+    assert!(store.link("p:g", None).await.unwrap());
+    assert_eq!(store.conversation("p:g").await.unwrap().unwrap().space, None);
+}
+
+/// storage.md #28: a conversation and its threads, not what only begins alike, and nothing is a wildcard.
+#[tokio::test]
+async fn the_bot_leaves_a_conversation_with_its_threads() {
+    let (_folder, store) = store().await;
+    let all = ["p:12", "p:12:7", "p:123", "p:1_", "p:%"];
+    for (number, id) in all.into_iter().enumerate() {
+        take(&store, vec![said(&format!("{number}"), id, "x")], "c", 9).await.unwrap();
+        assert!(store.link(id, Some(&main())).await.unwrap());
+    }
+    let linked = async || {
+        let mut ids: Vec<_> = store.conversations_of(&main()).await.unwrap().into_iter().map(|it| it.id).collect();
+        ids.sort();
+        ids
+    };
+    for (removed, left) in [
+        ("p:1_", vec!["p:%", "p:12", "p:123", "p:12:7"]),
+        ("p:%", vec!["p:12", "p:123", "p:12:7"]),
+        ("p:12", vec!["p:123"]),
+    ] {
+        let happening = Happening::Removed { conversation: removed.into() };
+        take(&store, vec![NewHappening { event: removed.into(), happening }], "c", 9).await.unwrap();
+        assert_eq!(linked().await, left, "{removed}");
+    }
+}
