@@ -177,6 +177,6 @@ mod tests {
         assert!(run.is_scheduled() && run.answers_to().is_none() && run.prompt == "distil");
         assert_eq!((run.caller.as_str(), run.role.as_str()), ("plugin:napkin", "plugin:napkin"));
         assert_eq!(store.task_system_prompt(run.inbound).await.unwrap().as_deref(), Some("rules"));
-        assert!(store.entries("main", 0, 10).await.unwrap().is_empty(), "it is no part of the conversation");
+        assert!(store.entries("main", 0, 10, 1 << 20).await.unwrap().is_empty(), "it is no part of the conversation");
     }
 }

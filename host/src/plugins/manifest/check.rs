@@ -40,6 +40,9 @@ const MOST_NAME: usize = 64;
 /// The longest description, in characters.
 const MOST_DESCRIPTION: usize = 500;
 
+/// Entries of one list: each is something that the host keeps, or does again and again.
+const MOST_ENTRIES: usize = 100;
+
 /// Whether the host keeps this name for itself.
 pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || roles::permissions(roles::ADMIN_ROLE).contains(&name)
@@ -125,6 +128,18 @@ impl Manifest {
             if let Err(reason) = setting.check_itself() {
                 problems.say(&at, reason);
             }
+        }
+        for (field, entries) in [
+            ("settings", self.settings.len()),
+            ("jobs", self.jobs.len()),
+            ("widgets", self.widgets.len()),
+            ("http", self.http.len()),
+            ("sockets", self.sockets.len()),
+            ("secrets", self.secrets.len()),
+            ("folders", self.folders.len()),
+        ] {
+            let what = format!("has {entries} entries; at most {MOST_ENTRIES} are taken");
+            problems.unless(entries <= MOST_ENTRIES, &root.field(field), what);
         }
         self.limits.check(&root.field("limits"), problems);
         self.check_provides(problems);
