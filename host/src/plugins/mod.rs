@@ -71,6 +71,7 @@ pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
     mercury::plugin::{types, verdicts},
 };
+use permits::Permits;
 pub use plugin::{CallError, Plugin};
 pub use processors::{Attachment, Processed};
 pub use registry::Registry;

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, params, types::Value};
 use super::{Store, StoreError};
 
 /// Keys of one plugin, however small: each costs the database more than its bytes.
-pub const MOST_KEYS: u64 = 100_000;
+const MOST_KEYS: u64 = 100_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum KvError {

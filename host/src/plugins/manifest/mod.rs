@@ -23,7 +23,7 @@ pub(crate) use agent::Agent;
 pub(crate) use limits::Limits;
 use problems::Problems;
 pub use run::Job;
-pub(crate) use run::{Broker, RunHook, Widget};
+pub(crate) use run::{Action, Broker, RunHook, Widget};
 pub(crate) use setting::Setting;
 
 #[derive(Debug, thiserror::Error)]

@@ -94,7 +94,7 @@ impl State {
             authority,
             events,
         };
-        let line = Line { frames: sender, target: target.into(), protected, held: left.drop_guard() };
+        let line = Line { frames: sender, target: target.into(), protected, _held: left.drop_guard() };
         // Kept before it is opened: what nobody holds ends at once.
         self.services.sockets.put(&access.plugin, &name, line).map_err(|refused| match refused {
             Refused::TooMany => {

@@ -49,7 +49,8 @@ pub(super) struct Line {
     /// Where it goes, for the secrets of its frames.
     pub(super) target: Arc<Target>,
     pub(super) protected: bool,
-    pub(super) held: DropGuard,
+    /// Ends the connection when this is dropped.
+    pub(super) _held: DropGuard,
 }
 
 /// What a frame needs of its socket.
@@ -214,7 +215,7 @@ mod tests {
         let (frames, receiver) = mpsc::channel(MOST_FRAMES);
         let token = CancellationToken::new();
         let target = Arc::new(Target::parse("https://chat.test/").unwrap());
-        (Line { frames, target, protected: true, held: token.clone().drop_guard() }, receiver, token)
+        (Line { frames, target, protected: true, _held: token.clone().drop_guard() }, receiver, token)
     }
 
     /// A peer that reads nothing, and a plugin that says much: over all its sockets little waits.
