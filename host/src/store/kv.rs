@@ -246,11 +246,11 @@ mod tests {
                     }
                     let usage = store.read(|db| {
                         db.query_row("SELECT keys, bytes FROM plugin_kv_usage WHERE plugin = 'a'", [], |row| {
-                            Ok((row.get::<_, usize>(0)?, row.get::<_, u64>(1)?))
+                            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
                         })
                         .optional()
                     });
-                    prop_assert_eq!(usage.await.unwrap().unwrap_or_default(), (model.len(), size(&model)));
+                    prop_assert_eq!(usage.await.unwrap().unwrap_or_default(), (model.len() as i64, size(&model) as i64));
                 }
                 for prefix in prefixes {
                     let known: Vec<_> = model.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
