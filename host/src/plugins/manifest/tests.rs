@@ -406,9 +406,7 @@ fn a_limit_out_of_its_range_is_refused() {
 fn lists_have_their_bounds() {
     let with = |jobs: usize| {
         let jobs: String = (0..jobs).map(|n| format!("[[jobs]]\nname = \"j{n}\"\nevery-s = 1\n")).collect();
-        let text = format!(
-            "name = \"p\"\nversion = \"1.0.0\"\ncomponent = \"p.wasm\"\nprovides = [\"job\"]\n{jobs}"
-        );
+        let text = format!("name = \"p\"\nversion = \"1.0.0\"\ncomponent = \"p.wasm\"\nprovides = [\"job\"]\n{jobs}");
         Manifest::parse(Path::new("plugin.toml"), &text)
     };
     assert!(with(100).is_ok());
