@@ -7,6 +7,15 @@ mod allowlist;
 #[allow(unreachable_pub, reason = "public for the fuzz targets")]
 #[path = "../../fuzz/src/manifest.rs"]
 mod manifest;
+#[allow(unreachable_pub, reason = "public for the fuzz targets")]
+#[path = "../../fuzz/src/queue.rs"]
+mod queue;
+#[allow(unreachable_pub, reason = "public for the fuzz targets")]
+#[path = "../../fuzz/src/result.rs"]
+mod result;
+#[allow(unreachable_pub, reason = "public for the fuzz targets")]
+#[path = "../../fuzz/src/webhook.rs"]
+mod webhook;
 
 use proptest::prelude::*;
 
@@ -86,5 +95,77 @@ proptest! {
         // A manifest with a wound.
         let end = (at + cut).min(SMALL.len());
         manifest::check(&format!("{}{put}{}", &SMALL[..at], &SMALL[end..]));
+    }
+}
+
+/// Texts that are near to a result of `entry`.
+fn result_text() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"ok\"",
+        "\"reply\"",
+        "\"error\"",
+        "\"files\"",
+        "\"usage\"",
+        "\"cost\"",
+        "\"failure\"",
+        "\"sealed\"",
+        "\"mac\"",
+        "\"out-of-memory\"",
+        "\"stopped\"",
+        "true",
+        "false",
+        "null",
+        "1e999",
+        "-1",
+        "18446744073709551616",
+        "\"\"",
+        "\"\\u0000\"",
+        "\"x\"",
+    ]);
+    let near = prop::sample::select(vec![
+        "{\"ok\":true,\"reply\":\"done\"",
+        "{\"ok\":false,\"error\":\"no\"",
+        "{\"ok\":false,\"failure\":\"stopped\"",
+        "{\"sealed\":\"{}\",\"mac\":\"00\"",
+    ]);
+    let tail = prop::collection::vec(word.clone(), 0..8).prop_map(|words| words.concat());
+    prop_oneof![
+        2 => (near.clone(), tail).prop_map(|(head, tail)| format!("{head}{tail}")),
+        2 => near.prop_map(|head| format!("{head}}}")),
+        1 => prop::collection::vec(word, 0..14).prop_map(|words| words.concat()),
+        1 => ".{0,60}",
+        1 => (0..400_usize).prop_map(|depth| "[".repeat(depth)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Promise 22: only what `entry` sealed is a result, whatever lies there.
+    #[test]
+    fn any_result(text in result_text()) {
+        result::check(text.as_bytes());
+    }
+
+    /// Promise 22: nothing but what was signed passes as a platform's.
+    #[test]
+    fn any_webhook(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        webhook::check(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Promises 1 and 22: however the host ends in between, no message is lost and none answered twice.
+    #[test]
+    fn any_queue(steps in prop::collection::vec(any::<u8>(), 0..40)) {
+        queue::check(&steps);
     }
 }

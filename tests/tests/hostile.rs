@@ -2,6 +2,10 @@
 //! host's own figures, and time is the guest's computing time, so that a slow machine proves nothing.
 #![allow(clippy::unwrap_used)]
 
+#[allow(unreachable_pub, reason = "public for the fuzz targets")]
+#[path = "../../fuzz/src/host_calls.rs"]
+mod host_calls;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use mercury::plugins::{Answer, Seen, verdicts::Verdict};
@@ -291,44 +295,15 @@ fn random_guest() -> impl Strategy<Value = (Vec<RandomCall>, Vec<u8>)> {
 #[test]
 fn host_calls_with_arbitrary_values() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let interfaces = [
-        "credentials",
-        "history",
-        "http",
-        "inbox",
-        "kv",
-        "log",
-        "media",
-        "messenger",
-        "permissions",
-        "settings",
-        "signatures",
-        "sockets",
-        "tasks",
-        "timers",
-    ];
-    let imports: String = interfaces.iter().map(|name| format!("import mercury:plugin/{name}@0.2.0; ")).collect();
-    let world = World::of_contract(&(imports + GUARD));
+    let world = host_calls::world();
     let functions = world.imports();
-    let granted = "[kv]\nquota-bytes = 65536\n[media]\nread = true\ncreate = true\n[history]\nread = true\n";
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
     let outcome = runner.run(&random_guest(), |(calls, memory)| {
-        let mut body = String::new();
-        for (which, numbers) in &calls {
-            let function = which.get(&functions);
-            let interface = function.interface.trim_start_matches("mercury:plugin/").trim_end_matches("@0.2.0");
-            let arguments = function.params().into_iter().zip(numbers).map(|(core, number)| match core {
-                "i32" => format!("(i32.const {})", *number as u32),
-                core => format!("({core}.const {})", *number as u32),
-            });
-            let call = format!("(call ${interface}.{} {})", function.name, arguments.collect::<String>());
-            body.push_str(&if function.answers() { format!("(drop {call}) ") } else { format!("{call} ") });
-        }
-        let guest = Guest { body: body + "(i32.const 65536)", data: [(0, memory)].into(), ..Guest::default() };
-        let wasm = world.component(&guest);
+        let calls: Vec<_> = calls.into_iter().map(|(which, numbers)| (which.index(functions.len()), numbers)).collect();
+        let wasm = world.component(&host_calls::guest(&functions, &calls, memory));
         let (answer, seen) = runtime.block_on(async {
-            let engine = engine(wasm, granted).await;
+            let engine = engine(wasm, host_calls::GRANTS).await;
             attack(&engine).await
         });
         prop_assert!(!seen.faults.contains_key("host"), "{:?}", seen.last_error);

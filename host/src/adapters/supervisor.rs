@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
-
 use super::{Adapters, Condition, Line, backoff::Backoff};
 use crate::plugins::{
     Interface,
-    adapter::{SocketEvent, trouble::Trouble},
+    adapter::{SocketEvent, SocketEvents, trouble::Trouble},
 };
 
 /// The shortest pause between two rounds of a long poll whose adapter asks for none: a platform that
@@ -131,7 +129,7 @@ impl Adapters {
 }
 
 /// Hands the events of sockets over, one after the other.
-async fn listen(line: &Line, events: Option<mpsc::Receiver<(String, SocketEvent)>>) -> Ended {
+async fn listen(line: &Line, events: Option<SocketEvents>) -> Ended {
     let Some(mut events) = events else { return std::future::pending().await };
     let platform = line.adapter.platform();
     while let Some((socket, event)) = events.recv().await {

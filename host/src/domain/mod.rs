@@ -13,6 +13,7 @@ pub mod egress;
 pub mod environment;
 pub mod excerpt;
 pub mod failure;
+pub mod guest_text;
 pub mod ids;
 pub mod install;
 #[cfg(test)]

@@ -106,6 +106,19 @@ mod tests {
         Timestamp::from_millisecond(timing.after(at(now), at(now)).unwrap()).unwrap().to_string()
     }
 
+    /// A line of a plugin's that never matches: its search ends.
+    #[test]
+    fn a_day_that_never_comes_is_searched_for_once() {
+        for line in ["0 0 30 2 *", "0 0 31 4 *", "0 0 31 2,4,6,9,11 *"] {
+            if let Ok(timing) = Timing::parse(None, Some(line), Some("UTC")) {
+                let now = at("2026-01-01T00:00:00Z");
+                assert_eq!((timing.after(now, now), timing.first(now, None, 1.0)), (None, None), "{line}");
+            }
+        }
+        let rare = cron("0 0 29 2 *", "UTC");
+        assert_eq!(next(&rare, "2096-03-01T00:00:00Z"), "2104-02-29T00:00:00Z");
+    }
+
     /// extensions.md #15
     #[test]
     fn a_long_delay_ends_on_its_day() {

@@ -29,6 +29,9 @@ pub(super) struct Access {
     pub(super) secrets: Secrets,
     pub(super) clients: Clients,
     pub(super) permits: Semaphore,
+    /// Held while the database works for this plugin: its calls wait for each other, so that of those who
+    /// wait for the database it is only one.
+    pub(super) turn: tokio::sync::Mutex<()>,
     /// The most bytes of a response and of a download, for each grant.
     most: Vec<(u64, u64)>,
     stand_ins: Vec<StandIn>,
@@ -58,6 +61,7 @@ impl Access {
             secrets,
             clients: Clients::new(&manifest.name, services.resolver.clone(), private),
             permits: Semaphore::new(MOST_OPEN),
+            turn: tokio::sync::Mutex::default(),
             most: manifest.http.iter().map(|grant| (grant.most_response(), grant.most_download())).collect(),
             stand_ins: config.map(|config| config.stand_ins.clone()).unwrap_or_default(),
             buckets: Mutex::new(manifest.http.iter().map(|grant| Bucket::new(grant.per_minute, 0)).collect()),
@@ -74,6 +78,7 @@ impl Access {
             secrets: Secrets::none(),
             clients: Clients::new(plugin, services.resolver.clone(), Vec::new()),
             permits: Semaphore::new(MOST_OPEN),
+            turn: tokio::sync::Mutex::default(),
             most: Vec::new(),
             stand_ins: Vec::new(),
             buckets: Mutex::default(),

@@ -8,8 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use mercury_bindings::mercury::plugin::{deliveries::DeliveryFailure, trouble::Trouble};
 
-use tokio::sync::mpsc;
-
+pub use super::capabilities::sockets::SocketEvents;
 pub use mercury_bindings::{
     exports::mercury::plugin::{
         chat_adapter::{Choice, Delivered, Features, OutboundMessage, Platform},
@@ -152,7 +151,7 @@ impl Adapter {
     }
 
     /// Where the events of its sockets arrive; of an earlier taker no longer.
-    pub fn take_socket_events(&self) -> mpsc::Receiver<(String, SocketEvent)> {
+    pub fn take_socket_events(&self) -> SocketEvents {
         self.plugin.services.sockets.take_events(self.plugin.name())
     }
 

@@ -2,7 +2,7 @@
 
 use mercury_bindings::mercury::plugin::{types::Caller, verdicts::Verdict};
 
-use super::{Answer, GUARD_PATIENCE, Interface, Plugins, exports::recorded, missing, unavailable};
+use super::{Answer, GUARD_PATIENCE, Interface, Plugins, exports::recorded, heard, missing, unavailable};
 
 impl Plugins {
     /// Asks every API guard in order. A guard that does not answer objects, and so does one that wants
@@ -20,7 +20,7 @@ impl Plugins {
                     })
                 })
                 .await;
-            match verdict {
+            match heard(verdict) {
                 Ok(Verdict::Allow) => {}
                 Ok(Verdict::Deny(reason)) => return Answer::Deny(reason),
                 Ok(Verdict::Ask(question)) => {

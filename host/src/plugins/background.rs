@@ -4,8 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use mercury_bindings::exports::mercury::plugin::{lifecycle, task_listener::Ending};
 
-use super::{Interface, Plugin, Plugins, exports::Exports, exports::recorded, manifest::Job, missing, state::State};
-use crate::store::TaskEnd;
+use super::{
+    CallError, Interface, Plugin, Plugins, exports::Exports, exports::recorded, manifest::Job, missing, state::State,
+};
+use crate::{
+    domain::guest_text::{MOST_ERROR, for_log},
+    store::TaskEnd,
+};
 
 /// For a plugin's start, and for one new space.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +42,7 @@ impl Plugins {
                 recorded!(store, indices.load(&mut *store, instance)?, call_run(&name))
             })
         });
-        called.await.map_err(|error| error.to_string())?
+        told(called.await)
     }
 
     /// Tells a plugin of the end of a task that it asked for. One that does not listen needs no telling.
@@ -56,7 +61,7 @@ impl Plugins {
                 recorded!(store, indices.load(&mut *store, instance)?, call_ended(&end.id, &end.space, &ending))
             })
         });
-        called.await.map_err(|error| error.to_string())?
+        told(called.await)
     }
 
     /// Once after the plugins are loaded, all at once.
@@ -114,12 +119,20 @@ impl Plugins {
                 tell(guest, store).await
             })
         });
-        called.await.map_err(|error| error.to_string())?
+        told(called.await)
     }
 
     fn provider(&self, name: &str, interface: Interface) -> Result<Arc<Plugin>, String> {
         let found = self.named(name).filter(|plugin| plugin.manifest.provides(interface));
         found.ok_or_else(|| format!("no plugin `{name}` provides {} any more", interface.name()))
+    }
+}
+
+/// One error of both: the component's own word, bounded, or the host's about it.
+fn told(called: Result<Result<(), String>, CallError>) -> Told {
+    match called {
+        Ok(said) => said.map_err(|said| for_log(&said, MOST_ERROR).into_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

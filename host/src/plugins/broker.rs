@@ -11,11 +11,24 @@ use mercury_bindings::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{CallError, Interface, Plugins, exports::recorded, missing};
-use crate::{clock, domain::media::Kind, media::Folder};
+use super::{CallError, Interface, Plugins, exports::recorded, manifest::Action, missing};
+use crate::{
+    clock,
+    domain::{
+        guest_text::{MOST_ERROR, bounded},
+        media::Kind,
+    },
+    media::Folder,
+};
 
 /// For one call (extensions.md section 12).
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Files of one answer.
+const MOST_FILES: usize = 100;
+/// Bytes of a failure's code.
+const MOST_CODE: usize = 64;
+/// Bytes of what is said about arguments that do not fit: their text may stand in it.
+const MOST_REASON: usize = 1 << 10;
 
 /// Bytes of an answer that the agent gets at once (examples.md #52): it reads all of it, and pays for it.
 const MOST_OUTPUT: usize = 256 << 10;
@@ -184,18 +197,19 @@ impl Plugins {
             known: broker.actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>().join(", "),
         })?;
         let bad = |reason: String| BrokerError::BadArguments { action: action.to_owned(), reason };
-        let validator = declared.validator().map_err(bad)?;
-        if let Err(error) = validator.validate(arguments) {
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
-            return Err(bad(format!("{place}{error}")));
-        }
+        // Before the arguments are looked at: that is work, too.
         let most = broker.per_minute();
         let owner = format!("{name}\n{}", caller.person);
         let taken = self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(&owner, most, Instant::now());
         taken.map_err(|wait| BrokerError::TooOften { plugin: owned(), most, wait })?;
 
-        let (action, arguments) = (action.to_owned(), arguments.to_string());
+        let (declared, arguments) = (declared.clone(), arguments.clone());
+        let arguments = tokio::task::spawn_blocking(move || fitting(&declared, &arguments));
+        let failed = |error| {
+            tracing::error!(plugin = name, %error, "the arguments of a capability could not be checked");
+            BrokerError::Failed { plugin: owned() }
+        };
+        let (action, arguments) = (action.to_owned(), arguments.await.map_err(failed)?.map_err(bad)?);
         let answer = self
             .call(plugin, Interface::Broker, PATIENCE, move |store, instance, exports| {
                 Box::pin(async move {
@@ -205,6 +219,10 @@ impl Plugins {
             })
             .await;
         match answer {
+            Ok(Ok(answer)) if answer.files.len() > MOST_FILES => {
+                tracing::error!(plugin = name, "a capability's answer has more than {MOST_FILES} files");
+                Err(BrokerError::Failed { plugin: owned() })
+            }
             Ok(Ok(answer)) => match serde_json::from_str(&answer.output) {
                 Ok(output) => {
                     let mut files = self.place(name, &answer.files, outbox.clone()).await?;
@@ -220,7 +238,11 @@ impl Plugins {
                     Err(BrokerError::Failed { plugin: owned() })
                 }
             },
-            Ok(Err(failure)) => Err(BrokerError::Refused(failure)),
+            Ok(Err(failure)) => Err(BrokerError::Refused(contract::Failure {
+                code: bounded(failure.code, MOST_CODE),
+                message: bounded(failure.message, MOST_ERROR),
+                ..failure
+            })),
             Err(CallError::Timeout { .. }) => Err(BrokerError::TooSlow { plugin: owned() }),
             Err(_) => Err(BrokerError::Failed { plugin: owned() }),
         }
@@ -259,4 +281,15 @@ impl Plugins {
         }
         Ok(names)
     }
+}
+
+/// The arguments as the component gets them. Checking them is work that the manifest's schema makes.
+fn fitting(action: &Action, arguments: &Json) -> Result<String, String> {
+    let validator = action.validator()?;
+    if let Err(error) = validator.validate(arguments) {
+        let place = error.instance_path().to_string();
+        let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+        return Err(bounded(format!("{place}{error}"), MOST_REASON));
+    }
+    Ok(arguments.to_string())
 }

@@ -4,7 +4,7 @@ use mercury_bindings::mercury::plugin::{types::Caller, verdicts::Verdict};
 
 pub use mercury_bindings::exports::mercury::plugin::egress_guard::Request as EgressRequest;
 
-use super::{GUARD_PATIENCE, Interface, Plugins, missing};
+use super::{GUARD_PATIENCE, Interface, Plugins, heard, missing};
 
 impl Plugins {
     /// Asks every egress guard in order. `Ok(true)` means that one of those in `openers` allowed it,
@@ -30,7 +30,7 @@ impl Plugins {
                     })
                 })
                 .await;
-            match verdict {
+            match heard(verdict) {
                 Ok(Verdict::Allow) => opened |= openers.iter().any(|name| name == plugin.name()),
                 Ok(Verdict::Deny(reason)) => return Err(reason),
                 Ok(Verdict::Ask(question)) => {

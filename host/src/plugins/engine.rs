@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mercury_bindings::mercury::plugin as imports;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
     component::{HasSelf, Linker},
 };
 
@@ -18,6 +18,16 @@ use super::{
 pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Instances that may live at once: guests, and the parked ones among them.
 const POOL: u32 = 256;
+/// What one component may be made of. The pool has room for as many instances of the largest kind: with
+/// less, a few calls of one plugin could take all memories there are, and guards would have none.
+const MOST_CORE_INSTANCES: u32 = 64;
+const MOST_MEMORIES: u32 = 8;
+const MOST_TABLES: u32 = 32;
+/// What a slot keeps of its last instance, in bytes, to be put back by hand. A Rust guest's data begins behind
+/// 1 MiB of stack: with less it would be given back and faulted in anew at each call, and wait for the
+/// kernel's lock over the process's memory, which whoever frees much holds for milliseconds.
+const KEPT_MEMORY: usize = 2 << 20;
+const KEPT_TABLE: usize = 64 << 10;
 /// The most memory that any manifest may ask for.
 const MOST_MEMORY: usize = 256 << 20;
 
@@ -44,18 +54,21 @@ pub(super) fn engine() -> wasmtime::Result<Engine> {
     let mut config = settings();
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(POOL)
-        .total_core_instances(POOL * 8)
-        .total_memories(POOL * 2)
-        .total_tables(POOL * 8)
+        .total_core_instances(POOL * MOST_CORE_INSTANCES)
+        .total_memories(POOL * MOST_MEMORIES)
+        .total_tables(POOL * MOST_TABLES)
         .total_stacks(POOL)
         .max_memory_size(MOST_MEMORY)
-        .max_core_instances_per_component(64)
-        .max_memories_per_component(8)
-        .max_tables_per_component(32)
+        .max_core_instances_per_component(MOST_CORE_INSTANCES)
+        .max_memories_per_component(MOST_MEMORIES)
+        .max_tables_per_component(MOST_TABLES)
         .table_elements(100_000)
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(4 << 20)
-        .linear_memory_keep_resident(1 << 20)
+        .linear_memory_keep_resident(KEPT_MEMORY)
+        .table_keep_resident(KEPT_TABLE)
+        // Only what was changed is put back, where the kernel can tell (6.7).
+        .pagemap_scan(Enabled::Auto)
         .max_unused_warm_slots(16);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config).or_else(|error| {
@@ -105,4 +118,38 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     imports::trouble::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     contract::link_old_lines(&mut linker)?;
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{
+        Store,
+        component::{Component, Linker},
+    };
+
+    use super::*;
+    use crate::plugins::permits::MOST_CALLS;
+
+    /// As many core instances, memories and tables as one component may have: all calls of the other
+    /// kinds at once leave room for the guards.
+    #[tokio::test]
+    async fn the_largest_components_leave_room_for_guards() {
+        let engine = engine().unwrap();
+        let mut parts = String::new();
+        for index in 0..MOST_CORE_INSTANCES {
+            let memory = if index < MOST_MEMORIES { "(memory 1)" } else { "" };
+            let table = if index < MOST_TABLES { "(table 1 funcref)" } else { "" };
+            parts += &format!("(core module $m{index} {memory} {table}) (core instance (instantiate $m{index}))\n");
+        }
+        let largest = Component::new(&engine, wat::parse_str(format!("(component {parts})")).unwrap()).unwrap();
+        let linker = Linker::<()>::new(&engine);
+        let mut held = Vec::new();
+        for call in 0..3 * MOST_CALLS {
+            let mut store = Store::new(&engine, ());
+            store.set_epoch_deadline(1);
+            let instance = linker.instantiate_async(&mut store, &largest).await;
+            assert!(instance.is_ok(), "call {call}: {:?}", instance.err());
+            held.push(store);
+        }
+    }
 }

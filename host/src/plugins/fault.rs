@@ -7,9 +7,7 @@ use serde::Serialize;
 use wasmtime::{Trap, WasmBacktrace};
 
 use super::{manifest::Limits, meter::Meter};
-
-/// The most of a guest's error that is shown: 4 KiB.
-const MOST_ERROR: usize = 4 << 10;
+use crate::domain::guest_text::{MOST_ERROR, bounded, for_log};
 
 /// What ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -75,16 +73,16 @@ pub(super) fn explain(trap: &wasmtime::Error, meter: &Meter, limits: &Limits, st
             limits.result_kib
         ),
         Fault::Log => format!("it logged more than {} KiB in one call", super::state::MOST_LOG_BYTES >> 10),
-        Fault::Stack | Fault::Trap | Fault::Host => trap.root_cause().to_string(),
+        Fault::Stack | Fault::Trap | Fault::Host => for_log(&trap.root_cause().to_string(), MOST_ERROR).into_owned(),
     };
     let said = String::from_utf8_lossy(stderr);
     if !said.trim().is_empty() {
-        text = format!("{text}; it said: {}", tail(said.trim(), MOST_ERROR / 2));
+        text = format!("{text}; it said: {}", for_log(tail(said.trim(), MOST_ERROR / 2), MOST_ERROR));
     }
     for line in source_lines(trap) {
         text = format!("{text}\n  {line}");
     }
-    (fault, head(text, MOST_ERROR))
+    (fault, bounded(text, MOST_ERROR))
 }
 
 /// Where in its source the guest was, innermost first. Only engines for authors know it, and only of
@@ -122,14 +120,6 @@ fn classify(trap: &wasmtime::Error, meter: &Meter) -> Fault {
 fn tail(text: &str, most: usize) -> &str {
     let from = text.len().saturating_sub(most);
     &text[text.ceil_char_boundary(from)..]
-}
-
-fn head(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        text.truncate(text.floor_char_boundary(most));
-        text.push('…');
-    }
-    text
 }
 
 impl fmt::Display for Fault {

@@ -7,6 +7,7 @@ pub use mercury_bindings::exports::mercury::plugin::run_hook as run;
 use super::{Interface, Plugins, exports::recorded, missing};
 use crate::{
     domain::additions::{Additions, Given},
+    domain::guest_text::{MOST_ERROR, bounded, for_log},
     media::Lent,
 };
 
@@ -57,7 +58,7 @@ impl Plugins {
             let declared = &plugin.manifest.run_hook.environment;
             let problem = match answer {
                 Ok(Ok(Decision::Block(reason))) => {
-                    return Prepared::Block { plugin: plugin.name().to_owned(), reason: shorten(reason) };
+                    return Prepared::Block { plugin: plugin.name().to_owned(), reason: bounded(reason, MOST_REASON) };
                 }
                 Ok(Ok(Decision::Proceed(given))) => {
                     let given = Given {
@@ -79,7 +80,7 @@ impl Plugins {
                         Err(error) => error.to_string(),
                     }
                 }
-                Ok(Err(said)) => said,
+                Ok(Err(said)) => for_log(&said, MOST_ERROR).into_owned(),
                 Err(error) => error.to_string(),
             };
             let optional = plugin.manifest.run_hook.optional;
@@ -90,12 +91,4 @@ impl Plugins {
         }
         Prepared::Proceed(additions)
     }
-}
-
-fn shorten(mut reason: String) -> String {
-    if reason.len() > MOST_REASON {
-        reason.truncate(reason.floor_char_boundary(MOST_REASON));
-        reason.push('…');
-    }
-    reason
 }

@@ -3,9 +3,19 @@
 //!
 //! A call begins in the quick lane. One that is still computing when the guests' clock ticks moves, as
 //! it is, to the long lane, whose threads the kernel prefers less; there long calls take turns, tick by
-//! tick. A plugin whose last call computed long begins there at once.
+//! tick. So does one that has computed long in many small steps. A plugin that lately computed long begins
+//! there at once.
 
-use std::{future::poll_fn, io, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
@@ -19,6 +29,34 @@ use super::meter::Meter;
 /// `nice` of the long lane: against a thread of the quick lane it gets a quarter of a core. Enough for the
 /// kernel to prefer the quick one at once, and not so much that long calls starve on a busy machine.
 const LONG_NICE: i32 = 5;
+
+/// A call that computes longer is a long one.
+const QUICK: Duration = Duration::from_millis(2);
+/// Quick calls after a long one until a plugin is taken for a quick one again. With fewer, one that is long
+/// every other time would hold a thread of the quick lane until a tick as often.
+const QUICK_AGAIN: u32 = 32;
+
+/// How long the calls of a plugin lately computed.
+#[derive(Debug, Default)]
+pub(super) struct Habit {
+    /// Quick calls that are still to come until it begins in the quick lane.
+    to_prove: AtomicU32,
+}
+
+impl Habit {
+    pub(super) fn lane(&self) -> Lane {
+        if self.to_prove.load(Relaxed) > 0 { Lane::Long } else { Lane::Quick }
+    }
+
+    /// Books a call that computed for so long.
+    pub(super) fn book(&self, computed: Duration) {
+        if computed > QUICK {
+            self.to_prove.store(QUICK_AGAIN, Relaxed);
+        } else {
+            let _ = self.to_prove.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
@@ -108,7 +146,7 @@ async fn until_long<T>(meter: Arc<Meter>, call: BoxFuture<'static, T>) -> Stage<
         let Some(mut running) = call.take() else { return Poll::Pending };
         match running.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Stage::Done(answer)),
-            Poll::Pending if meter.is_long() => Poll::Ready(Stage::Long(running)),
+            Poll::Pending if meter.is_long() || meter.spent() > QUICK => Poll::Ready(Stage::Long(running)),
             Poll::Pending => {
                 call = Some(running);
                 Poll::Pending
@@ -120,8 +158,6 @@ async fn until_long<T>(meter: Arc<Meter>, call: BoxFuture<'static, T>) -> Stage<
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn thread() -> String {
@@ -152,6 +188,48 @@ mod tests {
         assert_eq!(run(Lane::Quick, 2), ["guest", "guest-long", "guest-long"]);
         assert_eq!(run(Lane::Long, 1), ["guest-long", "guest-long"]);
         drop(threads);
+    }
+
+    /// Without a tick: work of the host's functions on its behalf, in many small steps.
+    #[test]
+    fn what_computes_long_in_small_steps_changes_the_lane() {
+        let outside = Runtime::new().unwrap();
+        let threads = Threads::start(1).unwrap();
+        let meter = Meter::new(Duration::from_secs(60));
+        let steps = {
+            let meter = meter.clone();
+            async move {
+                let mut on = vec![thread()];
+                while meter.spent() <= QUICK {
+                    std::hint::black_box((0..1_000_u64).sum::<u64>());
+                    tokio::task::yield_now().await;
+                }
+                tokio::task::yield_now().await;
+                on.push(thread());
+                on
+            }
+        };
+        let on = outside.block_on(threads.lanes().run(Lane::Quick, meter.clone(), steps)).unwrap();
+        assert_eq!((on, meter.is_long()), (vec!["guest".to_owned(), "guest-long".to_owned()], false));
+        drop(threads);
+    }
+
+    #[test]
+    fn a_plugin_proves_that_it_is_quick() {
+        let habit = Habit::default();
+        let (quick, long) = (Duration::from_micros(30), Duration::from_millis(3));
+        assert_eq!(habit.lane(), Lane::Quick);
+        for _ in 0..3 {
+            habit.book(long);
+            for _ in 1..QUICK_AGAIN {
+                habit.book(quick);
+                assert_eq!(habit.lane(), Lane::Long);
+            }
+        }
+        habit.book(quick);
+        assert_eq!(habit.lane(), Lane::Quick);
+        habit.book(quick);
+        assert_eq!(habit.lane(), Lane::Quick);
     }
 
     #[test]

@@ -6,13 +6,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use wasmtime::{Engine, component::Linker};
 
 use super::{
-    MOST_CALLS, Plugins,
+    Plugins,
     access::Access,
     breaker::Breaker,
     carried,
@@ -21,9 +21,10 @@ use super::{
     contract::{ContractError, Declaration},
     engine,
     exports::Exports,
-    lanes::{Lanes, Threads},
+    lanes::{Habit, Lanes, Threads},
     manifest::Manifest,
     packages::{self, Collected, Found, Loadable, Origin, SourceError},
+    permits::Permits,
     plugin::Plugin,
     probe,
     registry::Registry,
@@ -371,7 +372,7 @@ impl Loader {
             access: Arc::new(access),
             breaker: Breaker::new(),
             stats: Arc::new(Stats::new()),
-            heavy: AtomicBool::new(false),
+            habit: Habit::default(),
         }))
     }
 }
@@ -427,8 +428,7 @@ impl Plugins {
             loader: tokio::sync::Mutex::new(loader),
             generation: tokio::sync::watch::Sender::new(0),
             guests,
-            permits: tokio::sync::Semaphore::new(MOST_CALLS),
-            guard_permits: tokio::sync::Semaphore::new(MOST_CALLS),
+            permits: Permits::new(),
             services,
             order: Vec::new(),
             allowance: std::sync::Mutex::default(),

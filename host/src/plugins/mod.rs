@@ -24,6 +24,7 @@ mod load;
 mod manifest;
 mod meter;
 pub mod packages;
+mod permits;
 mod plain_file;
 mod plugin;
 mod probe;
@@ -51,9 +52,11 @@ use mercury_bindings::mercury::plugin::{
     verdicts::Verdict,
 };
 
-use tokio::sync::Semaphore;
-
-use crate::domain::{allowance::Allowance, approval};
+use crate::domain::{
+    allowance::Allowance,
+    approval,
+    guest_text::{MOST_ERROR, bounded},
+};
 
 pub use background::Told;
 pub use broker::{BrokerError, Brokered, Offer};
@@ -70,6 +73,7 @@ pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
     mercury::plugin::{types, verdicts},
 };
+use permits::Permits;
 pub use plugin::{CallError, Plugin};
 pub use processors::{Attachment, Processed};
 pub use registry::Registry;
@@ -85,6 +89,11 @@ pub mod chat {
     pub use super::capabilities::inbox::{Error, Event, Happening, Inbox, Message, Offer, Outcome, Quoted, Refusal};
 }
 
+/// Checks with public keys, as components have them.
+pub mod signatures {
+    pub use super::capabilities::signatures::{ed25519, rsa_sha256};
+}
+
 /// What plugins say by themselves, and who takes it.
 pub mod messages {
     pub use super::capabilities::messenger::{Error, Grant, Messenger, Recipient};
@@ -93,8 +102,8 @@ pub mod messages {
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Calls of all guards at once, and of all else.
-const MOST_CALLS: usize = 32;
+/// Bytes of the name of a role in a guard's question.
+const MOST_ROLE: usize = 256;
 
 /// What all guards together say to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,11 +138,7 @@ pub struct Plugins {
     generation: tokio::sync::watch::Sender<u64>,
     /// Guests have threads of their own: a spinning one delays no timer of the host.
     guests: lanes::Threads,
-    /// Calls at once: bounds the memory of all guests together, and leaves instances of the pool to
-    /// those that live longer than a call.
-    permits: Semaphore,
-    /// The same for guards, which must not wait for others that wait for the network.
-    guard_permits: Semaphore,
+    permits: Permits,
     services: Arc<Services>,
     /// Names that come first, in this order, where plugins add or change one after the other.
     order: Vec<String>,
@@ -187,7 +192,7 @@ impl Plugins {
             || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
         let began = tokio::time::Instant::now();
         // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
-        let shared = if interface.is_guard() { &self.guard_permits } else { &self.permits };
+        let shared = self.permits.of(interface);
         let permits = async { (plugin.permits.acquire().await, shared.acquire().await) };
         let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
         let lanes = self.guests.lanes();
@@ -206,7 +211,7 @@ impl Plugins {
                     })
                 })
                 .await;
-            if let Answer::Deny(reason) = settle(plugin, verdict) {
+            if let Answer::Deny(reason) = settle(plugin, heard(verdict)) {
                 return Answer::Deny(reason);
             }
         }
@@ -235,8 +240,8 @@ impl Plugins {
                         guard.check(store, instance, &caller, &tool, &arguments).await
                     })
                 })
-                .await
-                .unwrap_or_else(|_| Verdict::Deny(unavailable(plugin)));
+                .await;
+            let verdict = heard(verdict).unwrap_or_else(|_| Verdict::Deny(unavailable(plugin)));
             let verdict = match (verdict, &consultation.approved) {
                 (Verdict::Ask(question), Some((asked_by, role)))
                     if asked_by == plugin.name()
@@ -254,6 +259,19 @@ impl Plugins {
         }
         opinions
     }
+}
+
+/// What a guard says goes to people and into records: no more of it than they can read.
+fn heard(verdict: Result<Verdict, CallError>) -> Result<Verdict, CallError> {
+    verdict.map(|verdict| match verdict {
+        Verdict::Allow => Verdict::Allow,
+        Verdict::Deny(reason) => Verdict::Deny(bounded(reason, MOST_ERROR)),
+        Verdict::Ask(mut question) => {
+            question.text = bounded(question.text, MOST_ERROR);
+            question.approver = bounded(question.approver, MOST_ROLE);
+            Verdict::Ask(question)
+        }
+    })
 }
 
 fn missing() -> wasmtime::Error {

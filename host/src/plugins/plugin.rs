@@ -6,10 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -28,7 +25,7 @@ use super::{
     contract::{ContractError, Declaration},
     exports::{Exports, Interface},
     fault::{Fault, explain},
-    lanes::{Lane, Lanes},
+    lanes::{Habit, Lanes},
     manifest::Manifest,
     meter::Meter,
     packages::Origin,
@@ -41,8 +38,6 @@ use super::{
 const MOST_HANDLES: usize = 1_000;
 /// How long a component may take to start when it is loaded.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
-/// A plugin whose last call computed no longer begins in the quick lane.
-const QUICK: Duration = Duration::from_millis(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -89,8 +84,7 @@ pub struct Plugin {
     /// Calls of this plugin at once, so that one plugin cannot take all that the host allows.
     pub(super) permits: Semaphore,
     pub(super) stats: Arc<Stats>,
-    /// Its last call computed long.
-    pub(super) heavy: AtomicBool,
+    pub(super) habit: Habit,
 }
 
 /// What is read of a call from outside of its store, which is gone when it fails.
@@ -132,7 +126,7 @@ impl Plugin {
             services,
             breaker: Breaker::new(),
             stats: Arc::new(Stats::new()),
-            heavy: AtomicBool::new(false),
+            habit: Habit::default(),
         }
     }
 
@@ -246,7 +240,7 @@ impl Plugin {
         }
         let began = Instant::now();
         let outcome = self.within_nets(lanes, interface.name(), patience, &watched, work).await;
-        self.heavy.store(watched.meter.spent() > QUICK, Ordering::Relaxed);
+        self.habit.book(watched.meter.spent());
         self.record(interface, began.elapsed(), &watched.meter, outcome.as_ref().err());
         self.hand_over_folders().await;
         outcome
@@ -261,9 +255,8 @@ impl Plugin {
         work: impl Future<Output = wasmtime::Result<T>> + Send + 'static,
     ) -> Result<T, CallError> {
         let plugin = self.manifest.name.clone();
-        let lane = if self.heavy.load(Ordering::Relaxed) { Lane::Long } else { Lane::Quick };
         // A host call that never returns is no guest code: no epoch ends it, dropping the task does.
-        match tokio::time::timeout(patience, lanes.run(lane, watched.meter.clone(), work)).await {
+        match tokio::time::timeout(patience, lanes.run(self.habit.lane(), watched.meter.clone(), work)).await {
             Err(_) => Err(CallError::Timeout { plugin, export, within: patience }),
             Ok(Err(panic)) => {
                 let message = format!("the host itself failed: {panic}");

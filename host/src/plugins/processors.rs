@@ -3,15 +3,23 @@
 use std::{path::Path, time::Duration};
 
 use mercury_bindings::{
-    exports::mercury::plugin::result_processor::{Outcome, RunResult},
+    exports::mercury::plugin::result_processor::{Delivery, Outcome, RunResult},
     mercury::plugin::types::Media,
 };
 
 use super::{Interface, Plugin, Plugins, missing};
-use crate::media::{Description, Lent, MediaError, MediaStore};
+use crate::{
+    domain::guest_text::{MOST_ERROR, for_log},
+    media::{Description, Lent, MediaError, MediaStore},
+};
 
 /// Waiting included (extensions.md 3.2). A processor's failure only costs its own change.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of a reply that a processor makes longer: 256 KiB (extensions.md 3.2). A chat would get it in parts.
+const MOST_REPLY: usize = 256 << 10;
+/// Files of a reply that a processor adds to.
+const MOST_FILES: usize = 100;
 
 /// What all processors together made of a result.
 #[derive(Debug)]
@@ -95,6 +103,9 @@ impl Plugins {
             let may_change = !failed || plugin.manifest.override_errors;
             let problem = match outcome {
                 Ok((Ok(_), _)) if !may_change => continue,
+                Ok((Ok(Outcome::Deliver(delivery)), _)) if is_too_large(&delivery, &result) => {
+                    format!("its reply has more than {MOST_REPLY} bytes, or it has more than {MOST_FILES} files")
+                }
                 Ok((Ok(Outcome::Deliver(delivery)), made)) => {
                     files.retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.file.handle()));
                     let added = delivery.attachments.iter().filter(|media| made.contains(&media.handle));
@@ -106,9 +117,9 @@ impl Plugins {
                     continue;
                 }
                 Ok((Ok(Outcome::Suppress(why)), _)) => {
-                    return Processed::Suppress(format!("{}: {why}", plugin.name()));
+                    return Processed::Suppress(format!("{}: {}", plugin.name(), for_log(&why, MOST_ERROR)));
                 }
-                Ok((Err(said), _)) => said,
+                Ok((Err(said), _)) => for_log(&said, MOST_ERROR).into_owned(),
                 Err(error) => error.to_string(),
             };
             tracing::error!(plugin = plugin.name(), required = plugin.manifest.required, %problem, "a processor failed");
@@ -118,6 +129,12 @@ impl Plugins {
         }
         Processed::Deliver { reply: result.reply, attachments: files, overrides }
     }
+}
+
+/// What came in may go out, however long it is.
+fn is_too_large(delivery: &Delivery, result: &RunResult) -> bool {
+    delivery.reply.len() > MOST_REPLY.max(result.reply.len())
+        || delivery.attachments.len() > MOST_FILES.max(result.attachments.len())
 }
 
 /// What the host knows of the file counts, not what the processor says of it.
@@ -134,6 +151,54 @@ async fn made_by(plugin: &Plugin, media: &Media, known: &[Attachment]) -> Option
         Err(error) => {
             tracing::warn!(plugin = plugin.name(), %error, "a file that the processor made is left out");
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mercury_bindings::mercury::plugin::types::{Caller, MediaKind};
+
+    use super::*;
+
+    fn result(reply: usize, files: usize) -> RunResult {
+        let caller = Caller { person: "p".into(), role: "member".into(), space: "main".into(), conversation: None };
+        RunResult {
+            run: "r".into(),
+            caller,
+            platform: "api".into(),
+            prompt: "p".into(),
+            scheduled: false,
+            reply: "x".repeat(reply),
+            failure: None,
+            attachments: vec![file(); files],
+            usage: None,
+            duration_ms: 1,
+        }
+    }
+
+    fn file() -> Media {
+        Media {
+            handle: "h".into(),
+            kind: MediaKind::Image,
+            mime_type: "image/png".into(),
+            file_name: None,
+            size_bytes: 1,
+        }
+    }
+
+    /// A chat would be flooded with the parts of a long reply, and with files.
+    #[test]
+    fn a_processor_makes_no_flood() {
+        let delivery =
+            |reply: usize, files: usize| Delivery { reply: "x".repeat(reply), attachments: vec![file(); files] };
+        for (reply, files, given, too_large) in [
+            (MOST_REPLY, MOST_FILES, result(1, 0), false),
+            (MOST_REPLY + 1, 0, result(1, 0), true),
+            (1, MOST_FILES + 1, result(1, 0), true),
+            (MOST_REPLY + 1, MOST_FILES + 1, result(MOST_REPLY + 1, MOST_FILES + 1), false),
+        ] {
+            assert_eq!(is_too_large(&delivery(reply, files), &given), too_large, "{reply}, {files}");
         }
     }
 }

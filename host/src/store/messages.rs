@@ -64,24 +64,38 @@ impl Store {
         .await
     }
 
-    /// What was said in the space after `after`, oldest first, at most `limit`.
-    pub async fn entries(&self, space: &str, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    /// What was said in the space after `after`, oldest first, at most `limit` entries with `most_bytes` of
+    /// text together: no more of them is read. At least one, however long, so that whoever pages gets on.
+    pub async fn entries(
+        &self,
+        space: &str,
+        after: i64,
+        limit: u32,
+        most_bytes: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
         let space = space.to_owned();
         self.read(move |db| {
-            db.prepare_cached(
+            let mut statement = db.prepare_cached(
                 "SELECT id, conversation, role, content, created_at FROM messages
                  WHERE space = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-            )?
-            .query_map(params![space, after, limit], |row| {
-                Ok(Entry {
+            )?;
+            let mut rows = statement.query(params![space, after, limit])?;
+            let (mut entries, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = rows.next()? {
+                let content: String = row.get(3)?;
+                bytes += content.len();
+                if bytes > most_bytes && !entries.is_empty() {
+                    break;
+                }
+                entries.push(Entry {
                     id: row.get(0)?,
                     conversation: row.get(1)?,
                     role: row.get(2)?,
-                    content: row.get(3)?,
+                    content,
                     created_at: row.get(4)?,
-                })
-            })?
-            .collect()
+                });
+            }
+            Ok(entries)
         })
         .await
     }
@@ -112,5 +126,33 @@ impl Store {
             .collect()
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thousand long answers would be hundreds of megabytes.
+    #[tokio::test]
+    async fn entries_are_bounded_in_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        store
+            .write(|db| {
+                let sql = "INSERT INTO messages (space, conversation, role, content, created_at) VALUES ('main', 'c', 'ambient', ?1, 1)";
+                [10, 10, 100, 10].into_iter().try_for_each(|length| db.execute(sql, ["x".repeat(length)]).map(drop))
+            })
+            .await
+            .unwrap();
+        let lengths = async |after, limit, most| {
+            let found = store.entries("main", after, limit, most).await.unwrap();
+            found.iter().map(|entry| entry.content.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(0, 10, 1_000).await, [10, 10, 100, 10]);
+        assert_eq!(lengths(0, 3, 1_000).await, [10, 10, 100]);
+        assert_eq!(lengths(0, 10, 119).await, [10, 10]);
+        assert_eq!(lengths(2, 10, 50).await, [100], "whoever pages gets on");
+        assert_eq!(lengths(0, 10, 0).await, [10]);
     }
 }

@@ -183,7 +183,7 @@ mod tests {
         assert!(run.confinement.as_ref().unwrap().no_network, "what it is denied comes with the run");
         assert_eq!((run.caller.as_str(), run.role.as_str()), ("plugin:napkin", "plugin:napkin"));
         assert_eq!(store.task_system_prompt(run.inbound).await.unwrap().as_deref(), Some("rules"));
-        assert!(store.entries("main", 0, 10).await.unwrap().is_empty(), "it is no part of the conversation");
+        assert!(store.entries("main", 0, 10, 1 << 20).await.unwrap().is_empty(), "it is no part of the conversation");
         let unfinished = store.unfinished().await.unwrap();
         let denied: Vec<bool> = unfinished.iter().map(|(run, _)| run.confinement.is_some()).collect();
         assert_eq!(denied, [true, false, false], "also for a host that takes it over");

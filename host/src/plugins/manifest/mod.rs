@@ -25,7 +25,7 @@ pub(crate) use agent::{Agent, Cli, Variable};
 pub(crate) use limits::Limits;
 use problems::Problems;
 pub use run::Job;
-pub(crate) use run::{Broker, RunHook, Widget};
+pub(crate) use run::{Action, Broker, RunHook, Widget};
 pub(crate) use setting::Setting;
 
 /// Bytes of a manifest: 256 KiB.

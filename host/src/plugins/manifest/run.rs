@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use super::{
     check::{PLAIN, is_plain, range},
@@ -12,6 +13,10 @@ use crate::domain::schedule::Timing;
 
 /// Calls of a broker in a minute of one caller, where the manifest says nothing.
 const USUAL_PER_MINUTE: u32 = 60;
+/// Bytes of the schema of one action, as JSON.
+const MOST_SCHEMA: usize = 16 << 10;
+/// Bytes that a compiled regular expression may have, and as many for its cache.
+const MOST_PATTERN: usize = 1 << 20;
 /// Time for one call of a run hook, in seconds (extensions.md 3.2), where the manifest says nothing.
 const USUAL_HOOK_DEADLINE_S: u32 = 10;
 /// Time for one run of a job, in seconds, where the manifest says nothing.
@@ -59,12 +64,39 @@ impl Action {
     /// Checks arguments. An action without a schema takes any JSON.
     ///
     /// # Errors
-    /// Where the schema is none.
+    /// Where the schema is none, or one that the host does not take: its checks run in the host.
     pub fn validator(&self) -> Result<jsonschema::Validator, String> {
         let schema = serde_json::to_value(&self.schema).map_err(|error| error.to_string())?;
-        let schema = if schema.is_null() { serde_json::Value::Bool(true) } else { schema };
-        jsonschema::validator_for(&schema).map_err(|error| error.to_string())
+        let schema = if schema.is_null() { Json::Bool(true) } else { schema };
+        if schema.to_string().len() > MOST_SCHEMA {
+            return Err(format!("it has more than {MOST_SCHEMA} bytes"));
+        }
+        if let Some(key) = reference_in(&schema) {
+            return Err(format!("`{key}` is not taken here, since what refers to itself has no end; write it out"));
+        }
+        matching_in_line().build(&schema).map_err(|error| error.to_string())
     }
+}
+
+/// The keyword by which some part of the schema refers to another. Of a property of that name too, which
+/// costs an author another name.
+fn reference_in(schema: &Json) -> Option<&'static str> {
+    const REFERENCES: &[&str] = &["$ref", "$dynamicRef", "$recursiveRef"];
+    match schema {
+        Json::Object(fields) => {
+            let found = REFERENCES.iter().find(|key| fields.contains_key(**key)).copied();
+            found.or_else(|| fields.values().find_map(reference_in))
+        }
+        Json::Array(items) => items.iter().find_map(reference_in),
+        _ => None,
+    }
+}
+
+/// JSON Schema whose regular expressions take time in proportion to the text: without look-around and
+/// back-references.
+pub(super) fn matching_in_line() -> jsonschema::ValidationOptions<'static> {
+    let patterns = jsonschema::PatternOptions::regex().size_limit(MOST_PATTERN).dfa_size_limit(MOST_PATTERN);
+    jsonschema::options().with_pattern_options(patterns)
 }
 
 /// One `[[broker.actions]]`
@@ -137,4 +169,42 @@ impl Job {
 pub struct Widget {
     pub name: String,
     pub label: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validator(schema: &str) -> Result<jsonschema::Validator, String> {
+        toml::from_str::<Action>(&format!("name = \"a\"\nschema = {schema}")).unwrap().validator()
+    }
+
+    /// What a schema refers to may be itself: such a check has no end, and took the host's stack with it.
+    #[test]
+    fn a_schema_refers_to_nothing() {
+        for schema in [
+            "{ \"$ref\" = \"#\" }",
+            "{ allOf = [{ \"$ref\" = \"#\" }, { \"$ref\" = \"#\" }] }",
+            "{ properties = { a = { items = { \"$dynamicRef\" = \"#x\" } } } }",
+            "{ \"$ref\" = \"http://127.0.0.1:9/\" }",
+        ] {
+            assert!(validator(schema).unwrap_err().contains("is not taken here"), "{schema}");
+        }
+        assert!(validator("{ type = \"object\", properties = { reference = { type = \"string\" } } }").is_ok());
+        let long = format!("{{ description = \"{}\" }}", "x".repeat(MOST_SCHEMA));
+        assert!(validator(&long).unwrap_err().contains("bytes"));
+    }
+
+    /// A pattern that takes for ever where every way is tried: here each text is read once.
+    #[test]
+    fn patterns_match_in_line() {
+        let matching = validator("{ type = \"string\", pattern = \"^(a+)+$\" }").unwrap();
+        let text = serde_json::Value::from(format!("{}!", "a".repeat(50_000)));
+        assert!(!matching.is_valid(&text));
+        assert!(matching.is_valid(&serde_json::Value::from("aaa")));
+        for pattern in ["(?=a)b", "(a)\\\\1", "((a{1000}){1000}){1000}"] {
+            let schema = format!("{{ pattern = \"{pattern}\" }}");
+            assert!(validator(&schema).is_err(), "{pattern}");
+        }
+    }
 }

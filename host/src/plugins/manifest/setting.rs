@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::run::matching_in_line;
+
 /// Characters of a value.
 const MOST_VALUE: usize = 16 << 10;
 
@@ -122,9 +124,10 @@ impl Setting {
     }
 }
 
-/// By JSON Schema, whose engine bounds the work that an expression makes.
+/// As JSON Schema matches a `pattern`.
 fn matcher(pattern: &str) -> Result<jsonschema::Validator, String> {
-    jsonschema::validator_for(&serde_json::json!({ "type": "string", "pattern": pattern }))
+    matching_in_line()
+        .build(&serde_json::json!({ "type": "string", "pattern": pattern }))
         .map_err(|_| format!("`{pattern}` is not a regular expression"))
 }
 

@@ -460,3 +460,16 @@ fn a_limit_out_of_its_range_is_refused() {
         assert!(said.contains(text), "{said}");
     }
 }
+
+/// Each entry is something that the host keeps, or does again and again.
+#[test]
+fn lists_have_their_bounds() {
+    let with = |jobs: usize| {
+        let jobs: String = (0..jobs).map(|n| format!("[[jobs]]\nname = \"j{n}\"\nevery-s = 1\n")).collect();
+        let text = format!("name = \"p\"\nversion = \"1.0.0\"\ncomponent = \"p.wasm\"\nprovides = [\"job\"]\n{jobs}");
+        Manifest::parse(Path::new("plugin.toml"), &text)
+    };
+    assert!(with(100).is_ok());
+    let refusal = with(101).unwrap_err().to_string();
+    assert!(refusal.contains("jobs: has 101 entries; at most 100 are taken"), "{refusal}");
+}

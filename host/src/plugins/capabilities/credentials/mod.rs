@@ -1,8 +1,8 @@
 //! Secrets that a component may use and never sees.
 //!
 //! A secret is placed by the host into the part of a request that the component names, or compared
-//! and signed with. Whatever comes back goes through the [`Redactor`]: a server that echoes a secret
-//! does not tell it to the component.
+//! and signed with. Whatever comes back from a host that a secret is bound to goes through the
+//! [`Redactor`]: a server that echoes it does not tell it to the component.
 
 mod host;
 mod place;
@@ -22,8 +22,8 @@ use crate::{
     plugins::manifest::{check, problems::At, problems::Problems},
 };
 
-pub(in crate::plugins) use place::{PlaceError, in_json, in_path, in_query};
-use redact::Redactor;
+pub(in crate::plugins) use place::{PlaceError, Segment, in_json, in_path, in_query};
+pub(in crate::plugins) use redact::Redactor;
 
 /// A shorter secret could be guessed by who compares, or found by trying from one signature: no
 /// component may do either with it.
@@ -127,7 +127,6 @@ impl Grant {
 /// The secrets of one plugin, by the names that its manifest gives them.
 pub(in crate::plugins) struct Secrets {
     bound: BTreeMap<String, Bound>,
-    redactor: Redactor,
 }
 
 struct Bound {
@@ -162,7 +161,7 @@ pub(in crate::plugins) enum Unusable {
 
 impl Secrets {
     pub(in crate::plugins) fn none() -> Self {
-        Self { bound: BTreeMap::new(), redactor: Redactor::new(std::iter::empty::<&str>()) }
+        Self { bound: BTreeMap::new() }
     }
 
     /// # Errors
@@ -177,13 +176,15 @@ impl Secrets {
                 return Err(format!("secrets `{}`: the name is there twice", grant.name));
             }
         }
-        let set = bound.values().filter_map(|bound| bound.value.as_ref()).map(ExposeSecret::expose_secret);
-        let redactor = Redactor::new(set);
-        Ok(Self { bound, redactor })
+        Ok(Self { bound })
     }
 
-    pub(in crate::plugins) fn redactor(&self) -> &Redactor {
-        &self.redactor
+    /// For what `target` answers. It knows the secrets that the target may have got, and no others: what
+    /// it takes out of an answer tells the component that the text was a secret, and a server of the
+    /// plugin's author's could try as many texts as it wants.
+    pub(in crate::plugins) fn redactor_for(&self, target: &Target) -> Redactor {
+        let got = self.bound.values().filter(|bound| bound.hosts.iter().any(|pattern| target.is_named_by(pattern)));
+        Redactor::new(got.filter_map(|bound| bound.value.as_ref()).map(ExposeSecret::expose_secret))
     }
 
     pub(in crate::plugins) fn is_present(&self, name: &str) -> bool {

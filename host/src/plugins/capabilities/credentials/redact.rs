@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::place::encoded_segment;
@@ -11,6 +14,8 @@ use super::place::encoded_segment;
 const REMOVED: &[u8] = b"[secret]";
 /// A shorter one would take words out of every text.
 const SHORTEST: usize = 4;
+/// In the middle of other Base64 a shorter one leaves too few characters to be told from other text.
+const SHORTEST_WITHIN: usize = 9;
 
 /// Knows the secrets in every spelling that a server is likely to echo. A server that means to tell
 /// them can always find another; which servers get them is what the manifest's `hosts` are for.
@@ -90,7 +95,8 @@ fn spellings_of(secret: &str) -> Vec<String> {
     let json = serde_json::Value::from(secret).to_string();
     let json = json[1..json.len() - 1].to_owned();
     let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    vec![
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut spellings = vec![
         secret.to_owned(),
         lower_hex(&everything),
         everything,
@@ -99,8 +105,30 @@ fn spellings_of(secret: &str) -> Vec<String> {
         encoded_segment(secret),
         json.replace('/', "\\/"),
         json,
+        hex.to_ascii_uppercase(),
+        hex,
         STANDARD_NO_PAD.encode(secret),
-    ]
+        URL_SAFE_NO_PAD.encode(secret),
+    ];
+    if secret.len() >= SHORTEST_WITHIN {
+        spellings.extend(within_base64(secret));
+    }
+    spellings
+}
+
+/// What of a secret stands in the Base64 of a longer text (`user:secret`), whatever is around it: of its
+/// three places in a group, the characters that it alone makes.
+fn within_base64(secret: &str) -> Vec<String> {
+    let mut within = Vec::new();
+    for before in 0..3_usize {
+        let text = [&vec![0; before], secret.as_bytes()].concat();
+        // Six bits a character: those that share bits with what stands before or behind are left out.
+        let (from, until) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
+        for encoded in [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)] {
+            within.push(encoded[from..until].to_owned());
+        }
+    }
+    within
 }
 
 /// `%2F` as `%2f`.

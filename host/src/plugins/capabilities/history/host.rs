@@ -25,6 +25,7 @@ impl Host for State {
         if let Err(error) = self.may_read_history()? {
             return Ok(Err(error));
         }
+        let _turn = self.access.turn.lock().await;
         Ok(self.services.store.spaces().await.map_err(failed))
     }
 
@@ -38,22 +39,15 @@ impl Host for State {
             return Ok(Err(error));
         }
         let after = after.map_or(0, |id| i64::try_from(id).unwrap_or(i64::MAX));
-        let found = self.services.store.entries(&space, after, limit.min(MOST_ENTRIES)).await;
-        Ok(found.map(within_bounds).map_err(failed))
+        let _turn = self.access.turn.lock().await;
+        let found = self.services.store.entries(&space, after, limit.min(MOST_ENTRIES), MOST_BYTES).await;
+        Ok(found.map(|found| found.into_iter().map(Entry::from).collect()).map_err(failed))
     }
 }
 
-/// At least one entry, however long, so that whoever pages gets on.
-fn within_bounds(found: Vec<store::Entry>) -> Vec<Entry> {
-    let mut bytes = 0;
-    let fits = |entry: &store::Entry| {
-        let first = bytes == 0;
-        bytes += entry.content.len();
-        first || bytes <= MOST_BYTES
-    };
-    let entries = found.into_iter().take_while(fits);
-    entries
-        .map(|entry| Entry {
+impl From<store::Entry> for Entry {
+    fn from(entry: store::Entry) -> Self {
+        Self {
             id: entry.id.unsigned_abs(),
             conversation: entry.conversation,
             author: match entry.role.as_str() {
@@ -63,8 +57,8 @@ fn within_bounds(found: Vec<store::Entry>) -> Vec<Entry> {
             },
             text: entry.content,
             at: entry.created_at.unsigned_abs(),
-        })
-        .collect()
+        }
+    }
 }
 
 /// The guest learns that storage failed; where the database lies is the operator's business.

@@ -21,7 +21,10 @@ use crate::{
         outbound::Refusal,
     },
     media::{Incoming, Lent, MediaError, MediaStore},
-    plugins::access::Access,
+    plugins::{
+        access::Access,
+        capabilities::{credentials::Redactor, media::MOST_NAME},
+    },
 };
 
 /// Bytes of a file that are read at a time.
@@ -40,17 +43,18 @@ pub(super) struct Destination {
 
 pub(super) async fn fetch(access: Arc<Access>, prepared: Prepared) -> Result<Response, Error> {
     let most = access.most_response(prepared.grant);
+    let redactor = prepared.redactor.clone();
     bounded(&access, prepared, async |mut answer: reqwest::Response| {
         announced(&answer, most)?;
-        let (status, headers) = (answer.status().as_u16(), shown_headers(&access, answer.headers()));
+        let (status, headers) = (answer.status().as_u16(), shown_headers(&redactor, answer.headers()));
         let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| failed(&access, error))? {
+        while let Some(piece) = answer.chunk().await.map_err(|error| failed(&redactor, error))? {
             if body.len() as u64 + piece.len() as u64 > most {
                 return Err(too_large(most));
             }
             body.extend_from_slice(&piece);
         }
-        let body = match String::from_utf8(access.secrets.redactor().bytes(body)) {
+        let body = match String::from_utf8(redactor.bytes(body)) {
             Ok(text) => Content::Text(text),
             Err(other) => Content::Bytes(other.into_bytes()),
         };
@@ -61,20 +65,22 @@ pub(super) async fn fetch(access: Arc<Access>, prepared: Prepared) -> Result<Res
 
 pub(super) async fn download(access: Arc<Access>, prepared: Prepared, to: Destination) -> Result<Downloaded, Error> {
     let most = to.most.min(access.most_download(prepared.grant));
+    let redactor = prepared.redactor.clone();
     bounded(&access, prepared, async |mut answer: reqwest::Response| {
         let status = answer.status();
         if !status.is_success() {
-            return Err(unwanted(&access, answer).await);
+            return Err(unwanted(&redactor, answer).await);
         }
         announced(&answer, most)?;
-        let headers = shown_headers(&access, answer.headers());
+        let headers = shown_headers(&redactor, answer.headers());
         let file_name = to.file_name.clone().or_else(|| announced_name(answer.headers()));
         // A server that does not know the type says that it is bytes; the name may know more.
-        let mime = header_text(answer.headers(), &CONTENT_TYPE).filter(|mime| essence(mime) != UNKNOWN_TYPE);
+        let mime = header_text(answer.headers(), &CONTENT_TYPE)
+            .filter(|mime| mime.len() <= MOST_NAME && essence(mime) != UNKNOWN_TYPE);
         let mime = mime.unwrap_or_else(|| file_name.as_deref().map_or(UNKNOWN_TYPE, mime_of_name)).to_owned();
         let mut incoming = to.media.begin(&access.plugin, to.quota, most).await.map_err(not_kept)?;
-        let mut redacting = access.secrets.redactor().begin();
-        while let Some(piece) = answer.chunk().await.map_err(|error| failed(&access, error))? {
+        let mut redacting = redactor.begin();
+        while let Some(piece) = answer.chunk().await.map_err(|error| failed(&redactor, error))? {
             write(&mut incoming, &redacting.feed(&piece)).await?;
         }
         write(&mut incoming, &redacting.end()).await?;
@@ -102,9 +108,10 @@ async fn bounded<T>(
     if let Some(address) = prepared.literal {
         access.clients.check_address(address).await.map_err(refused)?;
     }
+    let redactor = prepared.redactor.clone();
     let request = build(access, prepared)?;
     let exchange = async {
-        let answer = request.send().await.map_err(|error| failed(access, error))?;
+        let answer = request.send().await.map_err(|error| failed(&redactor, error))?;
         tracing::debug!(
             plugin = access.plugin,
             host,
@@ -188,7 +195,7 @@ fn announced(answer: &reqwest::Response, most: u64) -> Result<(), Error> {
     }
 }
 
-async fn unwanted(access: &Access, mut answer: reqwest::Response) -> Error {
+async fn unwanted(redactor: &Redactor, mut answer: reqwest::Response) -> Error {
     let status = answer.status().as_u16();
     let mut body = Vec::new();
     while body.len() < MOST_SHOWN
@@ -197,13 +204,12 @@ async fn unwanted(access: &Access, mut answer: reqwest::Response) -> Error {
         body.extend_from_slice(&piece);
     }
     // Cut after the secrets are out: a half would not be recognised.
-    let shown = access.secrets.redactor().bytes(body);
+    let shown = redactor.bytes(body);
     let shown = String::from_utf8_lossy(&shown[..shown.len().min(MOST_SHOWN)]).into_owned();
     Error { kind: ErrorKind::Other(format!("status {status}")), message: shown, request_sent: true }
 }
 
-fn shown_headers(access: &Access, headers: &HeaderMap) -> Headers {
-    let redactor = access.secrets.redactor();
+fn shown_headers(redactor: &Redactor, headers: &HeaderMap) -> Headers {
     let text = |value: &HeaderValue| redactor.text(&String::from_utf8_lossy(value.as_bytes()));
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
@@ -240,7 +246,7 @@ fn not_kept(error: MediaError) -> Error {
 }
 
 /// The client's error in words, without the URL, which may hold a secret.
-fn failed(access: &Access, error: reqwest::Error) -> Error {
+fn failed(redactor: &Redactor, error: reqwest::Error) -> Error {
     if let Some(refusal) = refusal_in(&error) {
         return refused(refusal);
     }
@@ -260,7 +266,7 @@ fn failed(access: &Access, error: reqwest::Error) -> Error {
         (false, true) => ErrorKind::Unreachable,
         (false, false) => ErrorKind::Other("the connection failed".into()),
     };
-    Error { kind, message: format!("http: {}", access.secrets.redactor().text(&words)), request_sent: !connecting }
+    Error { kind, message: format!("http: {}", redactor.text(&words)), request_sent: !connecting }
 }
 
 /// The refusal of the checking resolver, somewhere below the client's own errors.

@@ -11,7 +11,7 @@ use super::{
     exchange::{self, Destination},
     prepare::{throttle, unsent},
 };
-use crate::plugins::{meter::count_denial, state::State};
+use crate::plugins::{capabilities::media::MOST_NAME, meter::count_denial, state::State};
 
 /// Refusals of one call that are logged.
 const MOST_NOTED: u32 = 10;
@@ -38,6 +38,11 @@ impl Host for State {
         most_bytes: Option<u64>,
     ) -> wasmtime::Result<Result<Downloaded, Error>> {
         self.count_call()?;
+        // Kept in memory with each file.
+        if file_name.as_ref().is_some_and(|name| name.len() > MOST_NAME) {
+            let message = format!("http: a file's name has at most {MOST_NAME} bytes");
+            return Ok(Err(unsent(ErrorKind::Invalid, message)));
+        }
         let prepared = match self.prepare(request).await {
             Ok(prepared) => prepared,
             Err(error) => return Ok(Err(self.note_refusal(error))),

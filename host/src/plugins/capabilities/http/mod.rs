@@ -8,7 +8,9 @@ mod exchange;
 mod host;
 mod prepare;
 
-pub(in crate::plugins) use prepare::{put_header, read_headers, stand_in_url, unsent, with_path_credentials};
+pub(in crate::plugins) use prepare::{
+    check_credentials, put_header, read_headers, stand_in_url, unsent, with_path_credentials,
+};
 
 use serde::Deserialize;
 

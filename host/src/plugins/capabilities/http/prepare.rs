@@ -9,7 +9,7 @@ use mercury_bindings::mercury::plugin::{
 };
 use reqwest::{
     Method,
-    header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue},
+    header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE},
 };
 use url::Url;
 
@@ -21,7 +21,7 @@ use crate::{
     media::Lent,
     plugins::{
         access::Access,
-        capabilities::credentials::{PlaceError, Unusable, in_json, in_path, in_query},
+        capabilities::credentials::{PlaceError, Redactor, Segment, Unusable, in_json, in_path, in_query},
         state::State,
     },
 };
@@ -32,6 +32,8 @@ const MOST_TIMEOUT: u32 = 300_000;
 const MOST_HEADERS: usize = 100;
 const MOST_PARTS: usize = 100;
 const MOST_CREDENTIALS: usize = 16;
+/// Bytes of what names a secret's place: with long ones around it, whether it still fits would tell its length.
+const MOST_PLACE: usize = 512;
 
 pub(super) struct Prepared {
     pub method: Method,
@@ -48,6 +50,8 @@ pub(super) struct Prepared {
     pub host: String,
     /// The index of the grant that allows it.
     pub grant: usize,
+    /// For all that comes back.
+    pub redactor: Redactor,
 }
 
 pub(super) enum Body {
@@ -93,9 +97,7 @@ impl State {
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| invalid("http: the method is not one, such as GET"))?;
         let target = Target::parse(&request.uri).map_err(refused)?;
-        if request.credentials.len() > MOST_CREDENTIALS {
-            return Err(invalid(format!("http: more than {MOST_CREDENTIALS} credentials")));
-        }
+        check_credentials(&request.credentials)?;
         // Decided over the path as it will be, with a word in the place of each secret.
         let shape = with_path_credentials(&target, &request.credentials, |_| Ok("SECRET"))?;
         let grant = decide(&access.http, method.as_str(), &shape).map_err(refused)?;
@@ -116,17 +118,22 @@ impl State {
                 Place::Header((name, prefix)) => put_header(&mut headers, name, prefix, value)?,
                 Place::Query(name) => in_query(&mut url, name, value),
                 Place::PathSegment(_) => {}
-                Place::Json(pointer) => pointers.push((pointer, value)),
+                Place::Json(pointer) => pointers.push((pointer.as_str(), value)),
             }
         }
         if !request.credentials.is_empty() {
-            // In a compressed answer an echo of the secret would not be found.
+            // In a compressed answer an echo of the secret would not be found, nor in a part of one.
+            if headers.contains_key(RANGE) || headers.contains_key(IF_RANGE) {
+                return Err(invalid(
+                    "http: what is asked with a secret is asked as a whole; leave the header range out",
+                ));
+            }
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         let mut body = self.body(request.body).await?;
-        for (pointer, value) in pointers {
-            let Body::Bytes(json) = &body else { return Err(PlaceError::Pointer(pointer.clone()).into()) };
-            body = Body::Bytes(in_json(json, pointer, value)?);
+        if let Some((first, _)) = pointers.first() {
+            let Body::Bytes(json) = &body else { return Err(PlaceError::Pointer((*first).to_owned()).into()) };
+            body = Body::Bytes(in_json(json, &pointers)?);
         }
         if let Some(stand_in) = stand_in {
             url = stand_in_url(stand_in, &url);
@@ -141,6 +148,7 @@ impl State {
             literal,
             host: target.host(),
             grant,
+            redactor: access.secrets.redactor_for(&target),
         })
     }
 
@@ -201,19 +209,35 @@ impl State {
     }
 }
 
+/// How many there are, and how long what names their places is: before a secret is looked at.
+pub(in crate::plugins) fn check_credentials(credentials: &[Credential]) -> Result<(), Error> {
+    if credentials.len() > MOST_CREDENTIALS {
+        return Err(invalid(format!("credentials: more than {MOST_CREDENTIALS} for one request or frame")));
+    }
+    let longest = |place: &Place| match place {
+        Place::Bearer => 0,
+        Place::Query(name) | Place::Json(name) => name.len(),
+        Place::Header((name, prefix)) | Place::PathSegment((name, prefix)) => name.len().max(prefix.len()),
+    };
+    match credentials.iter().all(|credential| longest(&credential.place) <= MOST_PLACE) {
+        true => Ok(()),
+        false => Err(invalid(format!("credentials: a place is named with at most {MOST_PLACE} bytes"))),
+    }
+}
+
 /// The target with each credential of the path in its place.
 pub(in crate::plugins) fn with_path_credentials<'a>(
     target: &Target,
-    credentials: &[Credential],
+    credentials: &'a [Credential],
     value: impl Fn(&str) -> Result<&'a str, Unusable>,
 ) -> Result<Target, Error> {
-    let mut url = target.url.clone();
+    let mut segments = Vec::new();
     for credential in credentials {
-        if let Place::PathSegment((segment, prefix)) = &credential.place {
-            url = in_path(&url, segment, prefix, value(&credential.secret)?)?;
+        if let Place::PathSegment((placeholder, prefix)) = &credential.place {
+            segments.push(Segment { placeholder, prefix, secret: value(&credential.secret)? });
         }
     }
-    Ok(Target { url, authority: target.authority.clone() })
+    Ok(Target { url: in_path(&target.url, &segments)?, authority: target.authority.clone() })
 }
 
 pub(in crate::plugins) fn read_headers(given: Vec<(String, String)>) -> Result<HeaderMap, Error> {

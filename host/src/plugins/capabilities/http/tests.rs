@@ -67,6 +67,10 @@ impl Peer {
         self.requests.lock().unwrap().last().expect("a request").clone()
     }
 
+    fn forget(&self) {
+        self.requests.lock().unwrap().clear();
+    }
+
     fn count(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
@@ -466,6 +470,32 @@ async fn a_secret_reaches_its_host_and_nobody_else() {
     for text in shown {
         assert!(!text.contains("canary") && !text.contains("4f1c"), "{text}");
     }
+}
+
+/// Half of an echo would not be recognised.
+#[tokio::test]
+async fn a_secret_is_asked_with_for_the_whole_answer() {
+    let (peer, address) = Peer::start().await;
+    let grants = format!("[[http]]\nhosts = [\"api.example.com\"]\n{SECRET}");
+    let mut plugin = Setup::new(&grants).stand_in("api.example.com", address).make();
+    for header in ["Range", "if-range"] {
+        let mut request = get("https://api.example.com/y");
+        request.headers = vec![(header.into(), "bytes=0-3".into())];
+        request.credentials = with(Place::Bearer);
+        let error = plugin.fetch(request.clone()).await.unwrap_err();
+        assert!(error.message.contains("leave the header range out") && !error.request_sent, "{error:?}");
+        assert_eq!(peer.count(), 0);
+        request.credentials.clear();
+        assert!(plugin.fetch(request).await.is_ok(), "without a secret there is nothing to be found");
+        peer.forget();
+    }
+    // Long names of places would tell by what still fits how long the secret is.
+    let mut request = get("https://api.example.com/y");
+    request.credentials = with(Place::Query("k".repeat(513)));
+    assert!(plugin.fetch(request).await.unwrap_err().message.contains("at most 512 bytes"));
+    let name = Some("x".repeat(1025));
+    let long = plugin.state.download(get("https://api.example.com/file"), MediaKind::Image, name, None).await.unwrap();
+    assert!(long.unwrap_err().message.contains("at most 1024 bytes"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use mercury_bindings::mercury::plugin::{
-    inbox::{Error, Event, Happening, Host, Outcome, Refusal},
+    inbox::{Error, Event, Happening, Host, Message, Outcome, Refusal},
     types::ConversationKind,
 };
 
@@ -12,6 +12,12 @@ use crate::plugins::{Interface, capabilities::not_granted, state::State};
 const MOST_EVENTS: usize = 1_000;
 /// Characters of an identifier.
 const MOST_ID: usize = 512;
+/// Characters of a name or title.
+const MOST_NAME: usize = 512;
+/// Bytes of what the host keeps for the adapter with a conversation, and of its cursor.
+const MOST_KEPT: usize = 16 << 10;
+/// Files of one message, those that did not come included.
+const MOST_FILES: usize = 100;
 /// Milliseconds that an adapter waits for a host that is still starting.
 const STARTING: u32 = 1_000;
 
@@ -39,7 +45,7 @@ impl Host for State {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        if let Err(why) = check(&platform, &events) {
+        if let Err(why) = check(&platform, &events).and_then(|()| kept("the cursor", cursor.as_deref())) {
             return Ok(Err(Error::Invalid(why)));
         }
         Ok(inbox.accept(&self.manifest.name, &platform, events, cursor).await)
@@ -62,6 +68,10 @@ impl Host for State {
     ) -> wasmtime::Result<Result<u64, Refusal>> {
         self.count_call()?;
         let Ok((platform, inbox)) = self.inbox() else { return Ok(Err(Refusal::NotLinked)) };
+        // What other platforms' people may do is not an adapter's to ask.
+        if own(&platform, "", &conversation).and_then(|()| own(&platform, "", &author)).is_err() {
+            return Ok(Err(Refusal::NotLinked));
+        }
         let direct = kind == ConversationKind::Direct;
         let offer = Offer { conversation: &conversation, direct, author: &author, size_bytes };
         Ok(inbox.admits_file(&platform, offer).await)
@@ -78,18 +88,7 @@ fn check(platform: &str, events: &[Event]) -> Result<(), String> {
     if events.len() > MOST_EVENTS {
         return Err(format!("{} events in one call; at most {MOST_EVENTS}", events.len()));
     }
-    let own = |what: &str, id: &str| {
-        let native = id.strip_prefix(platform).and_then(|rest| rest.strip_prefix(':'));
-        match native {
-            Some(native) if !native.is_empty() && id.chars().count() <= MOST_ID => Ok(()),
-            Some(_) => Err(format!("{what} `{}` is empty or longer than {MOST_ID} characters", shown(id))),
-            None => Err(format!("{what} `{}` does not begin with `{platform}:`", shown(id))),
-        }
-    };
-    let native = |what: &str, id: &str| match id.chars().count() {
-        1..=MOST_ID => Ok(()),
-        _ => Err(format!("{what} `{}` is empty or longer than {MOST_ID} characters", shown(id))),
-    };
+    let own = |what: &str, id: &str| own(platform, what, id);
     for event in events {
         native("the event's id", &event.id)?;
         match &event.happening {
@@ -97,6 +96,7 @@ fn check(platform: &str, events: &[Event]) -> Result<(), String> {
                 own("the conversation", &message.conversation.id)?;
                 own("the author", &message.author.id)?;
                 native("the message's id", &message.message_id)?;
+                sizes(message)?;
                 if let Some(author) = message.quoted.as_ref().and_then(|quoted| quoted.author.as_ref()) {
                     own("the quoted author", &author.id)?;
                 }
@@ -116,12 +116,69 @@ fn check(platform: &str, events: &[Event]) -> Result<(), String> {
     Ok(())
 }
 
+/// An identifier of the platform's, with its prefix.
+fn own(platform: &str, what: &str, id: &str) -> Result<(), String> {
+    match id.strip_prefix(platform).and_then(|rest| rest.strip_prefix(':')) {
+        Some(rest) if !rest.is_empty() => native(what, id),
+        Some(_) => Err(format!("{what} `{}` is empty or longer than {MOST_ID} characters", shown(id))),
+        None => Err(format!("{what} `{}` does not begin with `{platform}:`", shown(id))),
+    }
+}
+
+/// Identifiers stand in lines of the log and in commands of the operator.
+fn native(what: &str, id: &str) -> Result<(), String> {
+    if id.chars().any(char::is_control) {
+        return Err(format!("{what} `{}` holds a control character", shown(id)));
+    }
+    match id.chars().count() {
+        1..=MOST_ID => Ok(()),
+        _ => Err(format!("{what} `{}` is empty or longer than {MOST_ID} characters", shown(id))),
+    }
+}
+
+/// What is kept as it is: no more of it than a platform could mean. Texts are cut by who keeps them.
+fn sizes(message: &Message) -> Result<(), String> {
+    let conversation = &message.conversation;
+    let quoted = message.quoted.as_ref().and_then(|quoted| quoted.author.as_ref());
+    for (what, name) in [
+        ("the conversation's title", &conversation.title),
+        ("the conversation's thread", &conversation.thread),
+        ("the author's name", &message.author.display_name),
+        ("the quoted author's name", &quoted.and_then(|author| author.display_name.clone())),
+    ] {
+        if name.as_ref().is_some_and(|name| name.chars().count() > MOST_NAME) {
+            return Err(format!("{what} is longer than {MOST_NAME} characters"));
+        }
+    }
+    let named = message.missing.iter().flat_map(|file| [Some(&file.reason), file.file_name.as_ref()]).flatten();
+    let files = message.attachments.iter().flat_map(|file| [Some(&file.mime_type), file.file_name.as_ref()]).flatten();
+    if named.chain(files).any(|name| name.chars().count() > MOST_NAME) {
+        return Err(format!("a file's name, type or reason is longer than {MOST_NAME} characters"));
+    }
+    if message.attachments.len() + message.missing.len() > MOST_FILES {
+        return Err(format!("a message has more than {MOST_FILES} files"));
+    }
+    kept("the conversation's address", conversation.address.as_deref())
+}
+
+fn kept(what: &str, text: Option<&str>) -> Result<(), String> {
+    match text {
+        Some(text) if text.len() > MOST_KEPT => Err(format!("{what} is longer than {MOST_KEPT} bytes")),
+        _ => Ok(()),
+    }
+}
+
 fn shown(id: &str) -> String {
-    id.chars().take(80).collect()
+    id.chars().take(80).filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use mercury_bindings::mercury::plugin::{
+        inbox::{Conversation, MissingFile, Quoted},
+        types::{MediaKind, Person},
+    };
+
     use super::*;
 
     #[test]
@@ -135,5 +192,64 @@ mod tests {
         let moved = Event { id: "1".into(), happening: Happening::Moved(("telegram:1".into(), "slack:1".into())) };
         assert!(check("telegram", &[moved]).unwrap_err().contains("new conversation"));
         assert!(check("telegram", &vec![removed("telegram:1"); 1_001]).is_err());
+        for forged in ["telegram:1\n2026-01-01 ERROR", "telegram:\u{1b}[2J", "telegram:\0"] {
+            let why = check("telegram", &[removed(forged)]).unwrap_err();
+            assert!(why.contains("control character") && !why.contains(char::is_control), "{why}");
+        }
+    }
+
+    fn message() -> Message {
+        let person = Person { id: "telegram:7".into(), display_name: Some("Ada".into()) };
+        Message {
+            message_id: "1".into(),
+            conversation: Conversation {
+                id: "telegram:1".into(),
+                kind: ConversationKind::Group,
+                title: Some("t".into()),
+                thread: Some("2".into()),
+                address: Some("a".into()),
+            },
+            author: person.clone(),
+            from_bot: false,
+            text: "x".repeat(2 << 20),
+            mentions_bot: true,
+            quoted: Some(Quoted { message_id: None, author: Some(person), text: String::new(), from_bot: false }),
+            attachments: Vec::new(),
+            missing: vec![MissingFile { kind: MediaKind::Image, file_name: None, reason: "too large".into() }; 100],
+            answer: None,
+            sent_at: u64::MAX,
+        }
+    }
+
+    /// What is kept of a message without being cut is no way to fill the host's disk.
+    #[test]
+    fn what_is_kept_as_it_is_is_bounded() {
+        let checked = |change: &dyn Fn(&mut Message)| {
+            let mut message = message();
+            change(&mut message);
+            check("telegram", &[Event { id: "1".into(), happening: Happening::Message(message) }])
+        };
+        assert_eq!(checked(&|_| {}), Ok(()));
+        let long = || Some("x".repeat(MOST_NAME + 1));
+        let changes: [(&str, &dyn Fn(&mut Message)); 9] = [
+            ("title", &|m| m.conversation.title = long()),
+            ("thread", &|m| m.conversation.thread = long()),
+            ("author's name", &|m| m.author.display_name = long()),
+            ("quoted author", &|m| {
+                m.quoted.as_mut().unwrap().author = Some(Person { id: "telegram:1".into(), display_name: long() });
+            }),
+            ("the quoted author `slack:1`", &|m| {
+                m.quoted.as_mut().unwrap().author = Some(Person { id: "slack:1".into(), display_name: None });
+            }),
+            ("address", &|m| m.conversation.address = Some("x".repeat(MOST_KEPT + 1))),
+            ("reason", &|m| m.missing[0].reason = long().unwrap()),
+            ("name", &|m| m.missing[99].file_name = long()),
+            ("100 files", &|m| m.missing.push(m.missing[0].clone())),
+        ];
+        for (says, change) in changes {
+            let why = checked(change).unwrap_err();
+            assert!(why.contains(says), "{says}: {why}");
+        }
+        assert!(kept("the cursor", Some(&"x".repeat(MOST_KEPT + 1))).is_err() && kept("", None).is_ok());
     }
 }

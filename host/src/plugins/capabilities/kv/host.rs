@@ -7,6 +7,8 @@ use crate::{
 
 /// The largest value: 1 MiB, as `wit/capabilities.wit` says.
 const MOST_VALUE: usize = 1 << 20;
+/// The longest key, in bytes: 4 KiB: a thousand of them are one answer.
+const MOST_KEY: usize = 4 << 10;
 
 impl State {
     /// The quota, or the error that names the missing line of the manifest.
@@ -28,12 +30,13 @@ impl State {
             Ok(quota) => quota,
             Err(error) => return Ok(Err(error)),
         };
-        if value.len() > MOST_VALUE {
+        if value.len() > MOST_VALUE || key.len() > MOST_KEY {
             return Ok(Err(Error::TooLarge));
         }
+        let _turn = self.access.turn.lock().await;
         Ok(self.services.store.kv_set(&self.manifest.name, &key, value, expected, quota).await.map_err(|error| {
             match error {
-                KvError::Quota { .. } => Error::QuotaExceeded,
+                KvError::Quota { .. } | KvError::Keys => Error::QuotaExceeded,
                 KvError::Store(error) => storage(error),
             }
         }))
@@ -45,6 +48,7 @@ impl Host for State {
         if let Err(error) = self.quota()? {
             return Ok(Err(error));
         }
+        let _turn = self.access.turn.lock().await;
         Ok(self.services.store.kv_get(&self.manifest.name, &key).await.map_err(storage))
     }
 
@@ -65,6 +69,7 @@ impl Host for State {
         if let Err(error) = self.quota()? {
             return Ok(Err(error));
         }
+        let _turn = self.access.turn.lock().await;
         Ok(self.services.store.kv_remove(&self.manifest.name, &key).await.map_err(storage))
     }
 
@@ -72,6 +77,7 @@ impl Host for State {
         if let Err(error) = self.quota()? {
             return Ok(Err(error));
         }
+        let _turn = self.access.turn.lock().await;
         Ok(self.services.store.kv_keys(&self.manifest.name, &prefix, after.as_deref()).await.map_err(storage))
     }
 }

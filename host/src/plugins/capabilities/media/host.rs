@@ -3,6 +3,7 @@ use mercury_bindings::mercury::plugin::{
     types::{Media, MediaKind},
 };
 
+use super::MOST_NAME;
 use crate::{
     media::{Lent, MediaError},
     plugins::{capabilities::not_granted, state::State},
@@ -10,8 +11,6 @@ use crate::{
 
 /// The most that one call reads: 4 MiB, as `wit/capabilities.wit` says.
 const MOST_READ: u32 = 4 << 20;
-/// The longest name or type of a file, in bytes.
-const MOST_NAME: usize = 1024;
 
 impl State {
     /// The file of a handle that this plugin made, or that came with the present call. Any other is

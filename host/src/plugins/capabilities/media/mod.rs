@@ -11,6 +11,9 @@ use crate::{
     plugins::manifest::{check, problems::At, problems::Problems},
 };
 
+/// The longest name or type of a file, in bytes.
+pub(in crate::plugins) const MOST_NAME: usize = 1024;
+
 /// `[media]`
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]

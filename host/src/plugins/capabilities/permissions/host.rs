@@ -9,6 +9,7 @@ impl Host for State {
     async fn has(&mut self, person: String, space: String, permission: String) -> wasmtime::Result<bool> {
         self.count_call()?;
         let Ok(space) = SpaceId::try_from(space) else { return Ok(false) };
+        let _turn = self.access.turn.lock().await;
         let role = match person.starts_with(roles::PLUGIN_PREFIX) {
             // A plugin's own runs have their person's name for a role.
             true => person,

@@ -10,21 +10,24 @@ use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
     tungstenite::{self, Message, handshake::client::Request, protocol::WebSocketConfig},
 };
+use tokio_util::sync::CancellationToken;
 
-use super::registry::Named;
+use super::registry::{MOST_MESSAGE, Outgoing, Taker};
 use crate::{
     domain::egress::{Authority, Host},
-    plugins::{access::Access, adapter::SocketEvent},
+    plugins::{access::Access, adapter::SocketEvent, capabilities::credentials::Redactor},
 };
 
-/// The largest message in either direction: 16 MiB.
-pub(super) const MOST_MESSAGE: usize = 16 << 20;
 /// Of each socket's buffers; the library's own are far larger than chats need.
 const BUFFER: usize = 16 << 10;
 /// Until a connection stands, encryption and handshake included.
 const CONNECT: Duration = Duration::from_secs(15);
 /// Nothing at all from the peer for this long: it is asked whether it is there, and after as long again given up.
 const QUIET: Duration = Duration::from_secs(45);
+/// A peer that does not take a frame within this time takes none any more.
+const SEND: Duration = Duration::from_secs(45);
+/// For what is still to be said on a socket that nobody holds any more.
+const FAREWELL: Duration = Duration::from_secs(1);
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A connection that stood this long was a good one: the next begins without waiting long.
@@ -39,7 +42,11 @@ pub(super) struct Destination {
     /// What is connected to: the host, or the operator's stand-in for it.
     pub(super) authority: Authority,
     pub(super) stand_in: bool,
-    pub(super) events: mpsc::Sender<Named>,
+    /// For what the peer says: it got the secrets that are bound to it.
+    pub(super) redactor: Redactor,
+    pub(super) events: Taker,
+    /// Nobody holds the socket any more.
+    pub(super) left: CancellationToken,
 }
 
 /// Why a connection ended.
@@ -54,8 +61,9 @@ enum Ended {
 const ABNORMAL: u16 = 1006;
 
 impl Destination {
-    /// Keeps the socket open until nobody holds it any more.
-    pub(super) async fn keep(self, mut frames: mpsc::Receiver<Message>) {
+    /// Keeps the socket open until nobody holds it any more: then it ends wherever it is, so that opening
+    /// and closing leaves nothing behind.
+    pub(super) async fn keep(self, mut frames: mpsc::Receiver<Outgoing>) {
         let builder = ExponentialBuilder::default()
             .with_min_delay(SHORTEST_WAIT)
             .with_max_delay(LONGEST_WAIT)
@@ -64,7 +72,8 @@ impl Destination {
         let mut waits = builder.build();
         loop {
             let began = tokio::time::Instant::now();
-            let ended = match timeout(CONNECT, self.connect()).await {
+            let Some(connected) = self.left.run_until_cancelled(timeout(CONNECT, self.connect())).await else { return };
+            let ended = match connected {
                 Ok(Ok(stream)) => {
                     if !self.tell(SocketEvent::Opened).await {
                         return;
@@ -75,7 +84,7 @@ impl Destination {
                 Err(_) => Ended::Closed(ABNORMAL, format!("no connection within {} s", CONNECT.as_secs())),
             };
             let Ended::Closed(code, reason) = ended else { return };
-            let reason = self.access.secrets.redactor().text(&reason);
+            let reason = self.redactor.text(&reason);
             tracing::info!(
                 plugin = self.access.plugin,
                 socket = self.name,
@@ -91,16 +100,16 @@ impl Destination {
             if began.elapsed() >= GOOD {
                 waits = builder.build();
             }
-            tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
-            if frames.is_closed() {
+            let wait = tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT));
+            if self.left.run_until_cancelled(wait).await.is_none() {
                 return;
             }
         }
     }
 
-    /// `false` where nobody takes events any more.
+    /// `false` where nobody takes events any more, or nobody holds the socket.
     async fn tell(&self, event: SocketEvent) -> bool {
-        self.events.send((self.name.clone(), event)).await.is_ok()
+        self.left.run_until_cancelled(self.events.tell(&self.name, event)).await.unwrap_or(false)
     }
 
     async fn connect(&self) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, String> {
@@ -136,20 +145,24 @@ impl Destination {
     async fn serve(
         &self,
         mut stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-        frames: &mut mpsc::Receiver<Message>,
+        frames: &mut mpsc::Receiver<Outgoing>,
     ) -> Ended {
         let mut asked = false;
         loop {
             let event = tokio::select! {
                 // First: nothing is told of a socket that nobody holds any more.
                 biased;
-                frame = frames.recv() => {
-                    let Some(frame) = frame else {
-                        let _ = timeout(Duration::from_secs(1), stream.close(None)).await;
-                        return Ended::Left;
-                    };
-                    if let Err(error) = stream.send(frame).await {
-                        return Ended::Closed(ABNORMAL, error.to_string());
+                () = self.left.cancelled() => {
+                    let _ = timeout(FAREWELL, part(&mut stream, frames)).await;
+                    return Ended::Left;
+                }
+                Some(frame) = frames.recv() => {
+                    let sent = timeout(SEND, stream.send(frame.message));
+                    match self.left.run_until_cancelled(sent).await {
+                        None => return Ended::Left,
+                        Some(Err(_)) => return Ended::Closed(ABNORMAL, "the peer takes nothing".into()),
+                        Some(Ok(Err(error))) => return Ended::Closed(ABNORMAL, error.to_string()),
+                        Some(Ok(Ok(()))) => {}
                     }
                     continue;
                 }
@@ -157,10 +170,11 @@ impl Destination {
                     Err(_) if asked => return Ended::Closed(ABNORMAL, "the peer says nothing".into()),
                     Err(_) => {
                         asked = true;
-                        if let Err(error) = stream.send(Message::Ping(bytes::Bytes::new())).await {
-                            return Ended::Closed(ABNORMAL, error.to_string());
+                        match timeout(SEND, stream.send(Message::Ping(bytes::Bytes::new()))).await {
+                            Ok(Ok(())) => continue,
+                            Ok(Err(error)) => return Ended::Closed(ABNORMAL, error.to_string()),
+                            Err(_) => return Ended::Closed(ABNORMAL, "the peer takes nothing".into()),
                         }
-                        continue;
                     }
                     Ok(None) => return Ended::Closed(ABNORMAL, "the connection broke off".into()),
                     Ok(Some(Err(error))) => return Ended::Closed(code_of(&error), error.to_string()),
@@ -184,6 +198,17 @@ impl Destination {
             }
         }
     }
+}
+
+/// What was to be sent before the socket was given up still is; then the peer is told.
+async fn part(
+    stream: &mut WebSocketStream<MaybeTlsStream<TcpStream>>,
+    frames: &mut mpsc::Receiver<Outgoing>,
+) -> Result<(), tungstenite::Error> {
+    while let Ok(frame) = frames.try_recv() {
+        stream.send(frame.message).await?;
+    }
+    stream.close(None).await
 }
 
 fn code_of(error: &tungstenite::Error) -> u16 {

@@ -5,10 +5,11 @@ use mercury_bindings::mercury::plugin::{
 };
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, handshake::client::Request};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::{Destination, MOST_MESSAGE, authority_of},
-    registry::MOST_FRAMES,
+    connection::{Destination, authority_of},
+    registry::{Line, MOST_FRAMES, MOST_MESSAGE, MOST_TO_SEND, Refused, Unsent},
 };
 use crate::{
     domain::outbound::{Refusal, Target, decide},
@@ -16,7 +17,7 @@ use crate::{
         Interface,
         capabilities::{
             credentials::{in_json, in_query},
-            http::{put_header, read_headers, stand_in_url, unsent, with_path_credentials},
+            http::{check_credentials, put_header, read_headers, stand_in_url, unsent, with_path_credentials},
             not_granted,
         },
         state::State,
@@ -25,7 +26,6 @@ use crate::{
 
 /// Characters of a socket's name.
 const MOST_NAME: usize = 128;
-const MOST_CREDENTIALS: usize = 16;
 
 impl State {
     fn may_use_sockets(&self) -> Result<(), Error> {
@@ -40,11 +40,11 @@ impl State {
 
     fn open_socket(&self, name: String, uri: &str, headers: Headers, credentials: &[Credential]) -> Result<(), Error> {
         self.may_use_sockets()?;
-        if name.chars().count() > MOST_NAME || credentials.len() > MOST_CREDENTIALS {
-            let message =
-                format!("sockets: a name has at most {MOST_NAME} characters, a socket {MOST_CREDENTIALS} credentials");
+        if name.chars().count() > MOST_NAME {
+            let message = format!("sockets: a name has at most {MOST_NAME} characters");
             return Err(unsent(ErrorKind::Invalid, message));
         }
+        check_credentials(credentials)?;
         let access = self.access.clone();
         let target = Target::parse(&as_http(uri)?).map_err(refused)?;
         let shape = with_path_credentials(&target, credentials, |_| Ok("SECRET"))?;
@@ -53,6 +53,7 @@ impl State {
         let protected = target.is_encrypted() || stand_in.is_some();
         let secret = |name: &str| access.secrets.for_target(name, &target, protected);
         let mut headers = read_headers(headers)?;
+        check_handshake(&headers)?;
         let mut url = with_path_credentials(&target, credentials, secret)?.url;
         for credential in credentials {
             let value = secret(&credential.secret)?;
@@ -82,52 +83,69 @@ impl State {
             return Err(unsent(ErrorKind::Other(message.into()), message));
         };
         let (sender, frames) = mpsc::channel(MOST_FRAMES);
-        let stand_in = stand_in.is_some();
-        let destination =
-            Destination { access: access.clone(), name: name.clone(), request, authority, stand_in, events };
+        let left = CancellationToken::new();
+        let destination = Destination {
+            redactor: access.secrets.redactor_for(&target),
+            stand_in: stand_in.is_some(),
+            left: left.clone(),
+            access: access.clone(),
+            name: name.clone(),
+            request,
+            authority,
+            events,
+        };
+        let line = Line { frames: sender, target: target.into(), protected, _held: left.drop_guard() };
         // Kept before it is opened: what nobody holds ends at once.
-        if self.services.sockets.put(&access.plugin, &name, sender, (target, protected)) {
-            runtime.spawn(destination.keep(frames));
-            return Ok(());
-        }
-        let message = "sockets: too many are open";
-        Err(unsent(ErrorKind::Other(message.into()), message))
+        self.services.sockets.put(&access.plugin, &name, line).map_err(|refused| match refused {
+            Refused::TooMany => {
+                let message = "sockets: too many are open";
+                unsent(ErrorKind::Other(message.into()), message)
+            }
+            Refused::TooOften(wait) => unsent(
+                ErrorKind::Throttled(wait),
+                format!("sockets: too many were opened in this minute; one may be again in {wait} ms"),
+            ),
+        })?;
+        runtime.spawn(destination.keep(frames));
+        Ok(())
     }
 
     fn frame(&self, name: &str, frame: Frame, credentials: &[Credential]) -> Result<(), Error> {
         self.may_use_sockets()?;
+        check_credentials(credentials)?;
         let closed = || {
-            let message = format!("sockets: there is no open socket {name}");
+            let message =
+                format!("sockets: there is no open socket {}", name.chars().take(MOST_NAME).collect::<String>());
             unsent(ErrorKind::Unreachable, message)
         };
-        let sockets = &self.services.sockets;
-        let plugin = &self.access.plugin;
-        let sent = sockets.with(plugin, name, |line| {
-            let mut frame = frame;
-            for credential in credentials {
-                let value = self.access.secrets.for_target(&credential.secret, &line.target, line.protected)?;
-                let (Frame::Text(text), Place::Json(pointer)) = (&frame, &credential.place) else {
-                    let message = "sockets: in a frame, a secret stands in JSON text only";
-                    return Err(unsent(ErrorKind::Invalid, message));
-                };
-                let bytes = in_json(text.as_bytes(), pointer, value)?;
-                frame = Frame::Text(String::from_utf8_lossy(&bytes).into_owned());
-            }
-            let message = match frame {
-                Frame::Text(text) => Message::text(text),
-                Frame::Binary(bytes) => Message::binary(bytes),
+        let open = self.services.sockets.find(&self.access.plugin, name).ok_or_else(closed)?;
+        let mut places = Vec::with_capacity(credentials.len());
+        for credential in credentials {
+            let value = self.access.secrets.for_target(&credential.secret, &open.target, open.protected)?;
+            let (Frame::Text(_), Place::Json(pointer)) = (&frame, &credential.place) else {
+                let message = "sockets: in a frame, a secret stands in JSON text only";
+                return Err(unsent(ErrorKind::Invalid, message));
             };
-            if message.len() > MOST_MESSAGE {
-                return Err(unsent(ErrorKind::TooLarge(MOST_MESSAGE as u64), "sockets: the frame is too large"));
+            places.push((pointer.as_str(), value));
+        }
+        let message = match frame {
+            Frame::Text(text) if places.is_empty() => Message::text(text),
+            Frame::Text(text) => {
+                let placed = in_json(text.as_bytes(), &places)?;
+                Message::text(String::from_utf8_lossy(&placed).into_owned())
             }
-            line.frames.try_send(message).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    unsent(ErrorKind::Throttled(1_000), format!("sockets: {MOST_FRAMES} frames wait already"))
-                }
-                mpsc::error::TrySendError::Closed(_) => closed(),
-            })
-        });
-        sent.unwrap_or_else(|| Err(closed()))
+            Frame::Binary(bytes) => Message::binary(bytes),
+        };
+        if message.len() > MOST_MESSAGE {
+            return Err(unsent(ErrorKind::TooLarge(MOST_MESSAGE as u64), "sockets: the frame is too large"));
+        }
+        open.send(message).map_err(|error| match error {
+            Unsent::Closed => closed(),
+            Unsent::Full => {
+                let message = format!("sockets: {MOST_FRAMES} frames or {} MiB wait already", MOST_TO_SEND >> 20);
+                unsent(ErrorKind::Throttled(1_000), message)
+            }
+        })
     }
 }
 
@@ -187,6 +205,18 @@ fn denied(message: String) -> Error {
     unsent(ErrorKind::Denied(message.clone()), message)
 }
 
+/// What opens a websocket is the host's (RFC 6455, 4.1), but the subprotocol that is asked for.
+fn check_handshake(headers: &reqwest::header::HeaderMap) -> Result<(), Error> {
+    let own = |name: &&str| name.starts_with("sec-websocket-") && *name != "sec-websocket-protocol";
+    match headers.keys().map(reqwest::header::HeaderName::as_str).find(own) {
+        Some(name) => {
+            let message = format!("sockets: the header {name} is the host's to set; leave it out");
+            Err(unsent(ErrorKind::Invalid, message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The words of `http`, for sockets.
 fn refused(refusal: Refusal) -> Error {
     let invalid = matches!(refusal, Refusal::Uri(_) | Refusal::Host(_));
@@ -194,4 +224,18 @@ fn refused(refusal: Refusal) -> Error {
     let text = text.strip_prefix("http:").map_or(text.clone(), |rest| format!("sockets:{rest}"));
     let text = text.replace("[[http]]", "[[sockets]]").replace("https://", "wss://");
     if invalid { unsent(ErrorKind::Invalid, text) } else { denied(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handshake_is_the_hosts() {
+        let check = |name: &str| check_handshake(&read_headers(vec![(name.into(), "x".into())]).unwrap());
+        for name in ["Sec-WebSocket-Key", "sec-websocket-version", "Sec-Websocket-Extensions"] {
+            assert!(check(name).unwrap_err().message.contains("leave it out"), "{name}");
+        }
+        assert!(check("Sec-WebSocket-Protocol").is_ok() && check("Origin").is_ok());
+    }
 }

@@ -11,6 +11,7 @@ use crate::{
     plugins::manifest::{check, problems::At, problems::Problems},
 };
 
+pub use registry::SocketEvents;
 pub(in crate::plugins) use registry::Sockets;
 
 /// One `[[sockets]]`
@@ -49,3 +50,6 @@ impl Grant {
         check::hosts(&self.hosts, at, problems);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ impl Host for State {
         if name.chars().count() > MOST_NAME {
             return Ok(Err(Error::Other(format!("a timer's name has at most {MOST_NAME} characters"))));
         }
+        let _turn = self.access.turn.lock().await;
         let due_at = clock::millis().saturating_add_unsigned(after_ms);
         Ok(match self.services.store.set_timer(&self.manifest.name, &name, due_at, most).await {
             Ok(true) => {
@@ -39,6 +40,11 @@ impl Host for State {
 
     async fn cancel(&mut self, name: String) -> wasmtime::Result<()> {
         self.count_call()?;
+        // Without the grant there is none, and the database is not asked.
+        if self.manifest.timers.most == 0 {
+            return Ok(());
+        }
+        let _turn = self.access.turn.lock().await;
         if let Err(error) = self.services.store.cancel_timer(&self.manifest.name, &name).await {
             tracing::error!(plugin = self.manifest.name, %error, "a timer could not be cancelled");
         }
