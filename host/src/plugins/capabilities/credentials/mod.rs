@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub(in crate::plugins) use place::{PlaceError, in_json, in_path, in_query};
-use redact::Redactor;
+pub(in crate::plugins) use redact::Redactor;
 
 /// A shorter secret could be guessed by who compares, or found by trying from one signature: no
 /// component may do either with it.
