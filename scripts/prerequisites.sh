@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what a Debian or Ubuntu machine with only rustup lacks for building Mercury. Says
-# one line for each thing that it installs, and nothing when all is there.
+# one line for each thing that it installs, and nothing when all is there. With names of languages
+# (typescript, python, c) also what plugins in those need.
 set -eu
 
 # A login shell has this from rustup's profile; cron and CI do not.
@@ -35,7 +36,7 @@ need_toolchain() {
     has cargo || fail "there is no cargo. Install Rust with rustup (https://rustup.rs), then run this again."
     wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
     found=$(rustc --version | cut -d' ' -f2)
-    [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+    at_least "$wanted" "$found" ||
         fail "rustc is $found, but Mercury needs $wanted or newer. Run: rustup update stable"
 }
 
@@ -57,6 +58,36 @@ need_component() {
         fail "rustup could not add $1. Try 'rustup component add $1' by hand to see why."
 }
 
+# at_least WANTED FOUND
+at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
+need_language() {
+    case $1 in
+    typescript)
+        has node || install_package nodejs "Node, for plugins in TypeScript"
+        has npm || install_package npm "npm, for plugins in TypeScript"
+        found=$(node --version | tr -d v)
+        at_least 20 "$found" || fail "node is $found, but plugins in TypeScript need 20 or newer. Install it from https://nodejs.org, then run this again."
+        ;;
+    python)
+        # Debian leaves it out of python3.
+        python3 -c 'import ensurepip' 2>/dev/null || install_package python3-venv "Python's environments, for plugins in Python"
+        found=$(python3 -c 'import platform; print(platform.python_version())')
+        at_least 3.10 "$found" || fail "python3 is $found, but plugins in Python need 3.10 or newer. Install a newer one, then run this again."
+        ;;
+    c)
+        [ -z "${CC:-}${WASI_SDK_PATH:-}" ] || return 0
+        has clang-19 || install_package clang-19 "clang, for plugins in C"
+        has wasm-ld-19 || install_package lld-19 "the linker of clang"
+        [ -e /usr/include/wasm32-wasi/stdio.h ] || install_package wasi-libc "the C library of plugins"
+        [ -e /usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a ] ||
+            install_package libclang-rt-19-dev-wasm32 "clang's own functions, for plugins in C"
+        ;;
+    rust) ;;
+    *) fail "there is no language \"$1\": rust, typescript, python, c" ;;
+    esac
+}
+
 cd "$(dirname "$0")/.."
 # SQLite is compiled from C, and rustc links with cc.
 has cc || install_package gcc "a C compiler"
@@ -70,3 +101,4 @@ need_target wasm32-wasip2 "the plugins"
 need_target "$(uname -m)-unknown-linux-musl" "the programs inside the containers"
 need_component rustfmt cargo-fmt
 need_component clippy cargo-clippy
+for language in "$@"; do need_language "$language"; done

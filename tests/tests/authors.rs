@@ -51,7 +51,7 @@ fn play(folder: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
 #[test]
 fn scaffolds_build_and_pass() {
     let folder = tempfile::tempdir().unwrap();
-    for kind in ["guard", "processor", "adapter", "broker", "hook"] {
+    for kind in ["guard", "processor", "adapter", "broker", "hook", "job"] {
         let plugin = scaffold(folder.path(), &format!("my-{kind}"), kind);
         build(&plugin, &[]);
         let (code, report) = play(&plugin, &[]);
@@ -104,7 +104,20 @@ fn nothing_to_play_is_not_a_pass() {
     let folder = tempfile::tempdir().unwrap();
     let (code, report) = play(folder.path(), &[]);
     assert_eq!(code, Some(2));
+    assert!(report["error"].as_str().unwrap().contains("A plugin is a folder with `plugin.toml`"), "{report:#}");
+
+    let manifest = "name = \"p\"\nversion = \"1.0.0\"\ncomponent = \"p.wasm\"\nprovides = [\"job\"]\njobs = [{ name = \"j\", every-s = 60 }]\n";
+    std::fs::write(folder.path().join("plugin.toml"), manifest).unwrap();
+    let (code, report) = play(folder.path(), &[]);
+    assert_eq!(code, Some(2));
     assert!(report["error"].as_str().unwrap().contains("there is no recording"), "{report:#}");
+
+    std::fs::create_dir(folder.path().join("tests")).unwrap();
+    let call = "{ \"interface\": \"job\", \"function\": \"run\", \"arguments\": [\"j\"] }";
+    std::fs::write(folder.path().join("tests/j.json"), call).unwrap();
+    let (code, report) = play(folder.path(), &[]);
+    assert_eq!(code, Some(2));
+    assert!(report["error"].as_str().unwrap().contains("Build the component first"), "{report:#}");
 }
 
 /// The operator's recordings of a running host, played in the author's folder.

@@ -1,18 +1,13 @@
 #!/bin/sh
-# Builds plugin.wasm: types out of wit/, TypeScript to JavaScript, JavaScript with QuickJS to a component.
-# The tools come into a folder of the cache, nothing is installed globally. `./build.sh check` checks the types and
-# runs the tests that need no host.
+# Builds plugin.wasm as every plugin in TypeScript is built, against the contract of this checkout. `check`
+# checks the types and runs the tests that need no host.
 set -eu
-cd "$(dirname "$0")"
-tools=${XDG_CACHE_HOME:-$HOME/.cache}/mercury/node/$(cat package.json package-lock.json | sed 's/"name": "[^"]*"//' | cksum | cut -d ' ' -f 1)
-if [ ! -x "$tools/node_modules/.bin/tsc" ]; then
-    mkdir -p "$tools"
-    cp package.json package-lock.json "$tools/"
-    (cd "$tools" && npm ci --no-audit --no-fund --loglevel=error)
+here=$(dirname "$0")
+mkdir -p "$here/wit"
+cp "$here"/../../../wit/*.wit "$here/plugin.wit" "$here/wit/"
+if [ "${1:-}" = check ]; then
+    (. "$here/../../templates/typescript/build.sh")
+    cd "$here"
+    exec node --test
 fi
-mkdir -p build/wit
-cp ../../../wit/*.wit plugin.wit build/wit/
-node ../../templates/typescript/types.mjs "$tools/node_modules" build/wit
-"$tools/node_modules/.bin/tsc"
-if [ "${1:-}" = check ]; then exec node --test; fi
-"$tools/node_modules/.bin/componentize-qjs" --sync --wit build/wit --world plugin --js build/plugin.js --output plugin.wasm
+. "$here/../../templates/typescript/build.sh"

@@ -108,8 +108,8 @@ impl Plugin {
         settings: BTreeMap<String, String>,
         pre: InstancePre<State>,
         services: Arc<Services>,
+        access: Arc<Access>,
     ) -> Self {
-        let name = manifest.name.clone();
         Self {
             permits: Semaphore::new(manifest.limits.concurrency as usize),
             manifest,
@@ -121,8 +121,7 @@ impl Plugin {
             settings: Arc::new(settings),
             configured: BTreeSet::new(),
             pre,
-            // What it asks of others is in its recordings.
-            access: Arc::new(Access::nothing(&name, &services)),
+            access,
             services,
             breaker: Breaker::new(),
             stats: Arc::new(Stats::new()),

@@ -126,7 +126,8 @@ impl State {
     /// Begins to note a call of the guest, where an operator has asked for it.
     pub(super) fn begin_tape(&mut self, function: &str, arguments: &impl Serialize) {
         let recorders = &self.services.recorders;
-        self.tape = recorders.tape(&self.manifest.name, self.interface, function, arguments);
+        let tape = recorders.tape(&self.manifest.name, self.interface, function, arguments);
+        self.tape = tape.map(|tape| tape.without(self.access.secrets.redactor(), &self.manifest));
     }
 
     pub(super) fn end_tape(&mut self, result: &impl Serialize) {

@@ -10,6 +10,7 @@ use super::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mercury plugins approve telegram\n  mercury plugins approve telegram --yes")]
 pub(in crate::cli) struct Approve {
+    /// The plugin's name, as `mercury plugins list` shows it.
     name: String,
     /// Agree without a question.
     #[arg(short, long)]

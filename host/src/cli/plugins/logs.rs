@@ -10,6 +10,7 @@ use super::super::{Project, client, terminal};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mercury plugins logs redact\n  mercury plugins logs redact -n 500")]
 pub(in crate::cli) struct Logs {
+    /// The plugin's name, as `mercury plugins list` shows it.
     name: String,
     /// Lines at most; the host keeps the last 500.
     #[arg(short = 'n', long, default_value_t = 100)]

@@ -24,7 +24,7 @@ pub(in crate::cli) struct New {
     #[arg(long, value_enum)]
     language: Language,
     /// What it is: a guard of tool calls, a processor of replies, a chat adapter, a broker of calls that
-    /// the agent makes, or a hook before runs.
+    /// the agent makes, a hook before runs, or a job on the host's clock.
     #[arg(long, value_enum)]
     kind: Kind,
     /// Where it is written; a folder of its name, unless told.
@@ -47,6 +47,7 @@ enum Kind {
     Adapter,
     Broker,
     Hook,
+    Job,
 }
 
 impl Language {
@@ -72,7 +73,7 @@ impl Language {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Guard, Self::Processor, Self::Adapter, Self::Broker, Self::Hook];
+    const ALL: [Self; 6] = [Self::Guard, Self::Processor, Self::Adapter, Self::Broker, Self::Hook, Self::Job];
 
     fn folder(self) -> &'static str {
         match self {
@@ -81,6 +82,7 @@ impl Kind {
             Self::Adapter => "adapter",
             Self::Broker => "broker",
             Self::Hook => "hook",
+            Self::Job => "job",
         }
     }
 }

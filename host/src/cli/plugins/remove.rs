@@ -15,6 +15,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mercury plugins remove telegram\n  mercury plugins remove telegram --purge")]
 pub(in crate::cli) struct Remove {
+    /// The plugin's name, as `mercury plugins list` shows it.
     name: String,
     /// Also delete what it has stored: its state, timers, settings, files, and what is known of its jobs and tasks.
     #[arg(long)]

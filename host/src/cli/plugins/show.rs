@@ -12,6 +12,7 @@ use crate::plugins::packages::{self, Listed, Origin};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mercury plugins show telegram\n  mercury plugins show telegram --json")]
 pub(in crate::cli) struct Show {
+    /// The plugin's name, as `mercury plugins list` shows it.
     name: String,
     /// Print JSON.
     #[arg(long)]

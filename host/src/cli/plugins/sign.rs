@@ -17,12 +17,10 @@ impl Keygen {
     pub(super) fn run(self) -> Result<ExitCode> {
         use std::os::unix::fs::OpenOptionsExt;
         let (key, text) = SigningKey::generate()?;
-        let mut file = std::fs::File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.file)
-            .with_context(|| format!("{} cannot be made", self.file.display()))?;
+        let mut file =
+            std::fs::File::options().write(true).create_new(true).mode(0o600).open(&self.file).with_context(|| {
+                format!("{} cannot be made; name a new file in a folder that exists", self.file.display())
+            })?;
         file.write_all(text.expose_secret().as_bytes()).and_then(|()| file.sync_all())?;
         terminal::note(format!("The private key is in {}. Keep it to yourself.", self.file.display()));
         terminal::note(

@@ -6,7 +6,10 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::super::terminal;
-use crate::plugins::replay::{Player, RecordingFile, Verdict};
+use crate::plugins::{
+    Manifest,
+    replay::{Player, RecordingFile, Verdict},
+};
 
 /// Some recording did not pass.
 const FAILED: u8 = 1;
@@ -15,7 +18,7 @@ const UNUSABLE: u8 = 2;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code: 0 all passed, 1 some did not, 2 there is nothing to play or it cannot be loaded.\n\nExamples:\n  mercury plugins test\n  mercury plugins test ~/my-plugin --filter deny\n  mercury plugins test --component target/wasm32-wasip2/debug/my_plugin.wasm   with source lines in traps\n  mercury plugins test --accept   write what it returns as what is expected"
+    after_help = "A recording is one call, what the component asks of the host meanwhile, and what it returns:\n  {\n    \"interface\": \"tool-guard\", \"function\": \"check\",\n    \"arguments\": [{ \"person\": \"api:ada\", \"role\": \"member\", \"space\": \"main\" }, \"bash\", \"{}\"],\n    \"traffic\": [{ \"call\": \"kv.get\", \"arguments\": [\"count\"], \"answer\": { \"ok\": null } }],\n    \"expected\": { \"deny\": \"bash is for admins\" }\n  }\nWithout `expected` the test shows what was returned. What plugin.toml does not grant fails, whatever the\nrecording answers. docs/plugins/recordings.md has all fields.\n\nExit code: 0 all passed, 1 some did not, 2 there is nothing to play or it cannot be loaded.\n\nExamples:\n  mercury plugins test\n  mercury plugins test ~/my-plugin --filter deny\n  mercury plugins test --component target/wasm32-wasip2/debug/my_plugin.wasm   with source lines in traps\n  mercury plugins test --accept   write what it returns as what is expected"
 )]
 pub(in crate::cli) struct Test {
     /// The plugin's folder, with `plugin.toml`, the component, and recordings in `tests/*.json`.
@@ -51,6 +54,8 @@ impl Test {
     }
 
     async fn play(&self) -> Result<ExitCode> {
+        // First: in another folder than a plugin's, that says more than that there is no recording.
+        Manifest::read(&self.folder)?;
         let tests = self.folder.join("tests");
         let mut files = RecordingFile::all(&tests)?;
         if let Some(filter) = &self.filter {
@@ -58,7 +63,7 @@ impl Test {
         }
         if files.is_empty() {
             anyhow::bail!(
-                "there is no recording in {}{}. `mercury plugins record` makes some of a running host; docs/plugins/tutorial.md shows how to write one",
+                "there is no recording in {}{}. `mercury plugins record` makes some of a running host; docs/plugins/recordings.md shows how to write one",
                 tests.display(),
                 self.filter.as_ref().map(|filter| format!(" whose name holds `{filter}`")).unwrap_or_default()
             );

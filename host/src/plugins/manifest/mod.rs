@@ -52,6 +52,7 @@ pub struct Manifest {
     pub description: String,
     /// The component's file name in the plugin's folder.
     pub component: String,
+    /// What the host calls: `["tool-guard"]`. [kinds.md](kinds.md) has all of them.
     pub provides: Vec<Interface>,
     /// For processors: the reply is withheld when this one fails.
     #[serde(default)]

@@ -3,13 +3,14 @@
 //! A recording is one call with all that the component asked of the host meanwhile. [`observe`]
 //! writes such calls of a running host, [`play`] makes them again in the real engine, with the
 //! recorded answers. Both work on the contract's own types, so no interface has code of its own here
-//! but one line in a table. A recording holds no secret: components never see one, and what they
-//! compare with one is taken out.
+//! but one line in a table. A recording holds no secret: what the host knows as one is taken out.
 
 pub(super) mod observe;
 pub(super) mod play;
 pub(super) mod recorder;
 mod recording;
+mod refusal;
+mod script;
 mod serial;
 mod values;
 

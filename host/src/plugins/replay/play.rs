@@ -1,8 +1,8 @@
 //! Plays recordings: the component in the real engine, with the limits of its manifest and a fresh
 //! store; what it asks of the host is answered from the recording.
 //!
-//! The host itself answers where that needs nothing from outside (`kv`, `settings`, `signatures`),
-//! and where the manifest grants nothing: the author then reads the same refusal as an operator would.
+//! The host itself answers where that needs nothing from outside (`kv`, `settings`, `signatures`), and
+//! what it would refuse ([`refusal`]): the author then reads the same as an operator would.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,15 +13,18 @@ use std::{
 use serde_json::Value;
 use wasmtime::{
     Engine,
-    component::{Component, Instance, Linker, Val, types::ComponentItem},
+    component::{Component, Instance, Val, types::ComponentItem},
 };
 
 use super::{
-    recording::{Exchange, Recording},
+    recording::Recording,
+    refusal,
+    script::{self, Script},
     values,
 };
 use crate::{
     plugins::{
+        access::Access,
         contract::{ContractError, Declaration},
         engine,
         exports::{Exports, Interface},
@@ -29,7 +32,6 @@ use crate::{
         manifest::{Manifest, ManifestError},
         plugin::{CallError, Plugin},
         services::Services,
-        state::State,
     },
     store::{Store, StoreError},
 };
@@ -249,21 +251,24 @@ impl Player {
         if let Some(exchange) = recording.traffic.iter().find(|exchange| !self.imports(&exchange.call)) {
             return Ok(Err(format!("traffic: the component does not import `{}`", exchange.call)));
         }
+        if let Some(misfit) = refusal::of_recording(&self.manifest, recording) {
+            return Ok(Err(misfit));
+        }
         for (name, import) in self.component.component_type().imports(&self.engine) {
             let (Some(interface), ComponentItem::ComponentInstance(instance)) = (short_name(name), import.ty) else {
                 continue;
             };
             let prefix = format!("{interface}.");
             let scripted = recording.traffic.iter().any(|exchange| exchange.call.starts_with(&prefix));
-            if !(scripted || interface == "log" || needs_recording(interface) && is_granted(&self.manifest, interface))
-            {
+            let outside = refusal::needs_recording(interface) && refusal::missing(&self.manifest, interface).is_none();
+            if !(scripted || interface == "log" || outside) {
                 continue;
             }
             let functions = instance.exports(&self.engine).filter_map(|(function, export)| match export.ty {
                 ComponentItem::ComponentFunc(_) => Some(function.to_owned()),
                 _ => None,
             });
-            link(&mut linker, name, interface, functions.collect(), script).map_err(failed)?;
+            script::link(&mut linker, name, interface, functions.collect(), script).map_err(failed)?;
         }
         for (key, value) in &recording.kv {
             let Some(bytes) = values::bytes_from_json(value) else {
@@ -285,8 +290,13 @@ impl Player {
             Ok(exports) => exports,
             Err(message) => return Ok(Err(message)),
         };
-        let services = Arc::new(Services::new(store));
-        Ok(Ok(Plugin::for_author(self.manifest.clone(), self.declaration.clone(), exports, settings, pre, services)))
+        let services = Arc::new(Services::new(store).with_secrets(refusal::secrets(&self.manifest)));
+        let access = match Access::new(&self.manifest, None, &services) {
+            Ok(access) => Arc::new(access),
+            Err(message) => return Ok(Err(message)),
+        };
+        let (manifest, declaration) = (self.manifest.clone(), self.declaration.clone());
+        Ok(Ok(Plugin::for_author(manifest, declaration, exports, settings, pre, services, access)))
     }
 
     fn imports(&self, call: &str) -> bool {
@@ -303,138 +313,4 @@ impl Player {
 /// `http` of `mercury:plugin/http@0.2.0`
 fn short_name(name: &str) -> Option<&str> {
     name.strip_prefix(PACKAGE)?.split('@').next()
-}
-
-/// What the fresh store and the manifest cannot answer.
-fn needs_recording(interface: &str) -> bool {
-    !matches!(interface, "kv" | "settings" | "signatures" | "log")
-}
-
-/// Whether the manifest grants any of it. What it does not grant, the host's own code refuses.
-fn is_granted(manifest: &Manifest, interface: &str) -> bool {
-    match interface {
-        "http" => !manifest.http.is_empty(),
-        "credentials" => !manifest.secrets.is_empty(),
-        "sockets" => !manifest.sockets.is_empty(),
-        "media" => manifest.media.read || manifest.media.create,
-        "timers" => manifest.timers.most > 0,
-        "messenger" => !manifest.messenger.spaces.is_empty(),
-        "inbox" => manifest.inbox.is_some(),
-        "history" => manifest.history.read,
-        "tasks" => manifest.tasks.per_day > 0,
-        _ => true,
-    }
-}
-
-/// Answers the functions of one interface from the script.
-fn link(
-    linker: &mut Linker<State>,
-    name: &str,
-    interface: &str,
-    functions: Vec<String>,
-    script: &Arc<Mutex<Script>>,
-) -> wasmtime::Result<()> {
-    let mut instance = linker.instance(name)?;
-    for function in functions {
-        let call = format!("{interface}.{function}");
-        let script = script.clone();
-        instance.func_new_async(&function, move |mut store, ty, arguments, results| {
-            let answered = store.data_mut().count_call().and_then(|()| {
-                let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
-                script.answer(&call, &ty, arguments, results).map_err(wasmtime::Error::msg)
-            });
-            Box::new(std::future::ready(answered))
-        })?;
-    }
-    Ok(())
-}
-
-/// The host's part of a recorded call.
-struct Script {
-    left: Vec<Exchange>,
-    log: Vec<String>,
-    /// What went wrong first: the trap that it causes says less.
-    complaint: Option<String>,
-}
-
-impl Script {
-    fn new(recording: &Recording) -> Self {
-        let left = recording.traffic.iter().filter(|exchange| !exchange.call.starts_with("log."));
-        Self { left: left.cloned().collect(), log: Vec::new(), complaint: None }
-    }
-
-    /// Takes the first exchange that is left and fits. The order of different calls is not looked at: a
-    /// component may ask for the same things in another way.
-    fn answer(
-        &mut self,
-        call: &str,
-        ty: &wasmtime::component::types::ComponentFunc,
-        arguments: &[Val],
-        results: &mut [Val],
-    ) -> Result<(), String> {
-        if call == "log.write" {
-            if let [level, Val::String(message)] = arguments {
-                let level = values::to_json(level).unwrap_or_default();
-                self.log.push(format!("{}: {message}", level.as_str().unwrap_or_default()));
-            }
-            return Ok(());
-        }
-        let outcome = self.take(call, ty, arguments).and_then(|answer| {
-            for (slot, ty) in results.iter_mut().zip(ty.results()) {
-                let path = format!("traffic: the answer of {call}");
-                *slot = values::from_json(&answer, &ty, &path).map_err(|misfit| misfit.to_string())?;
-            }
-            Ok(())
-        });
-        if let Err(message) = &outcome {
-            self.complaint.get_or_insert_with(|| message.clone());
-        }
-        outcome
-    }
-
-    fn take(
-        &mut self,
-        call: &str,
-        ty: &wasmtime::component::types::ComponentFunc,
-        arguments: &[Val],
-    ) -> Result<Value, String> {
-        let given = arguments.iter().map(values::to_json).collect::<Result<Vec<_>, _>>()?;
-        let given = Value::Array(given);
-        // What was left out in a file written by hand (an absent option) is filled in before comparing.
-        let complete = |exchange: &Exchange| {
-            let typed = ty.params().zip(&exchange.arguments);
-            let typed = typed.map(|((name, ty), json)| {
-                let value =
-                    values::from_json(json, &ty, &format!("traffic: {call}: {name}")).map_err(|e| e.to_string())?;
-                values::to_json(&value)
-            });
-            typed.collect::<Result<Vec<_>, _>>().map(Value::Array)
-        };
-        let mut nearest = None;
-        for (index, exchange) in self.left.iter().enumerate().filter(|(_, exchange)| exchange.call == call) {
-            let wanted = complete(exchange)?;
-            if wanted == given {
-                return Ok(self.left.remove(index).answer);
-            }
-            nearest.get_or_insert(wanted);
-        }
-        Err(match nearest {
-            Some(wanted) => {
-                let names: Vec<_> = ty.params().map(|(name, _)| name.to_owned()).collect();
-                let named = |values: &Value| {
-                    let values = values.as_array().cloned().unwrap_or_default();
-                    Value::Object(names.iter().cloned().zip(values).collect())
-                };
-                let lines = values::differences(&named(&wanted), &named(&given)).join("\n  ");
-                format!("it called {call} with other arguments than recorded:\n  {lines}")
-            }
-            None => format!("it called {call}, which is not in the recording, with {}", values::summary(&given)),
-        })
-    }
-
-    fn left_over(&self) -> Option<String> {
-        let first = self.left.first()?;
-        let arguments = values::summary(&Value::Array(first.arguments.clone()));
-        Some(format!("it did not call {}, which is in the recording, with {arguments}", first.call))
-    }
 }

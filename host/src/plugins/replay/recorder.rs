@@ -4,7 +4,7 @@
 //! the one who asked goes away.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -17,19 +17,19 @@ use tokio::sync::mpsc;
 
 use super::{
     recording::{Exchange, Recording as File},
-    serial,
+    serial, values,
 };
 use crate::{
     clock,
-    plugins::{Contract, Plugins, exports::Interface},
+    plugins::{Contract, Plugins, capabilities::credentials::Redactor, exports::Interface, manifest::Manifest},
 };
 
 /// The most calls that one request records.
 const MOST_CALLS: usize = 200;
 /// Bytes of JSON that one recording may have: beyond, it is left out.
 const MOST_BYTES: usize = 4 << 20;
-/// Stands where a component had a secret in its hands to compare it.
-const REMOVED: &str = "[secret removed]";
+/// Stands for the value of a setting that is a secret.
+const REMOVED: &str = "[secret]";
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
@@ -42,17 +42,18 @@ pub enum RecordingError {
 }
 
 /// The plugins that are being recorded. One for the host.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Recorders {
     /// So that a host that records nothing pays one load for it.
     any: AtomicBool,
     running: Mutex<BTreeMap<String, Arc<Recorder>>>,
 }
 
-#[derive(Debug)]
 struct Recorder {
     left: AtomicUsize,
     calls: mpsc::Sender<File>,
+    /// Of every plugin that was loaded when it began: one may be told what another one keeps.
+    redactors: Vec<Redactor>,
 }
 
 /// Calls of one plugin, while it lasts. Dropping it ends the recording.
@@ -65,15 +66,20 @@ pub struct Recording {
 }
 
 impl Recorders {
-    /// Begins to record the next `most` calls, 1 to [`MOST_CALLS`].
+    /// Begins to record the next `most` calls, 1 to [`MOST_CALLS`], without what the redactors know.
     ///
     /// # Errors
     /// Where somebody records that plugin already.
-    pub fn start(self: &Arc<Self>, plugin: &str, most: usize) -> Result<Recording, RecordingError> {
+    pub(super) fn start(
+        self: &Arc<Self>,
+        plugin: &str,
+        most: usize,
+        redactors: Vec<Redactor>,
+    ) -> Result<Recording, RecordingError> {
         let most = most.clamp(1, MOST_CALLS);
         // Room for all of them: a call never waits for whoever reads its recording.
         let (sender, calls) = mpsc::channel(most);
-        let recorder = Arc::new(Recorder { left: AtomicUsize::new(most), calls: sender });
+        let recorder = Arc::new(Recorder { left: AtomicUsize::new(most), calls: sender, redactors });
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.contains_key(plugin) {
             return Err(RecordingError::Running { plugin: plugin.to_owned() });
@@ -114,7 +120,8 @@ impl Recorders {
             traffic: Vec::new(),
             expected: None,
         };
-        Some(Tape { recorder, file: Some(file), secrets: Vec::new() })
+        let redactors = recorder.redactors.clone();
+        Some(Tape { recorder, file: Some(file), redactors, secret_settings: BTreeSet::new() })
     }
 }
 
@@ -149,7 +156,8 @@ impl Plugins {
             let version = plugin.declaration().version.to_string();
             return Err(Some(RecordingError::OldContract { plugin: name.to_owned(), version }));
         }
-        plugin.services.recorders.start(name, calls).map_err(Some)
+        let redactors = self.loaded().iter().map(|plugin| plugin.access.secrets.redactor().clone()).collect();
+        plugin.services.recorders.start(name, calls, redactors).map_err(Some)
     }
 }
 
@@ -158,11 +166,22 @@ impl Plugins {
 pub(in crate::plugins) struct Tape {
     recorder: Arc<Recorder>,
     file: Option<File>,
-    /// Texts that were compared with a secret and were it.
-    secrets: Vec<String>,
+    redactors: Vec<Redactor>,
+    /// Settings whose values are secrets, though components read them.
+    secret_settings: BTreeSet<String>,
 }
 
 impl Tape {
+    /// Also keeps out what the plugin's own redactor knows, and the settings that its manifest calls secret.
+    #[must_use]
+    pub(in crate::plugins) fn without(mut self, redactor: &Redactor, manifest: &Manifest) -> Self {
+        // It may have been exchanged since the recording began, for one with other secrets.
+        self.redactors.push(redactor.clone());
+        let secret = manifest.settings.iter().filter(|(_, setting)| setting.secret);
+        self.secret_settings = secret.map(|(key, _)| key.clone()).collect();
+        self
+    }
+
     /// Notes what the component asked of the host, and the answer.
     pub(in crate::plugins) fn note(
         &mut self,
@@ -171,17 +190,19 @@ impl Tape {
         arguments: Value,
         answer: &impl Serialize,
     ) {
-        let (Value::Array(arguments), Ok(answer), Some(file)) =
+        let (Value::Array(arguments), Ok(mut answer), Some(file)) =
             (arguments, serial::to_json(answer), self.file.as_mut())
         else {
             return;
         };
         let call = format!("{}.{}", serial::kebab(interface), serial::kebab(function));
-        if call == "credentials.matches"
-            && answer == serde_json::json!({ "ok": true })
-            && let Some(Value::String(candidate)) = arguments.get(1)
+        let key = arguments.first().and_then(Value::as_str).unwrap_or_default();
+        if call == "settings.get"
+            && self.secret_settings.contains(key)
+            && let Value::String(value) = &mut answer
         {
-            self.secrets.push(candidate.clone());
+            self.redactors.push(Redactor::new(std::iter::once(value.as_str())));
+            *value = REMOVED.to_owned();
         }
         file.traffic.push(Exchange { call, arguments, answer });
     }
@@ -196,41 +217,39 @@ impl Tape {
 
 impl Drop for Tape {
     fn drop(&mut self) {
-        let Some(file) = self.file.take() else { return };
-        let plain = serde_json::to_value(&file).ok().map(|mut value| {
-            remove(&mut value, &self.secrets);
-            value
-        });
-        let small = plain.filter(|value| value.to_string().len() <= MOST_BYTES);
-        match small.and_then(|value| serde_json::from_value(value).ok()) {
+        let Some(mut file) = self.file.take() else { return };
+        let exchanges = file.traffic.iter_mut().flat_map(|known| known.arguments.iter_mut().chain([&mut known.answer]));
+        for value in file.arguments.iter_mut().chain(exchanges).chain(&mut file.expected) {
+            self.redactors.iter().for_each(|redactor| remove(value, redactor));
+        }
+        if serde_json::to_string(&file).is_ok_and(|text| text.len() <= MOST_BYTES) {
             // The channel has room for every call; a closed one means that nobody listens any more.
-            Some(file) => drop(self.recorder.calls.try_send(file)),
-            None => {
-                tracing::warn!("a call is larger than {MOST_BYTES} bytes and is not recorded; the next one is");
-                self.recorder.left.fetch_add(1, Ordering::AcqRel);
-            }
+            drop(self.recorder.calls.try_send(file));
+        } else {
+            tracing::warn!("a call is larger than {MOST_BYTES} bytes and is not recorded; the next one is");
+            self.recorder.left.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
 
-/// Takes the secrets out of every text, keys included.
-fn remove(value: &mut Value, secrets: &[String]) {
-    let hide = |text: &mut String| {
-        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-            if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), REMOVED);
-            }
-        }
-    };
+/// Takes the secrets out of every text, keys included, and out of bytes that are no text.
+fn remove(value: &mut Value, redactor: &Redactor) {
+    if let Value::Object(fields) = value
+        && fields.len() == 1
+        && fields.contains_key("base64")
+        && let Some(bytes) = values::bytes_from_json(value)
+    {
+        *value = values::bytes_to_json(&redactor.bytes(bytes));
+        return;
+    }
     match value {
-        Value::String(text) => hide(text),
-        Value::Array(values) => values.iter_mut().for_each(|value| remove(value, secrets)),
+        Value::String(text) => *text = redactor.text(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| remove(value, redactor)),
         Value::Object(fields) => {
             let taken = std::mem::take(fields);
-            fields.extend(taken.into_iter().map(|(mut name, mut value)| {
-                hide(&mut name);
-                remove(&mut value, secrets);
-                (name, value)
+            fields.extend(taken.into_iter().map(|(name, mut value)| {
+                remove(&mut value, redactor);
+                (redactor.text(&name), value)
             }));
         }
         _ => {}

@@ -59,7 +59,7 @@ pub struct RecordingFile {
 pub enum RecordingFileError {
     #[error("{} cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{} is no recording: {message}. docs/plugins/tutorial.md shows one", path.display())]
+    #[error("{} is no recording: {message}. docs/plugins/recordings.md shows one", path.display())]
     Invalid { path: PathBuf, message: String },
 }
 

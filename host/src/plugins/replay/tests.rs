@@ -2,12 +2,15 @@
 
 use std::{path::Path, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     config::PluginConfig,
-    plugins::{Compiler, Consultation, Plugins, Services, types::Caller},
+    plugins::{
+        Compiler, Consultation, Manifest, Plugins, Services, capabilities::credentials::Redactor, types::Caller,
+    },
     store::Store,
 };
 
@@ -20,8 +23,6 @@ fn folder_of(name: &str, manifest: impl Fn(&str) -> String) -> tempfile::TempDir
     std::fs::write(folder.path().join(file), component.wasm).unwrap();
     folder
 }
-
-use crate::plugins::Manifest;
 
 async fn player(folder: &Path) -> Player {
     let folder = folder.to_owned();
@@ -166,9 +167,12 @@ async fn recorded_calls_play_again() {
     let store = Store::open(&data.path().join("state.db")).unwrap();
     let mut settings = PluginConfig::default();
     settings.settings.insert("denied-clis".into(), "gws".into());
-    let configured = [("permission-guard".to_owned(), settings)].into();
-    let plugins =
-        Plugins::load(data.path(), &configured, Compiler::InProcess, Arc::new(Services::new(store))).await.unwrap();
+    let on = PluginConfig { enabled: Some(true), ..PluginConfig::default() };
+    let configured = [("permission-guard".to_owned(), settings), ("telegram".to_owned(), on)].into();
+    // Another plugin's: what a person writes may hold any.
+    let secrets = [("MERCURY_TELEGRAM_BOT_TOKEN".to_owned(), CANARY.to_owned().into())].into();
+    let services = Arc::new(Services::new(store).with_secrets(secrets));
+    let plugins = Plugins::load(data.path(), &configured, Compiler::InProcess, services).await.unwrap();
     let ask = async |command: &str| {
         let arguments = json!({ "command": command }).to_string();
         plugins.consult(&caller(), "bash", &arguments, &Consultation::default()).await
@@ -178,7 +182,7 @@ async fn recorded_calls_play_again() {
     let mut running = plugins.record("permission-guard", 2).unwrap();
     assert!(matches!(plugins.record("permission-guard", 1), Err(Some(RecordingError::Running { .. }))));
     assert!(matches!(plugins.record("nobody", 1), Err(None)));
-    ask("gws mail").await;
+    ask(&format!("gws mail {CANARY}")).await;
     ask("ls").await;
     ask("gws after").await;
     let (first, second) = (running.next().await.unwrap(), running.next().await.unwrap());
@@ -187,7 +191,7 @@ async fn recorded_calls_play_again() {
     drop(plugins.record("permission-guard", 1).unwrap());
 
     assert_eq!((first.interface.as_str(), first.function.as_str()), ("tool-guard", "check"));
-    assert!(first.arguments[2].as_str().unwrap().contains("gws mail"));
+    assert!(first.arguments[2].as_str().unwrap().contains("gws mail [secret]"), "{:?}", first.arguments);
     assert!(first.expected.as_ref().unwrap()["deny"].is_string() && second.expected == Some(json!("allow")));
     assert!(first.traffic.iter().any(|exchange| exchange.call == "settings.get"));
 
@@ -198,27 +202,130 @@ async fn recorded_calls_play_again() {
     }
 }
 
-/// A text that was compared with a secret and was it stands nowhere in the recording.
+const CANARY: &str = "canary/4f1c 9d20+77";
+
+/// No secret stands in a recording, however it is spelled: not in what came in, not in what the
+/// component asked or was told, not in what it answered.
 #[tokio::test]
 async fn secrets_are_taken_out() {
     let recorders = Arc::new(Recorders::default());
-    let mut running = recorders.start("p", 2).unwrap();
-    let begin = || {
-        let headers = vec![("x-token".to_owned(), "s3cret-token".to_owned())];
-        recorders.tape("p", crate::plugins::Interface::Webhook, "handle", &(headers, "guess s3cret-token?")).unwrap()
+    let of_another = Redactor::new(["the-other-plugins-own"].into_iter());
+    let mut running = recorders.start("p", 2, vec![of_another]).unwrap();
+    let manifest = "name = \"p\"\nversion = \"1.0.0\"\ncomponent = \"p.wasm\"\nprovides = [\"broker\"]\n\
+                    [settings.pin]\ndefault = \"\"\nsecret = true\n[settings.word]\ndefault = \"\"\n";
+    let manifest = Manifest::parse(Path::new("plugin.toml"), manifest).unwrap();
+    let begin = |arguments: &str| {
+        let tape = recorders.tape("p", crate::plugins::Interface::Webhook, "handle", &(arguments, "hello"));
+        tape.unwrap().without(&Redactor::new([CANARY].into_iter()), &manifest)
     };
-    let mut tape = begin();
-    tape.note("credentials", "matches", json!(["webhook-token", "s3cret-token"]), &Ok::<_, ()>(true));
-    tape.finish(&"s3cret-token is right");
-    let written = serde_json::to_string(&running.next().await.unwrap()).unwrap();
-    assert!(!written.contains("s3cret-token"), "{written}");
-    assert!(written.contains("[secret removed]?"));
+    let mut tape = begin(&format!("guess {CANARY}? or the-other-plugins-own"));
+    let headers = json!([["x-token", CANARY], ["authorization", format!("Basic {}", STANDARD.encode(CANARY))]]);
+    tape.note("credentials", "matches", json!(["token", CANARY]), &Ok::<_, ()>(true));
+    tape.note("http", "fetch", json!([{ "headers": headers, CANARY: "canary%2F4f1c%209d20%2B77" }]), &"ok");
+    let bytes = [&[0xff, 0x00], CANARY.as_bytes()].concat();
+    tape.note("kv", "get", json!([{ "base64": STANDARD.encode(&bytes) }]), &"canary%2f4f1c+9d20%2b77");
+    tape.note("settings", "get", json!(["pin", null]), &"4711-0815");
+    tape.note("settings", "get", json!(["word", null]), &"plain");
+    tape.finish(&format!("{CANARY} is right, and so is 4711-0815"));
+    let recording = running.next().await.unwrap();
+    let written = serde_json::to_string(&recording).unwrap();
+    for piece in ["4f1c", "4711", "other-plugins", &STANDARD.encode(CANARY)[..20], &STANDARD.encode(&bytes)] {
+        assert!(!written.contains(piece), "{piece} in {written}");
+    }
+    assert_eq!(recording.arguments[0], "guess [secret]? or [secret]");
+    assert_eq!(
+        recording.traffic[2].arguments[0]["base64"],
+        STANDARD.encode([&[0xff, 0x00], &b"[secret]"[..]].concat())
+    );
+    assert_eq!((&recording.traffic[3].answer, &recording.traffic[4].answer), (&json!("[secret]"), &json!("plain")));
+    assert_eq!(recording.expected, Some(json!("[secret] is right, and so is [secret]")));
 
     // A wrong guess is no secret, and a call that ends without a result is kept without one.
-    let mut tape = begin();
-    tape.note("credentials", "matches", json!(["webhook-token", "guess"]), &Ok::<_, ()>(false));
+    let mut tape = begin("guess again");
+    tape.note("credentials", "matches", json!(["token", "guess"]), &Ok::<_, ()>(false));
     drop(tape);
     let recording = running.next().await.unwrap();
-    assert_eq!(recording.expected, None);
-    assert!(serde_json::to_string(&recording).unwrap().contains("guess s3cret-token?"));
+    assert_eq!((recording.expected, &recording.traffic[0].arguments[1]), (None, &json!("guess")));
+}
+
+/// `telegram` says that the assistant is typing: one request with the bot's token in its path.
+fn typing(answer: Value, expected: Value) -> Value {
+    json!({
+        "interface": "presence",
+        "function": "indicate",
+        "arguments": ["telegram:42", null, "thinking"],
+        "traffic": [{
+            "call": "http.fetch",
+            "arguments": [{
+                "method": "POST",
+                "uri": "https://api.telegram.org/TOKEN/sendChatAction",
+                "headers": [["content-type", "application/json"]],
+                "credentials": [{ "secret": "bot-token", "place": { "path-segment": ["TOKEN", "bot"] } }],
+                "body": { "content": { "text": r#"{"action":"typing","chat_id":42,"message_thread_id":null}"# } },
+                "timeout-ms": 30000,
+            }],
+            "answer": answer,
+        }],
+        "expected": expected,
+    })
+}
+
+/// A request beyond the manifest fails here as it would in a host, whatever its recording answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_manifest_does_not_grant_fails() {
+    let answered =
+        json!({ "ok": { "status": 200, "headers": [], "body": { "text": r#"{"ok":true,"result":true}"# } } });
+    let recording = typing(answered, json!({ "ok": null }));
+    let other = r#"hosts = ["api.example.com"]"#;
+    let both = r#"hosts = ["api.telegram.org", "api.example.com"]"#;
+    let (host, paths) = (r#"hosts = ["api.telegram.org"]"#, r#"paths = ["/bot*/*", "/file/bot*/**"]"#);
+    type Change<'a> = &'a dyn Fn(&str) -> String;
+    let cases: [(Change<'_>, &str); 6] = [
+        (&|manifest| manifest.to_owned(), ""),
+        (
+            &|manifest| manifest.replace(host, other),
+            "it called http.fetch, which the host refuses: http: api.telegram.org is not granted; add hosts = [\"api.telegram.org\"] under [[http]] of plugin.toml",
+        ),
+        (
+            &|manifest| manifest.replace(r#"methods = ["GET", "POST"]"#, r#"methods = ["GET"]"#),
+            "it called http.fetch, which the host refuses: http: POST of api.telegram.org is not granted; add methods = [\"POST\"] under the [[http]] of api.telegram.org in plugin.toml",
+        ),
+        (
+            &|manifest| manifest.replace(paths, r#"paths = ["/bot*/getMe"]"#),
+            "it called http.fetch, which the host refuses: http: the path /botSECRET/sendChatAction of api.telegram.org is not granted; add paths = [\"/botSECRET/sendChatAction\"] under the [[http]] of api.telegram.org in plugin.toml",
+        ),
+        (
+            &|manifest| manifest.replacen(host, both, 1).replace(host, other),
+            "it called http.fetch, which the host refuses: credentials: the secret `bot-token` is not bound to api.telegram.org; add hosts = [\"api.telegram.org\"] under its [[secrets]] in plugin.toml",
+        ),
+        (
+            &|manifest| {
+                let (before, rest) = manifest.split_once("[[http]]").unwrap();
+                format!("{before}{}", &rest[rest.find("[settings").unwrap()..])
+            },
+            "traffic: the host refuses http.fetch: http needs [[http]], which plugin.toml does not have",
+        ),
+    ];
+    for (change, expected) in cases {
+        let folder = folder_of("telegram", change);
+        let player = player(folder.path()).await;
+        match verdict(&player, &recording).await {
+            Verdict::Passed => assert_eq!(expected, ""),
+            Verdict::Failed { message } => assert_eq!(message, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+
+    // That it copes with a refusal can be shown: by a recorded one, and by leaving the request out.
+    let folder = folder_of("telegram", |manifest| manifest.replace(host, other));
+    let player = player(folder.path()).await;
+    let refused = json!({ "err": { "kind": { "denied": "no" }, "message": "no", "request-sent": false } });
+    assert_eq!(verdict(&player, &typing(refused, json!({ "err": "no" }))).await, Verdict::Passed);
+    let mut recording = typing(Value::Null, Value::Null);
+    recording["traffic"] = json!([]);
+    recording.as_object_mut().unwrap().remove("expected");
+    let played = player.play(&serde_json::from_value(recording).unwrap()).await.unwrap();
+    let Verdict::Unknown { actual } = played.verdict else { panic!("{:?}", played.verdict) };
+    assert!(actual["err"].as_str().unwrap().contains("api.telegram.org is not granted"), "{actual}");
+    assert!(played.log.iter().any(|line| line.starts_with("refused by the host: http:")), "{:?}", played.log);
 }

@@ -10,6 +10,13 @@ use crate::plugins::state::State;
 /// and more would be guessing.
 const MOST_MISMATCHES: u32 = 16;
 
+impl State {
+    /// Why the secret could not be compared or signed with: for a call whose answer is recorded.
+    pub(in crate::plugins) fn refused_comparison(&self, name: &str) -> Option<Unusable> {
+        self.access.secrets.for_comparison(name).err()
+    }
+}
+
 impl Host for State {
     async fn present(&mut self, name: String) -> wasmtime::Result<bool> {
         self.count_call()?;

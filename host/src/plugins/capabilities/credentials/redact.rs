@@ -27,7 +27,7 @@ pub(in crate::plugins) struct Redactor {
 }
 
 impl Redactor {
-    pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a str>) -> Self {
+    pub(in crate::plugins) fn new<'a>(secrets: impl Iterator<Item = &'a str>) -> Self {
         let spellings: BTreeSet<String> =
             secrets.filter(|secret| secret.len() >= SHORTEST).flat_map(spellings_of).collect();
         let longest = spellings.iter().map(String::len).max().unwrap_or(0);

@@ -88,6 +88,11 @@ fn invalid(message: impl Into<String>) -> Error {
 }
 
 impl State {
+    /// Why the request would not be sent: for one whose answer is recorded.
+    pub(in crate::plugins) async fn refused_request(&mut self, request: Request) -> Option<Error> {
+        self.prepare(request).await.err()
+    }
+
     pub(super) async fn prepare(&mut self, request: Request) -> Result<Prepared, Error> {
         let access = self.access.clone();
         if access.http.is_empty() {

@@ -15,6 +15,7 @@ use crate::{
     domain::outbound::{Refusal, Target, decide},
     plugins::{
         Interface,
+        access::Access,
         capabilities::{
             credentials::{in_json, in_query},
             http::{check_credentials, put_header, read_headers, stand_in_url, unsent, with_path_credentials},
@@ -38,36 +39,32 @@ impl State {
         Ok(())
     }
 
-    fn open_socket(&self, name: String, uri: &str, headers: Headers, credentials: &[Credential]) -> Result<(), Error> {
+    /// Why the socket would not be opened: for one whose answer is recorded.
+    pub(in crate::plugins) fn refused_socket(
+        &self,
+        name: &str,
+        uri: &str,
+        headers: Headers,
+        credentials: &[Credential],
+    ) -> Option<Error> {
+        let may_open = self.may_open(name, credentials);
+        may_open.and_then(|()| opening(&self.access, uri, headers, credentials)).err()
+    }
+
+    fn may_open(&self, name: &str, credentials: &[Credential]) -> Result<(), Error> {
         self.may_use_sockets()?;
         if name.chars().count() > MOST_NAME {
             let message = format!("sockets: a name has at most {MOST_NAME} characters");
             return Err(unsent(ErrorKind::Invalid, message));
         }
-        check_credentials(credentials)?;
+        check_credentials(credentials)
+    }
+
+    fn open_socket(&self, name: String, uri: &str, headers: Headers, credentials: &[Credential]) -> Result<(), Error> {
+        self.may_open(&name, credentials)?;
         let access = self.access.clone();
-        let target = Target::parse(&as_http(uri)?).map_err(refused)?;
-        let shape = with_path_credentials(&target, credentials, |_| Ok("SECRET"))?;
-        decide(&access.sockets, "GET", &shape).map_err(refused)?;
+        let Opening { mut url, headers, target, protected } = opening(&access, uri, headers, credentials)?;
         let stand_in = access.stand_in(&target);
-        let protected = target.is_encrypted() || stand_in.is_some();
-        let secret = |name: &str| access.secrets.for_target(name, &target, protected);
-        let mut headers = read_headers(headers)?;
-        check_handshake(&headers)?;
-        let mut url = with_path_credentials(&target, credentials, secret)?.url;
-        for credential in credentials {
-            let value = secret(&credential.secret)?;
-            match &credential.place {
-                Place::Bearer => put_header(&mut headers, "authorization", "Bearer ", value)?,
-                Place::Header((name, prefix)) => put_header(&mut headers, name, prefix, value)?,
-                Place::Query(name) => in_query(&mut url, name, value),
-                Place::PathSegment(_) => {}
-                Place::Json(_) => {
-                    let message = "sockets: a secret in JSON belongs to a frame, not to the opening";
-                    return Err(unsent(ErrorKind::Invalid, message));
-                }
-            }
-        }
         let authority = match stand_in {
             Some(stand_in) => {
                 url = stand_in_url(stand_in, &url);
@@ -176,6 +173,39 @@ impl Host for State {
         self.services.sockets.close(&self.manifest.name, &name);
         Ok(())
     }
+}
+
+/// A handshake that is decided, with its secrets in place.
+struct Opening {
+    url: url::Url,
+    headers: reqwest::header::HeaderMap,
+    target: Target,
+    protected: bool,
+}
+
+fn opening(access: &Access, uri: &str, headers: Headers, credentials: &[Credential]) -> Result<Opening, Error> {
+    let target = Target::parse(&as_http(uri)?).map_err(refused)?;
+    let shape = with_path_credentials(&target, credentials, |_| Ok("SECRET"))?;
+    decide(&access.sockets, "GET", &shape).map_err(refused)?;
+    let protected = target.is_encrypted() || access.stand_in(&target).is_some();
+    let secret = |name: &str| access.secrets.for_target(name, &target, protected);
+    let mut headers = read_headers(headers)?;
+    check_handshake(&headers)?;
+    let mut url = with_path_credentials(&target, credentials, secret)?.url;
+    for credential in credentials {
+        let value = secret(&credential.secret)?;
+        match &credential.place {
+            Place::Bearer => put_header(&mut headers, "authorization", "Bearer ", value)?,
+            Place::Header((name, prefix)) => put_header(&mut headers, name, prefix, value)?,
+            Place::Query(name) => in_query(&mut url, name, value),
+            Place::PathSegment(_) => {}
+            Place::Json(_) => {
+                let message = "sockets: a secret in JSON belongs to a frame, not to the opening";
+                return Err(unsent(ErrorKind::Invalid, message));
+            }
+        }
+    }
+    Ok(Opening { url, headers, target, protected })
 }
 
 /// The same address as the grants and the rules of `http` know it.
