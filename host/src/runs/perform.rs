@@ -68,7 +68,7 @@ impl Runs {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
         let prepare = async {
             let additions = self.hook(run).await?;
-            let (model, mut credentials) = self.model().await?;
+            let (model, mut credentials) = self.model(&run.space).await?;
             // A variable never takes a credential's place, nor a hook's word that of what an operator set.
             for (name, value) in self.variables(&run.role).into_iter().chain(additions.environment.clone()) {
                 credentials.environment.entry(name).or_insert(value);
