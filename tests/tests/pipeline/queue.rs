@@ -4,7 +4,6 @@ use mercury_tests::{
     host::Setup,
     parley::{bring, delivered, direct, group, link_group},
 };
-use serde_json::json;
 
 use super::{bob, said, start};
 
@@ -45,5 +44,5 @@ async fn spaces_take_turns() {
     let order: String = host
         .query("SELECT group_concat(json_extract(result, '$.reply'), ' ') FROM (SELECT result FROM runs ORDER BY started_at)")
         .unwrap();
-    assert_eq!(json!(order), "1 bob 2 3 4 5");
+    assert_eq!(order, "1 bob 2 3 4 5");
 }
