@@ -23,7 +23,7 @@ use crate::{
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
     http::Bounded,
-    intake::{Intake, Lines},
+    intake::{Held, Intake, Lines},
     media::{self, MediaStore},
     plugins::{
         Compiler, LoadError, Plugins, Services, Spaces, TaskQueue,
@@ -136,6 +136,7 @@ impl App {
             tracing::info!(undecided, "messages of a predecessor were decided");
         }
         rooms.adapters.start();
+        tokio::spawn(hand_over.clone().run_until_cancelled_owned(rooms.intake.clone().end_pauses()));
         let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
@@ -280,6 +281,7 @@ async fn build(
         delivery: delivery.clone(),
         config: config.clone(),
         waiting: Lines::default(),
+        held: Held::default(),
     };
     let adapters = Adapters::new(services, intake.clone(), sandbox.clone());
     Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs, adapters, schedule })

@@ -66,6 +66,9 @@ impl Setup {
             ("MERCURY_LOG_LEVEL", "debug"),
             // What a suite puts into the folder of plugins is meant.
             ("MERCURY_PLUGIN_UNLOCKED_FOLDERS", "*"),
+            // Suites ask more often than people do, and wait for nobody to write on.
+            ("MERCURY_RATE_LIMIT_PER_USER", "0"),
+            ("MERCURY_DEBOUNCE_MS", "0"),
         ] {
             setup = setup.set(name, value);
         }
@@ -247,6 +250,12 @@ impl Host {
             assert!(Instant::now() < until, "{sql} is {found:?}, not {expected}; the log:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Changes the database of a host that does not run.
+    pub fn change(&self, sql: &str) {
+        assert!(self.process.is_none(), "a running host has its database for itself");
+        rusqlite::Connection::open(self.data_dir().join("state.db")).unwrap().execute_batch(sql).unwrap();
     }
 
     pub fn create_space(&self, id: &str) {

@@ -1,4 +1,5 @@
-//! `/api/config`: the settings of plugins, for one space or for all. For the operator.
+//! `/api/config`: the settings of plugins and those of the host (`domain::space_settings`), for one space or
+//! for all. For the operator.
 
 use axum::{
     Json,
@@ -10,10 +11,14 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use crate::{
-    domain::ids::SpaceId,
+    clock,
+    domain::{ids::SpaceId, space_settings},
     http::ApiError,
     plugins::{EVERYWHERE, SettingError},
 };
+
+/// Who writes by this API, as it is kept beside a setting.
+const OPERATOR: &str = "operator";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,8 +55,13 @@ pub(super) async fn list(
     let plugins = &api.rooms()?.plugins;
     let settings = plugins.settings(wanted.plugin.as_deref(), space.as_ref().map(SpaceId::as_str));
     // As clients of the replaced system know it: the values, and beside them what there is.
-    let values: Map<_, _> =
+    let mut values: Map<_, _> =
         settings.iter().filter_map(|view| Some((view.key.clone(), Value::String(view.value.clone()?)))).collect();
+    if let (Some(space), None) = (&space, &wanted.plugin) {
+        let set = api.rooms()?.store.space_settings(space).await?;
+        let own = space_settings::SETTINGS.iter().filter_map(|setting| Some((setting.key, set.text(setting.key)?)));
+        values.extend(own.map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))));
+    }
     Ok(Json(json!({ "spaceId": shown(&space), "config": values, "available": settings })))
 }
 
@@ -74,6 +84,11 @@ pub(super) async fn set(
         _ => return Err(bad("the value must be text, a number or a flag".into())),
     };
     let space = space(given.space.as_deref())?;
+    if space_settings::is_known(&given.key) {
+        space_settings::check(&given.key, &value).map_err(bad)?;
+        change(&api, space.as_ref(), &given.key, Some(value.clone())).await?;
+        return Ok(Json(json!({ "spaceId": shown(&space), "key": given.key, "value": value })));
+    }
     let set = api.rooms()?.plugins.set_setting(&given.key, space.as_ref(), Some(&value)).await;
     set.map_err(refusal)?;
     Ok(Json(json!({ "spaceId": shown(&space), "key": given.key, "value": value })))
@@ -87,9 +102,27 @@ pub(super) async fn unset(
 ) -> Result<Json<Value>, ApiError> {
     api.require_operator(&headers)?;
     let space = space(named.space.as_deref())?;
+    if space_settings::is_known(&named.key) {
+        change(&api, space.as_ref(), &named.key, None).await?;
+        return Ok(Json(json!({ "spaceId": shown(&space), "key": named.key, "deleted": true })));
+    }
     let unset = api.rooms()?.plugins.set_setting(&named.key, space.as_ref(), None).await;
     unset.map_err(refusal)?;
     Ok(Json(json!({ "spaceId": shown(&space), "key": named.key, "deleted": true })))
+}
+
+/// Changes one of the host's own settings of a space, or of all.
+async fn change(api: &Api, space: Option<&SpaceId>, key: &str, value: Option<String>) -> Result<(), ApiError> {
+    let store = &api.rooms()?.store;
+    if let Some(space) = space
+        && !store.space_exists(space).await?
+    {
+        let error = format!("Space not found: {space}");
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "unknown_space", error, "`mercury spaces list` shows them"));
+    }
+    let values = vec![(key.to_owned(), value)];
+    store.change_space_settings(space, values, OPERATOR, clock::millis()).await?;
+    Ok(())
 }
 
 /// `None`: all spaces.

@@ -8,6 +8,7 @@ mod conversations;
 mod deliveries;
 mod files;
 mod health;
+mod mutes;
 mod plugins;
 mod prebuild;
 mod recording;
@@ -25,7 +26,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, get, post, put},
+    routing::{any, delete, get, post, put},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::{ExposeSecret, SecretString};
@@ -68,6 +69,8 @@ impl Api {
             .route("/api/conversations/{id}", put(conversations::link))
             .route("/api/deliveries", get(deliveries::list))
             .route("/api/deliveries/{id}/retry", post(deliveries::retry))
+            .route("/api/mutes", get(mutes::list).post(mutes::set))
+            .route("/api/mutes/{person}", delete(mutes::unset))
             .route("/webhooks/{platform}", any(webhooks::take))
             .route("/webhooks/{platform}/{*path}", any(webhooks::take))
             .route("/api/config", get(config::list).put(config::set).delete(config::unset))

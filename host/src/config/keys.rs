@@ -78,7 +78,6 @@ const CONSOLE: &str = "the management console";
 const SERVICE_ACCOUNTS: &str =
     "service accounts for speech; set MERCURY_GOOGLE_TTS_API_KEY to an API key of Text-to-Speech instead";
 const AUTO_SPACE: &str = "automatic spaces for direct messages";
-const LIMITS: &str = "rate limits";
 
 /// The image that is used where nobody chose one.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/avishai-tsabari/mercury-agent:latest";
@@ -190,15 +189,12 @@ pub(super) const KEYS: &[Key] = &[
         int(1, 50),
         Some("10"),
     ),
-    later(
-        key(
-            "context_reply_chain_depth",
-            Some("context.reply_chain_depth"),
-            Some("MERCURY_CONTEXT_REPLY_CHAIN_DEPTH"),
-            int(1, 50),
-            Some("10"),
-        ),
-        "reply chains",
+    key(
+        "context_reply_chain_depth",
+        Some("context.reply_chain_depth"),
+        Some("MERCURY_CONTEXT_REPLY_CHAIN_DEPTH"),
+        int(1, 50),
+        Some("10"),
     ),
     key("data_dir", Some("runtime.data_dir"), Some("MERCURY_DATA_DIR"), Kind::Text, Some(".mercury")),
     // What the spaces' files may take; 0: any amount. Over it, no file of a chat is taken.
@@ -335,46 +331,60 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Bool,
         Some("false"),
     ),
-    later(
-        key(
-            "rate_limit_per_user",
-            Some("runtime.rate_limit_per_user"),
-            Some("MERCURY_RATE_LIMIT_PER_USER"),
-            int(0, 1_000),
-            Some("10"),
-        ),
-        LIMITS,
+    key(
+        "rate_limit_per_user",
+        Some("runtime.rate_limit_per_user"),
+        Some("MERCURY_RATE_LIMIT_PER_USER"),
+        int(0, 1_000),
+        Some("10"),
     ),
-    later(
-        key(
-            "rate_limit_window_ms",
-            Some("runtime.rate_limit_window_ms"),
-            Some("MERCURY_RATE_LIMIT_WINDOW_MS"),
-            int(1_000, 3_600_000),
-            Some("60000"),
-        ),
-        LIMITS,
+    // New: what a whole space, and all together, may ask in the window; 0 is no limit.
+    key(
+        "rate_limit_per_space",
+        Some("runtime.rate_limit_per_space"),
+        Some("MERCURY_RATE_LIMIT_PER_SPACE"),
+        int(0, 100_000),
+        Some("0"),
     ),
-    later(
-        key(
-            "rate_limit_daily_member",
-            Some("runtime.rate_limit_daily_member"),
-            Some("MERCURY_RATE_LIMIT_DAILY_MEMBER"),
-            int(0, 10_000),
-            Some("0"),
-        ),
-        LIMITS,
+    key(
+        "rate_limit_total",
+        Some("runtime.rate_limit_total"),
+        Some("MERCURY_RATE_LIMIT_TOTAL"),
+        int(0, 100_000),
+        Some("0"),
     ),
-    later(
-        key(
-            "rate_limit_daily_admin",
-            Some("runtime.rate_limit_daily_admin"),
-            Some("MERCURY_RATE_LIMIT_DAILY_ADMIN"),
-            int(0, 10_000),
-            Some("0"),
-        ),
-        LIMITS,
+    key(
+        "rate_limit_window_ms",
+        Some("runtime.rate_limit_window_ms"),
+        Some("MERCURY_RATE_LIMIT_WINDOW_MS"),
+        int(1_000, 3_600_000),
+        Some("60000"),
     ),
+    key(
+        "rate_limit_daily_member",
+        Some("runtime.rate_limit_daily_member"),
+        Some("MERCURY_RATE_LIMIT_DAILY_MEMBER"),
+        int(0, 10_000),
+        Some("0"),
+    ),
+    key(
+        "rate_limit_daily_admin",
+        Some("runtime.rate_limit_daily_admin"),
+        Some("MERCURY_RATE_LIMIT_DAILY_ADMIN"),
+        int(0, 10_000),
+        Some("0"),
+    ),
+    // New: how many runs may wait, altogether and in one space; 0 is no limit.
+    key("max_queued", Some("runtime.max_queued"), Some("MERCURY_MAX_QUEUED"), int(0, 100_000), Some("500")),
+    key(
+        "max_queued_per_space",
+        Some("runtime.max_queued_per_space"),
+        Some("MERCURY_MAX_QUEUED_PER_SPACE"),
+        int(0, 100_000),
+        Some("50"),
+    ),
+    // New: how long to wait whether a person writes on; unset is what the platform is like.
+    key("debounce_ms", Some("trigger.debounce_ms"), Some("MERCURY_DEBOUNCE_MS"), int(0, 10_000), None),
     key("port", Some("server.port"), Some("MERCURY_PORT"), int(1, 65_535), Some("8787")),
     // New: the address to listen on. Wider than loopback needs secrets.
     key("bind", Some("server.bind"), Some("MERCURY_BIND"), Kind::Text, Some("127.0.0.1")),

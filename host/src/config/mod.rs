@@ -35,6 +35,7 @@ use crate::domain::{
     budget::Budgets,
     capabilities::Known,
     egress::Rules,
+    limits,
     price::Price,
     trigger,
     words::{Keys, Locale, Voice},
@@ -105,6 +106,13 @@ pub struct Leg {
     pub model: String,
 }
 
+impl Leg {
+    /// `provider:model`, as it is stored and as people write it.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.provider, self.model)
+    }
+}
+
 /// Files of chat platforms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Media {
@@ -166,6 +174,8 @@ pub struct Config {
     pub context_enabled: bool,
     /// User turns of history: 1 to 50.
     pub context_window: u32,
+    /// How far an answered message is followed back: turns, 1 to 50.
+    pub reply_chain_depth: u32,
     /// Absolute.
     pub data_dir: PathBuf,
     /// `data_dir` as the Docker daemon sees it.
@@ -193,6 +203,13 @@ pub struct Config {
     /// The `MERCURY_*` variables that a plugin's manifest may bind as a secret.
     pub plugin_secrets: BTreeMap<String, SecretString>,
     pub max_concurrency: usize,
+    /// How often people may ask.
+    pub rate_limits: limits::Configured,
+    /// Runs that may wait, altogether and in one space; 0 is no limit.
+    pub most_queued: u32,
+    pub most_queued_in_space: u32,
+    /// How long to wait whether a person writes on; none is what the platform is like.
+    pub debounce: Option<Duration>,
     pub bind: IpAddr,
     pub port: u16,
     pub bot_username: String,
@@ -246,6 +263,11 @@ impl Config {
             ("plugins.unlocked_folders", digest(&self.unlocked_folders)),
         ];
         plugins.chain(others.map(|(name, digest)| (name.to_owned(), digest))).collect()
+    }
+
+    /// The leg of the chain that somebody has chosen, by its [`Leg::name`]; none where it is not in it.
+    pub fn active_leg(&self, chosen: Option<&str>) -> Option<&Leg> {
+        chosen.and_then(|chosen| self.model_chain.iter().find(|leg| leg.name() == chosen))
     }
 
     pub fn global_dir(&self) -> PathBuf {
@@ -412,6 +434,7 @@ impl Settings {
             override_pi_system_prompt: self.flag("override_pi_system_prompt"),
             context_enabled: self.text("context_mode").as_deref() != Some("clear"),
             context_window: self.int("context_window_size") as u32,
+            reply_chain_depth: self.int("context_reply_chain_depth") as u32,
             auth_path: auth_path(self.text("auth_path"), project, &data_dir).map_err(invalid)?,
             data_dir,
             daemon_data_dir,
@@ -438,6 +461,13 @@ impl Settings {
             variables: variables(environment, |name| !environment::is_blocked(name)),
             plugin_secrets: variables(environment, |name| !environment::is_hosts_own(name)),
             max_concurrency: self.int("max_concurrency") as usize,
+            rate_limits: self.rate_limits(),
+            most_queued: self.int("max_queued") as u32,
+            most_queued_in_space: self.int("max_queued_per_space") as u32,
+            debounce: match self.values.get("debounce_ms") {
+                Some(Value::Int(time)) => Some(Duration::from_millis(time.unsigned_abs())),
+                _ => None,
+            },
             bind: bind
                 .parse()
                 .map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
@@ -484,6 +514,17 @@ impl Settings {
         config.check_exposure()?;
         config.warn_of_plugins();
         Ok(config)
+    }
+
+    fn rate_limits(&self) -> limits::Configured {
+        limits::Configured {
+            window: self.int("rate_limit_window_ms"),
+            per_user: self.int("rate_limit_per_user") as u32,
+            per_space: self.int("rate_limit_per_space") as u32,
+            total: self.int("rate_limit_total") as u32,
+            daily_member: self.int("rate_limit_daily_member") as u32,
+            daily_admin: self.int("rate_limit_daily_admin") as u32,
+        }
     }
 
     fn trigger(&self) -> trigger::Rules {

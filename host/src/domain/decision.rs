@@ -1,23 +1,45 @@
-//! Whether a message becomes a run.
+//! What becomes of a message.
 
-use super::roles;
+use super::{
+    command::{Command, Giver, Refusal},
+    mute,
+    notices::Notice,
+    roles,
+    words::Locale,
+};
 
 /// What is known of a message when it is decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     pub caller: &'a str,
     pub role: &'a str,
-    pub text: &'a str,
+    /// The caller is named in `permissions.admins`.
+    pub operator: bool,
+    /// Between one person and the bot.
+    pub direct: bool,
+    /// What is asked; none where nobody called the bot.
+    pub prompt: Option<&'a str>,
     /// Files that came with it.
     pub files: usize,
     /// Why files that it had did not come, one reason each.
     pub missing: &'a [String],
+    /// The space is to be silent.
+    pub paused: bool,
+    /// What people say to each other is kept.
+    pub ambient: bool,
+    pub locale: Locale,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Guards see it next, then it is queued.
     Run,
+    /// The host does it itself.
+    Command(Command),
+    /// It is kept as something that was said, and not answered.
+    Overhear,
+    /// It is neither kept nor answered.
+    Ignore,
     /// The person is told why.
     Deny { code: &'static str, reason: String },
 }
@@ -25,19 +47,56 @@ pub enum Decision {
 /// `system` is the host itself: a message from outside that claims it is refused.
 pub fn decide(facts: Facts<'_>) -> Decision {
     if is_reserved(facts.caller, facts.role) {
-        return deny("caller_reserved", "This caller id is reserved. Use another callerId.");
+        return Decision::Deny {
+            code: "caller_reserved",
+            reason: "This caller id is reserved. Use another callerId.".into(),
+        };
     }
-    let wordless = facts.text.trim().is_empty() && facts.files == 0;
+    let Some(prompt) = facts.prompt else { return unanswered(facts) };
+    let command = Command::parse(prompt);
+    if facts.paused && !command.as_ref().is_some_and(Command::works_paused) {
+        return unanswered(facts);
+    }
+    let wordless = prompt.trim().is_empty() && facts.files == 0;
     if wordless && let Some(reason) = facts.missing.first() {
         return Decision::Deny { code: "media_not_received", reason: format!("Your file did not arrive: {reason}.") };
     }
     if wordless {
-        return deny("empty_message", "The message is empty. Write what you want to know or to have done.");
+        return Decision::Deny {
+            code: "empty_message",
+            reason: "The message is empty. Write what you want to know or to have done.".into(),
+        };
+    }
+    if let Some(command) = command {
+        let giver = Giver { role: facts.role, operator: facts.operator, direct: facts.direct };
+        return match command.gate(giver) {
+            Ok(()) => Decision::Command(command),
+            Err(refusal) => deny("not_permitted", refused(refusal, command.name()), facts.locale),
+        };
     }
     if !roles::may(facts.role, "prompt") {
-        return deny("not_permitted", "You may not ask the assistant here. An admin of this space can grant it.");
+        return deny("not_permitted", Notice::NoPrompt, facts.locale);
     }
     Decision::Run
+}
+
+/// What is said between people is kept in groups; what somebody tells a bot that is silent is for nobody.
+fn unanswered(facts: Facts<'_>) -> Decision {
+    if facts.ambient && !facts.direct { Decision::Overhear } else { Decision::Ignore }
+}
+
+fn refused(refusal: Refusal, command: &str) -> Notice<'_> {
+    match refusal {
+        Refusal::Permission => Notice::NoPermission { command },
+        Refusal::AdminsOnly => Notice::AdminsOnly { command },
+        Refusal::OperatorsOnly => Notice::OperatorsOnly { command },
+        Refusal::Prompt => Notice::NoPrompt,
+    }
+}
+
+/// Whether somebody is not heard at all. Whoever claims to be the host is told that he is not.
+pub fn is_silenced(caller: &str, role: &str, muted: bool) -> bool {
+    muted && mute::silences(role) && !is_reserved(caller, role)
 }
 
 /// Whether a message claims to be the host's own, or a plugin's.
@@ -52,8 +111,8 @@ pub fn is_reserved(caller: &str, role: &str) -> bool {
         || of_plugin(role)
 }
 
-fn deny(code: &'static str, reason: &str) -> Decision {
-    Decision::Deny { code, reason: reason.into() }
+fn deny(code: &'static str, notice: Notice<'_>, locale: Locale) -> Decision {
+    Decision::Deny { code, reason: notice.say(locale) }
 }
 
 #[cfg(test)]
@@ -61,9 +120,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn facts<'a>(caller: &'a str, role: &'a str, prompt: &'a str) -> Facts<'a> {
+        Facts {
+            caller,
+            role,
+            operator: false,
+            direct: true,
+            prompt: Some(prompt),
+            files: 0,
+            missing: &[],
+            paused: false,
+            ambient: true,
+            locale: Locale::English,
+        }
+    }
+
     #[test]
     fn who_may_ask() {
-        let decide = |caller, role, text| decide(Facts { caller, role, text, files: 0, missing: &[] });
+        let decide = |caller, role, text| decide(facts(caller, role, text));
         assert_eq!(decide("api:a", "member", "hi"), Decision::Run);
         assert!(matches!(decide("system", "member", "hi"), Decision::Deny { code: "caller_reserved", .. }));
         assert!(matches!(decide("Plugin:x", "member", "hi"), Decision::Deny { code: "caller_reserved", .. }));
@@ -75,7 +149,7 @@ mod tests {
     /// adapters.md 1.9: a file that says it all, and one that did not come.
     #[test]
     fn a_message_of_files() {
-        let facts = Facts { caller: "p:a", role: "member", text: "", files: 1, missing: &[] };
+        let facts = Facts { files: 1, ..facts("p:a", "member", "") };
         assert_eq!(decide(facts), Decision::Run);
         let missing = ["it is larger than 20 MB".to_owned()];
         let Decision::Deny { code, reason } = decide(Facts { files: 0, missing: &missing, ..facts }) else { panic!() };
@@ -83,13 +157,64 @@ mod tests {
             (code, reason.as_str()),
             ("media_not_received", "Your file did not arrive: it is larger than 20 MB.")
         );
-        assert_eq!(decide(Facts { text: "what is it?", files: 0, missing: &missing, ..facts }), Decision::Run);
+        let asked = Facts { prompt: Some("what is it?"), files: 0, missing: &missing, ..facts };
+        assert_eq!(decide(asked), Decision::Run);
+    }
+
+    /// pipeline.md #19, #55 in their decisions.
+    #[test]
+    fn commands_and_what_calls_nobody() {
+        let group = Facts { direct: false, ..facts("p:a", "admin", "stop") };
+        assert_eq!(decide(group), Decision::Command(Command::Stop));
+        let denied = decide(Facts { role: "member", ..group });
+        assert!(
+            matches!(&denied, Decision::Deny { code: "not_permitted", reason } if reason.contains("stop")),
+            "{denied:?}"
+        );
+        assert_eq!(decide(Facts { prompt: Some("stop all"), ..group }), Decision::Run);
+        let uncalled = Facts { prompt: None, ..group };
+        assert_eq!(decide(uncalled), Decision::Overhear);
+        assert_eq!(decide(Facts { ambient: false, ..uncalled }), Decision::Ignore);
+    }
+
+    /// pipeline.md #24: in a paused space nothing is answered but what ends it. What runs can be stopped.
+    #[test]
+    fn a_paused_space() {
+        let paused = |role, text, direct| decide(Facts { paused: true, direct, ..facts("p:a", role, text) });
+        assert_eq!(paused("member", "hi", true), Decision::Ignore);
+        assert_eq!(paused("admin", "/help", true), Decision::Ignore);
+        assert_eq!(paused("admin", "hi", false), Decision::Overhear);
+        assert_eq!(paused("guest", "hi", true), Decision::Ignore, "nor is anybody refused");
+        assert_eq!(paused("admin", "/resume", false), Decision::Command(Command::Resume));
+        assert_eq!(paused("admin", "stop", true), Decision::Command(Command::Stop));
+    }
+
+    /// permissions.md #35
+    #[test]
+    fn who_is_silenced() {
+        assert!(is_silenced("p:a", "member", true) && !is_silenced("p:a", "member", false));
+        assert!(!is_silenced("p:a", "admin", true));
+        assert!(!is_silenced("system", "member", true));
+    }
+
+    /// pipeline.md #31 in part.
+    #[test]
+    fn a_refusal_is_in_the_language() {
+        let hebrew = Facts { locale: Locale::Hebrew, ..facts("p:a", "guest", "hi") };
+        let Decision::Deny { reason, .. } = decide(hebrew) else { panic!() };
+        assert!(reason.chars().any(|c| ('א'..='ת').contains(&c)), "{reason}");
     }
 
     proptest! {
         #[test]
         fn nobody_claims_system(text in ".*", caller in "[sS][yY][sS][tT][eE][mM]") {
-            prop_assert_ne!(decide(Facts { caller: &caller, role: "admin", text: &text, files: 0, missing: &[] }), Decision::Run);
+            prop_assert_ne!(decide(facts(&caller, "admin", &text)), Decision::Run);
+        }
+
+        /// Whatever is written in a paused space, no agent begins.
+        #[test]
+        fn nothing_runs_in_a_pause(text in "(/?[a-z]{0,8} ?.{0,9})", direct: bool, role in "(admin|member|guest)") {
+            prop_assert_ne!(decide(Facts { paused: true, direct, ..facts("p:a", &role, &text) }), Decision::Run);
         }
     }
 }

@@ -5,9 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{domain::stages::Marks, store::Inbound};
-
-type Waiting = (Inbound, Marks);
+use super::Waiting;
 
 /// One line for each conversation that somebody works on.
 #[derive(Clone, Default)]

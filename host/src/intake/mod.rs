@@ -1,6 +1,10 @@
 //! Every message's one way in: written down, decided, shown to the guards, queued.
 
+mod asking;
+mod commands;
+mod held;
 mod lines;
+mod pauses;
 
 use std::sync::Arc;
 
@@ -10,20 +14,23 @@ use crate::{
     config::Config,
     delivery::Delivery,
     domain::{
+        batch,
         decision::{self, Decision, Facts},
-        ids::RunId,
         roles,
         stages::Marks,
     },
-    plugins::{Answer, Plugins, types::Caller},
+    plugins::Plugins,
     runs::Runs,
-    store::{Accepted, Inbound, NewInbound, NewOutbound, NewRun, Problem, Store, StoreError},
+    store::{Accepted, Inbound, NewInbound, NewOutbound, Problem, Standing, Store, StoreError},
 };
 
+pub use held::Held;
 pub use lines::Lines;
 
 /// How long after a failed attempt to decide a message the next one is made.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+type Waiting = (Inbound, Marks);
 
 #[derive(Clone)]
 pub struct Intake {
@@ -34,6 +41,8 @@ pub struct Intake {
     pub delivery: Delivery,
     pub config: Arc<Config>,
     pub waiting: Lines,
+    /// Messages that wait for the next of the same person.
+    pub held: Held,
 }
 
 impl Intake {
@@ -90,72 +99,121 @@ impl Intake {
         }
     }
 
-    async fn decide(&self, inbound: &Inbound, mut marks: Marks) -> Result<(), StoreError> {
+    async fn role_of(&self, message: &NewInbound) -> Result<String, StoreError> {
+        match self.config.admins.contains(&message.author) {
+            true => Ok(roles::ADMIN_ROLE.to_owned()),
+            false => self.store.role_of(&message.space, &message.author).await,
+        }
+    }
+
+    async fn decide(&self, inbound: &Inbound, marks: Marks) -> Result<(), StoreError> {
         let message = &inbound.message;
-        let role = if self.config.admins.contains(&message.author) {
-            roles::ADMIN_ROLE.to_owned()
-        } else {
-            self.store.role_of(&message.space, &message.author).await?
-        };
+        let now = clock::millis();
+        let role = self.role_of(message).await?;
+        let standing = self.store.standing(&message.space, &message.conversation, &message.author, now).await?;
+        if decision::is_silenced(&message.author, &role, standing.muted) {
+            return self.ignore(inbound.id).await;
+        }
         let chat = message.chat.as_ref();
         let prompt = chat.map_or(Some(message.text.as_str()), |chat| chat.prompt(&message.text));
-        if !decision::is_reserved(&message.author, &role) {
-            match self.approvals.hear(inbound.id, message, &role).await? {
-                Reading::Nothing => {}
-                Reading::Answered => return Ok(()),
-                // Words between people that happen to look like a late answer are none.
-                Reading::Refused(AnswerError::Settled { .. } | AnswerError::Ambiguous) if prompt.is_none() => {}
-                Reading::Refused(why) => {
-                    return self.refuse(inbound.id, why.code(), why.status(), why.to_string()).await;
-                }
-            }
+        if !decision::is_reserved(&message.author, &role) && self.is_answer(inbound, &role, prompt, &standing).await? {
+            return Ok(());
         }
-        let Some(prompt) = prompt else { return self.store.overhear(inbound.id).await };
         let facts = Facts {
             caller: &message.author,
             role: &role,
-            text: prompt,
+            operator: self.config.admins.contains(&message.author),
+            direct: chat.is_none_or(|chat| chat.direct),
+            prompt,
             files: message.attachments.len(),
             missing: chat.map_or(&[], |chat| &chat.missing),
+            paused: standing.settings.pause().is_some_and(|pause| pause.holds(now)),
+            ambient: standing.settings.keeps_ambient(),
+            locale: standing.settings.locale(self.config.voice.locale),
         };
-        let decided = decision::decide(facts);
-        if let Decision::Deny { code, reason } = decided {
-            return self.refuse(inbound.id, code, 403, reason).await;
+        match decision::decide(facts) {
+            Decision::Run => self.hold(inbound, marks, &standing).await,
+            Decision::Overhear => self.store.overhear(inbound.id).await,
+            Decision::Ignore => self.ignore(inbound.id).await,
+            Decision::Deny { code, reason } => self.refuse(inbound.id, code, 403, reason).await,
+            Decision::Command(command) => {
+                // What the person said before the command was said before it.
+                if let Some(chat) = chat {
+                    self.put(self.held.take(&held::Key::of(message, chat))).await;
+                }
+                let reply = self.execute(inbound, command, &standing.settings).await?;
+                self.reply(inbound.id, reply, None).await
+            }
         }
-        let caller = Caller {
-            person: message.author.clone(),
-            role: role.clone(),
-            space: message.space.to_string(),
-            conversation: Some(message.conversation.clone()),
-        };
-        if let Answer::Deny(reason) = self.plugins.check_prompt(caller, prompt, Vec::new()).await {
-            return self.refuse(inbound.id, "denied_by_guard", 403, reason).await;
+    }
+
+    /// Reads a message as the answer to a question: of the host itself, or about a tool call.
+    async fn is_answer(
+        &self,
+        inbound: &Inbound,
+        role: &str,
+        prompt: Option<&str>,
+        standing: &Standing,
+    ) -> Result<bool, StoreError> {
+        let message = &inbound.message;
+        if let Some(asked) = standing.confirmation.as_ref().filter(|_| self.config.admins.contains(&message.author)) {
+            // In a group the answer needs no mention of the bot.
+            let text = prompt.unwrap_or(&message.text);
+            let locale = standing.settings.locale(self.config.voice.locale);
+            if let Some(reply) = self.confirm(inbound, asked, text, locale).await? {
+                self.reply(inbound.id, reply, None).await?;
+                self.store.forget_confirmation(&message.conversation, &message.author).await?;
+                return Ok(true);
+            }
         }
-        marks.queued = clock::micros();
-        let run = NewRun {
-            id: RunId::from_uuid(uuid::Uuid::now_v7()),
-            inbound: inbound.id,
-            role,
-            created_at: clock::millis(),
-            marks,
+        match self.approvals.hear(inbound.id, message, role).await? {
+            Reading::Nothing => Ok(false),
+            Reading::Answered => Ok(true),
+            // Words between people that happen to look like a late answer are none.
+            Reading::Refused(AnswerError::Settled { .. } | AnswerError::Ambiguous) if prompt.is_none() => Ok(false),
+            Reading::Refused(why) => {
+                self.refuse(inbound.id, why.code(), why.status(), why.to_string()).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Asks the agent, at once or together with what the person writes next.
+    async fn hold(&self, inbound: &Inbound, marks: Marks, standing: &Standing) -> Result<(), StoreError> {
+        let message = &inbound.message;
+        let set = standing.settings.number("debounce.idle_timeout_ms");
+        let idle = batch::idle(&message.platform, set, self.config.debounce);
+        let waiting = (inbound.clone(), marks);
+        // A program waits for the answer to each of its messages.
+        let Some(chat) = message.chat.as_ref().filter(|_| !idle.is_zero()) else {
+            return self.ask(&[waiting]).await;
         };
-        self.store.queue(run).await?;
-        self.runs.wake();
-        self.delivery.stir();
+        let key = held::Key::of(message, chat);
+        match self.held.push(&key, waiting, idle) {
+            held::Pushed::First => {
+                tokio::spawn(self.clone().complete(key));
+            }
+            held::Pushed::Joined => {}
+            held::Pushed::Full(batch) => self.put(batch).await,
+        }
+        Ok(())
+    }
+
+    /// Neither kept nor answered; a program gets an empty reply.
+    async fn ignore(&self, inbound: i64) -> Result<(), StoreError> {
+        self.store.ignore(inbound, clock::millis()).await?;
+        self.delivery.announce(inbound);
         Ok(())
     }
 
     async fn refuse(&self, inbound: i64, code: &str, status: u16, reason: String) -> Result<(), StoreError> {
         tracing::info!(inbound, code, reason, "message refused");
         let problem = Problem { code: code.to_owned(), status, detail: reason.clone(), next: String::new() };
-        let reply = NewOutbound {
-            inbound,
-            run: None,
-            reply: reason,
-            files: Vec::new(),
-            problem: Some(problem),
-            suppressed: false,
-        };
+        self.reply(inbound, reason, Some(problem)).await
+    }
+
+    async fn reply(&self, inbound: i64, reply: String, problem: Option<Problem>) -> Result<(), StoreError> {
+        let reply = NewOutbound { inbound, run: None, reply, files: Vec::new(), problem, suppressed: false };
         self.store.refuse(reply, clock::millis()).await?;
         self.delivery.announce(inbound);
         Ok(())

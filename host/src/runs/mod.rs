@@ -2,6 +2,7 @@
 //!
 //! Whatever is in memory here can be lost: a starting host rebuilds it from the rows (`recovery`).
 
+mod context;
 mod environment;
 mod hooks;
 mod perform;

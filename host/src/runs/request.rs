@@ -7,9 +7,9 @@ use mercury_protocol::{io as protocol, paths};
 use super::Runs;
 use crate::{
     config::Network,
-    domain::{additions::Additions, failure::Failure, run::Run},
+    domain::{additions::Additions, failure::Failure, ids::SpaceId, run::Run, space_settings::ACTIVE_MODEL},
     sandbox::{Directories, Sandbox},
-    store::{MessageRole, StoreError},
+    store::StoreError,
 };
 
 /// For an operator, of a run that may have no network.
@@ -20,10 +20,17 @@ impl Runs {
     /// The models that can be asked, and the credentials of those that the container asks itself.
     /// Refused only when no leg is left. One without a network is given those alone that the host asks.
     pub(super) async fn model(&self, run: &Run) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
+        let settings = self.store.space_settings(&run.space).await.map_err(storage)?;
+        let chosen = settings.text(ACTIVE_MODEL);
+        let active = self.config.active_leg(chosen);
+        if let (Some(gone), None) = (chosen, active) {
+            tracing::warn!(space = %run.space, model = gone, "the model that was chosen here is not in the chain any more; the whole chain is asked");
+        }
+        let legs = active.map_or(self.config.model_chain.as_slice(), std::slice::from_ref);
         let reaches = |provider: &str| !run.denied().no_network || self.gateway.serves(provider);
         let providers: BTreeSet<&str> =
-            self.config.model_chain.iter().map(|leg| leg.provider.as_str()).filter(|name| reaches(name)).collect();
-        if providers.is_empty() && !self.config.model_chain.is_empty() {
+            legs.iter().map(|leg| leg.provider.as_str()).filter(|name| reaches(name)).collect();
+        if providers.is_empty() && !legs.is_empty() {
             return Err(Failure::Refused { detail: NO_WAY_TO_A_MODEL.to_owned() });
         }
         let (served, direct): (Vec<_>, Vec<_>) =
@@ -42,9 +49,7 @@ impl Runs {
                 || !self.gateway.serves(&leg.provider) && self.config.model_endpoints.contains_key(&leg.provider);
             reaches(&leg.provider) && (!refused.contains_key(&leg.provider) || open())
         };
-        let chain: Vec<_> = self
-            .config
-            .model_chain
+        let chain: Vec<_> = legs
             .iter()
             .filter(usable)
             .map(|leg| protocol::Leg {
@@ -59,7 +64,7 @@ impl Runs {
             .collect();
         if chain.is_empty() {
             // The first leg's reason: it is the model that was meant.
-            let first = self.config.model_chain.iter().find_map(|leg| refused.remove(&leg.provider));
+            let first = legs.iter().find_map(|leg| refused.remove(&leg.provider));
             let console = self.config.console_url.as_deref();
             return Err(first.map_or_else(
                 || Failure::NoCredentials { provider: String::new(), detail: String::new(), variable: None },
@@ -85,31 +90,13 @@ impl Runs {
         directories: &Directories,
     ) -> Result<protocol::Request, Failure> {
         let chat = run.chat.as_ref();
-        let isolated = chat.is_some_and(|chat| chat.is_isolated(&run.role));
-        let turns = if self.config.context_enabled && !isolated { self.config.context_window } else { 0 };
-        let history = match turns {
-            0 => Vec::new(),
-            turns => {
-                self.store.history(&run.space, &run.conversation, run.id.as_str(), turns).await.map_err(storage)?
-            }
-        };
+        let context = self.context(run).await.map_err(storage)?;
         Ok(protocol::Request {
             run_id: run.id.to_string(),
             space_id: run.space.to_string(),
             space_workspace: format!("{}/{}", paths::SPACES, run.space),
-            messages: history
-                .into_iter()
-                .map(|message| protocol::StoredMessage {
-                    role: match message.role {
-                        MessageRole::Person => protocol::Role::User,
-                        MessageRole::Assistant => protocol::Role::Assistant,
-                        MessageRole::Ambient => protocol::Role::Ambient,
-                    },
-                    content: message.content,
-                    created_at: message.created_at.unsigned_abs(),
-                })
-                .collect(),
-            anchor_messages: Vec::new(),
+            messages: context.messages,
+            anchor_messages: context.anchors,
             prompt: run.full_prompt(),
             caller_id: run.caller.clone(),
             caller_role: run.role.clone(),

@@ -174,7 +174,7 @@ pub(super) fn rekey(db: &Transaction<'_>, from: &str, to: &str, now: i64) -> rus
     for table in ["inbound", "messages", "deliveries"] {
         db.execute(&format!("UPDATE {table} SET conversation = ?2 WHERE conversation = ?1"), params![from, to])?;
     }
-    for table in ["said", "progress"] {
+    for table in ["said", "progress", "boundaries", "told", "confirmations"] {
         db.execute(
             &format!("UPDATE OR REPLACE {table} SET conversation = ?2 WHERE conversation = ?1"),
             params![from, to],

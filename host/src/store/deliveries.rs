@@ -255,7 +255,7 @@ pub struct Progress {
     pub message: String,
 }
 
-fn insert(db: &Transaction<'_>, new: &NewDelivery, now: i64) -> rusqlite::Result<bool> {
+pub(super) fn insert(db: &Transaction<'_>, new: &NewDelivery, now: i64) -> rusqlite::Result<bool> {
     let inserted = db.execute(
         "INSERT INTO deliveries (message, platform, conversation, thread, reply_to, text, files, choices, state, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, '[]', ?7, 'pending', ?8) ON CONFLICT (message) DO NOTHING",

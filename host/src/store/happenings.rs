@@ -156,9 +156,12 @@ fn apply(
                 params![conversation, message, text],
             )?;
             db.execute(
-                "UPDATE messages SET content = ?3 WHERE role = 'user'
-                 AND inbound IN (SELECT id FROM inbound WHERE conversation = ?1 AND message = ?2)",
-                params![conversation, message, text],
+                &format!(
+                    "UPDATE messages SET content = (SELECT {} FROM inbound i WHERE i.id = messages.inbound) WHERE role = 'user'
+                     AND inbound IN (SELECT coalesce(merged_into, id) FROM inbound WHERE conversation = ?1 AND message = ?2)",
+                    inbound::WHOLE_TEXT
+                ),
+                params![conversation, message],
             )?;
             db.execute(
                 "UPDATE messages SET content = (SELECT CASE WHEN coalesce(i.author_name, '') = '' THEN i.text
@@ -172,7 +175,8 @@ fn apply(
             // What was said to the assistant stays in the record of its run; the conversation forgets it.
             let changed = db.execute(
                 "DELETE FROM messages WHERE role IN ('user', 'ambient')
-                 AND inbound IN (SELECT id FROM inbound WHERE conversation = ?1 AND message = ?2)",
+                 AND inbound IN (SELECT CASE messages.role WHEN 'user' THEN coalesce(merged_into, id) ELSE id END
+                                 FROM inbound WHERE conversation = ?1 AND message = ?2)",
                 params![conversation, message],
             )?;
             Ok(if changed > 0 { Taken::Applied } else { Taken::Ignored })

@@ -1,8 +1,8 @@
 //! The conversation as the agent may see it later.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, inbound, to_json};
 use crate::domain::ids::SpaceId;
 
 /// Who said it.
@@ -20,6 +20,15 @@ fn role(text: &str) -> MessageRole {
         "ambient" => MessageRole::Ambient,
         _ => MessageRole::Assistant,
     }
+}
+
+/// Role, text and time, from `column` on.
+pub(super) fn at(row: &Row<'_>, column: usize) -> rusqlite::Result<HistoryMessage> {
+    Ok(HistoryMessage {
+        role: role(&row.get::<_, String>(column)?),
+        content: row.get(column + 1)?,
+        created_at: row.get(column + 2)?,
+    })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +58,14 @@ impl Store {
     /// Keeps a message that is not for the assistant as something overheard, and marks it as decided.
     pub async fn overhear(&self, inbound: i64) -> Result<(), StoreError> {
         self.write(move |db| {
-            let open = db.execute("UPDATE inbound SET decided = 1 WHERE id = ?1 AND decided = 0", [inbound])?;
-            if open == 1 {
-                db.execute(
-                    "INSERT INTO messages (space, conversation, role, content, created_at, inbound)
-                     SELECT space, conversation, 'ambient',
-                            CASE WHEN coalesce(author_name, '') = '' THEN text ELSE author_name || ': ' || text END, received_at, id
-                     FROM inbound WHERE id = ?1 AND trim(text) <> ''",
-                    [inbound],
-                )?;
-            }
-            Ok(())
+            db.execute(
+                "INSERT INTO messages (space, conversation, role, content, created_at, inbound)
+                 SELECT space, conversation, 'ambient',
+                        CASE WHEN coalesce(author_name, '') = '' THEN text ELSE author_name || ': ' || text END, received_at, id
+                 FROM inbound WHERE (id = ?1 OR merged_into = ?1) AND decided = 0 AND trim(text) <> '' ORDER BY id",
+                [inbound],
+            )?;
+            inbound::decided(db, inbound)
         })
         .await
     }
@@ -101,7 +107,7 @@ impl Store {
     }
 
     /// The last `turns` user messages of the conversation with their answers, oldest first, without
-    /// those of `current`.
+    /// those of `current` and those before a boundary.
     pub async fn history(
         &self,
         space: &SpaceId,
@@ -109,20 +115,34 @@ impl Store {
         current: &str,
         turns: u32,
     ) -> Result<Vec<HistoryMessage>, StoreError> {
+        self.history_without(space, conversation, current, turns, &[]).await
+    }
+
+    /// The same, of which those that are `known` otherwise are left out.
+    pub async fn history_without(
+        &self,
+        space: &SpaceId,
+        conversation: &str,
+        current: &str,
+        turns: u32,
+        known: &[i64],
+    ) -> Result<Vec<HistoryMessage>, StoreError> {
         let (space, conversation, current) = (space.clone(), conversation.to_owned(), current.to_owned());
+        let known = known.to_vec();
         self.read(move |db| {
             db.prepare_cached(
                 "SELECT role, content, created_at FROM messages
-                 WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3 AND id >= coalesce(
+                 WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3
+                   AND id > coalesce((SELECT max(compacted, cleared) FROM boundaries WHERE space = ?1 AND conversation = ?2), 0)
+                   AND id >= coalesce(
                      (SELECT min(id) FROM (SELECT id FROM messages
                         WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3 AND role = 'user' ORDER BY id DESC LIMIT ?4)), 0)
                    AND (role <> 'ambient' OR id > coalesce((SELECT id FROM messages
                         WHERE space = ?1 AND conversation = ?2 AND role = 'ambient' ORDER BY id DESC LIMIT 1 OFFSET ?5), 0))
+                   AND id NOT IN (SELECT value FROM json_each(?6))
                  ORDER BY id",
             )?
-            .query_map(params![space.as_str(), conversation, current, turns, MOST_AMBIENT], |row| {
-                Ok(HistoryMessage { role: role(&row.get::<_, String>(0)?), content: row.get(1)?, created_at: row.get(2)? })
-            })?
+            .query_map(params![space.as_str(), conversation, current, turns, MOST_AMBIENT, to_json(&known)?], |row| at(row, 0))?
             .collect()
         })
         .await

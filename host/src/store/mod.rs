@@ -3,7 +3,10 @@
 //! Owns schema, transactions and rows, one file per aggregate. Knows nothing of Docker, HTTP or
 //! plugins. What a caller was told is written is on disk (`synchronous = FULL`).
 
+mod admission;
 mod approvals;
+mod boundaries;
+mod chains;
 mod conversations;
 mod deliveries;
 mod happenings;
@@ -11,16 +14,21 @@ mod inbound;
 mod kv;
 mod messages;
 mod migrations;
+mod mutes;
 mod opening;
 mod outbound;
 mod plugin_data;
 mod plugin_jobs;
 mod plugin_settings;
 mod plugin_tasks;
+mod queue;
 mod retention;
 mod runs;
+mod space_removal;
+mod space_settings;
 mod spaces;
 mod spending;
+mod standing;
 mod threads;
 mod timers;
 
@@ -29,7 +37,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
+pub use admission::{Admission, Admitted};
 pub use approvals::{Decision, NewDecision, NewQuestion, Opened, QUESTION_DELIVERY, Question, Settlement, TOO_MANY};
+pub use chains::Chain;
 pub use conversations::{AutoSpace, Conversation, Seen};
 pub use deliveries::{AtWork, Attempt, Delivery, DeliveryView, NewDelivery};
 pub use happenings::{Batch, Happening, NewHappening, NewMessage, Room, Taken};
@@ -37,6 +47,7 @@ pub use inbound::{Accepted, Inbound, NewInbound};
 pub use kv::KvError;
 pub use messages::{Entry, HistoryMessage, MessageRole};
 pub use migrations::LATEST;
+pub use mutes::Mute;
 pub use opening::{CopyError, Kind, copy, fault, kind, open_for_reading};
 pub use outbound::{NewOutbound, Outbound, OutboundFile, OutboundState, Problem};
 pub use plugin_data::PluginData;
@@ -44,7 +55,10 @@ pub use plugin_jobs::LastRun;
 pub use plugin_settings::StoredSetting;
 pub use plugin_tasks::{NewTask, TaskEnd, TaskStart};
 pub use runs::{Activity, NewRun, StopRequest};
+pub use space_removal::Removal;
+pub use space_settings::Ended;
 pub use spending::{CallEnd, CallState, NewCall, RunSpending};
+pub use standing::{Confirmation, Standing};
 pub use timers::Timer;
 
 use threads::{Read, Step};

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, deliveries, from_json, to_json};
+use super::{Store, StoreError, deliveries, from_json, inbound, to_json};
 use crate::domain::ids::RunId;
 
 /// A file of a reply, below the space's workspace.
@@ -90,12 +90,11 @@ pub(super) fn insert(db: &Transaction<'_>, reply: &NewOutbound, now: i64) -> rus
 }
 
 impl Store {
-    /// Answers a message that became no run, and marks it as decided.
+    /// Answers a message that became no run, and marks it as decided, with its parts.
     pub async fn refuse(&self, reply: NewOutbound, now: i64) -> Result<(), StoreError> {
         self.write(move |db| {
             insert(db, &reply, now)?;
-            db.execute("UPDATE inbound SET decided = 1 WHERE id = ?1", [reply.inbound])?;
-            Ok(())
+            inbound::decided(db, reply.inbound)
         })
         .await
     }

@@ -3,9 +3,13 @@
 use mercury_protocol::io::RunResult;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{NewOutbound, Store, StoreError, from_json, outbound, to_json};
+use super::{
+    NewOutbound, Store, StoreError, boundaries, from_json,
+    inbound::{self, PARTS, WHOLE_TEXT},
+    outbound, to_json,
+};
 use crate::domain::{
-    chat::Chat,
+    batch::{self, Part},
     failure::Failure,
     ids::{RunId, SpaceId},
     run::{Run, RunState, TASK_PLATFORM},
@@ -45,29 +49,19 @@ pub struct StopRequest {
 /// there ever was.
 pub(super) const UNFINISHED: &str = "r.state IN ('queued', 'preparing', 'running')";
 
-const SELECT: &str =
-    "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
-    i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, i.chat, r.appended,
-    t.confinement FROM runs r JOIN inbound i ON i.id = r.inbound LEFT JOIN plugin_tasks t ON t.inbound = r.inbound";
+fn select() -> String {
+    format!(
+        "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
+         i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, i.chat, r.appended,
+         {PARTS}, t.confinement
+         FROM runs r JOIN inbound i ON i.id = r.inbound LEFT JOIN plugin_tasks t ON t.inbound = r.inbound"
+    )
+}
 
 impl Store {
-    /// Marks the message as decided and queues its run.
+    /// Marks the message as decided and queues its run, whatever waits already.
     pub async fn queue(&self, run: NewRun) -> Result<(), StoreError> {
-        self.write(move |db| {
-            db.execute(
-                "INSERT INTO runs (id, inbound, space, role, state, created_at, marks)
-                 SELECT ?1, id, space, ?3, 'queued', ?4, ?5 FROM inbound WHERE id = ?2 ON CONFLICT (inbound) DO NOTHING",
-                params![run.id.as_str(), run.inbound, run.role, run.created_at, to_json(&run.marks)?],
-            )?;
-            db.execute("UPDATE inbound SET decided = 1 WHERE id = ?1", [run.inbound])?;
-            db.execute(
-                "INSERT INTO messages (space, conversation, run, role, content, created_at, inbound)
-                 SELECT space, conversation, ?1, 'user', text, received_at, id FROM inbound WHERE id = ?2 ON CONFLICT DO NOTHING",
-                params![run.id.as_str(), run.inbound],
-            )?;
-            Ok(())
-        })
-        .await
+        self.write(move |db| insert(db, &run)).await
     }
 
     /// Takes the next run and makes it `preparing`: of the idle spaces the least recently served
@@ -91,8 +85,14 @@ impl Store {
                 .optional()?;
             let Some(id) = next else { return Ok(None) };
             db.execute("UPDATE runs SET state = 'preparing', attempts = attempts + 1 WHERE id = ?1", [&id])?;
-            db.execute("UPDATE spaces SET served_at = ?2 WHERE id = (SELECT space FROM runs WHERE id = ?1)", params![id, now])?;
-            db.query_row(&format!("{SELECT} WHERE r.id = ?1"), [&id], |row| Ok((read(row)?, marks(row)?))).map(Some)
+            // Later than any other, also where the clock was set back: else a space would be served first, or
+            // last, until the clock has caught up.
+            db.execute(
+                "UPDATE spaces SET served_at = max(?2, (SELECT max(served_at) + 1 FROM spaces))
+                 WHERE id = (SELECT space FROM runs WHERE id = ?1)",
+                params![id, now],
+            )?;
+            db.query_row(&format!("{} WHERE r.id = ?1", select()), [&id], |row| Ok((read(row)?, marks(row)?))).map(Some)
         })
         .await
     }
@@ -116,9 +116,11 @@ impl Store {
         self.write(move |db| {
             db.execute("UPDATE runs SET appended = ?2 WHERE id = ?1", params![run.as_str(), appended])?;
             db.execute(
-                "UPDATE messages SET content = (SELECT i.text || coalesce(char(10, 10) || ?2, '') FROM inbound i
-                    JOIN runs r ON r.inbound = i.id WHERE r.id = ?1)
-                 WHERE run = ?1 AND role = 'user'",
+                &format!(
+                    "UPDATE messages SET content = (SELECT {WHOLE_TEXT} || coalesce(char(10, 10) || ?2, '') FROM inbound i
+                        JOIN runs r ON r.inbound = i.id WHERE r.id = ?1)
+                     WHERE run = ?1 AND role = 'user'"
+                ),
                 params![run.as_str(), appended],
             )?;
             Ok(())
@@ -174,6 +176,9 @@ impl Store {
         self.write(move |db| {
             outbound::insert(db, &reply, now)?;
             save_marks(db, &run, &marks)?;
+            if reply.problem.is_none() {
+                boundaries::spend(db, &run)?;
+            }
             match &reply.problem {
                 None if reply.suppressed => {}
                 None => {
@@ -197,7 +202,7 @@ impl Store {
     /// Runs that are queued or at work, oldest first.
     pub async fn unfinished(&self) -> Result<Vec<(Run, Marks)>, StoreError> {
         self.read(|db| {
-            db.prepare(&format!("{SELECT} WHERE {UNFINISHED} ORDER BY r.id"))?
+            db.prepare(&format!("{} WHERE {UNFINISHED} ORDER BY r.id", select()))?
                 .query_map([], |row| Ok((read(row)?, marks(row)?)))?
                 .collect()
         })
@@ -208,7 +213,8 @@ impl Store {
     pub async fn unanswered(&self) -> Result<Vec<(Run, Marks, Result<RunResult, Failure>)>, StoreError> {
         self.read(|db| {
             db.prepare(&format!(
-                "{SELECT} WHERE r.answered = 0 AND r.state IN ('finished', 'failed', 'aborted') ORDER BY r.id"
+                "{} WHERE r.answered = 0 AND r.state IN ('finished', 'failed', 'aborted') ORDER BY r.id",
+                select()
             ))?
             .query_map([], |row| {
                 let result: Option<String> = row.get(14)?;
@@ -296,6 +302,25 @@ impl Store {
     }
 }
 
+/// Marks the message as decided and queues its run.
+pub(super) fn insert(db: &Transaction<'_>, run: &NewRun) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO runs (id, inbound, space, role, state, created_at, marks)
+         SELECT ?1, id, space, ?3, 'queued', ?4, ?5 FROM inbound WHERE id = ?2 ON CONFLICT (inbound) DO NOTHING",
+        params![run.id.as_str(), run.inbound, run.role, run.created_at, to_json(&run.marks)?],
+    )?;
+    inbound::decided(db, run.inbound)?;
+    db.execute(
+        &format!(
+            "INSERT INTO messages (space, conversation, run, role, content, created_at, inbound)
+             SELECT i.space, i.conversation, ?1, 'user', {WHOLE_TEXT}, i.received_at, i.id FROM inbound i WHERE i.id = ?2
+             ON CONFLICT DO NOTHING"
+        ),
+        params![run.id.as_str(), run.inbound],
+    )?;
+    Ok(())
+}
+
 fn save_marks(db: &Transaction<'_>, run: &RunId, marks: &Marks) -> rusqlite::Result<()> {
     db.execute("UPDATE runs SET marks = ?2 WHERE id = ?1", params![run.as_str(), to_json(marks)?])?;
     Ok(())
@@ -317,10 +342,13 @@ pub(super) fn space_id(row: &Row<'_>, column: usize) -> rusqlite::Result<SpaceId
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
     let state: String = row.get(10)?;
-    let text: String = row.get(8)?;
-    let chat: Option<Chat> = row.get::<_, Option<String>>(17)?.map(|chat| from_json(17, &chat)).transpose()?;
-    let confinement = row.get::<_, Option<String>>(19)?.map(|denied| from_json(19, &denied)).transpose()?;
-    let prompt = chat.as_ref().and_then(|chat| chat.prompt(&text)).map(str::to_owned);
+    let confinement = row.get::<_, Option<String>>(20)?.map(|denied| from_json(20, &denied)).transpose()?;
+    let last = Part {
+        text: row.get(8)?,
+        attachments: from_json(9, &row.get::<_, String>(9)?)?,
+        chat: row.get::<_, Option<String>>(17)?.map(|chat| from_json(17, &chat)).transpose()?,
+    };
+    let whole = batch::merge(from_json(19, &row.get::<_, String>(19)?)?, last);
     Ok(Run {
         id: RunId::from_stored(row.get(0)?),
         inbound: row.get(1)?,
@@ -330,8 +358,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         caller: row.get(5)?,
         author_name: row.get(6)?,
         role: row.get(7)?,
-        prompt: prompt.unwrap_or(text),
-        attachments: from_json(9, &row.get::<_, String>(9)?)?,
+        prompt: whole.prompt().to_owned(),
+        attachments: whole.attachments,
         state: RunState::parse(&state).ok_or_else(|| {
             rusqlite::Error::FromSqlConversionFailure(
                 10,
@@ -342,7 +370,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         attempts: row.get(11)?,
         started_at: row.get(12)?,
         stop_requested: row.get(16)?,
-        chat,
+        chat: whole.chat,
         appended: row.get(18)?,
         confinement,
     })

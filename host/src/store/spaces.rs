@@ -26,6 +26,31 @@ impl Store {
         .await
     }
 
+    /// The same with a name of its own. `false` where there is one of that id.
+    pub async fn create_named_space(&self, space: &SpaceId, name: &str, now: i64) -> Result<bool, StoreError> {
+        let (space, name) = (space.clone(), name.to_owned());
+        self.write(move |db| {
+            let created = db.execute(
+                "INSERT INTO spaces (id, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                params![space.as_str(), name, now],
+            )?;
+            Ok(created == 1)
+        })
+        .await
+    }
+
+    /// Id, name and number of linked conversations of each space, by id.
+    pub async fn spaces_with_links(&self) -> Result<Vec<(String, String, u32)>, StoreError> {
+        self.read(|db| {
+            db.prepare_cached(
+                "SELECT s.id, s.name, (SELECT count(*) FROM conversations c WHERE c.space = s.id) FROM spaces s ORDER BY s.id",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect()
+        })
+        .await
+    }
+
     /// In the order in which they were made.
     pub async fn spaces(&self) -> Result<Vec<String>, StoreError> {
         self.read(|db| {

@@ -1,0 +1,225 @@
+//! What can be set for one space: the names, what a value may be, and the values that are set.
+
+use std::collections::BTreeMap;
+
+use super::{pause::Pause, words::Locale};
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Flag,
+    Number { least: i64, most: i64 },
+    Choice(&'static [&'static str]),
+}
+
+/// A setting that people may change.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub key: &'static str,
+    kind: Kind,
+    /// One line for the operator.
+    pub description: &'static str,
+}
+
+const fn setting(key: &'static str, kind: Kind, description: &'static str) -> Setting {
+    Setting { key, kind, description }
+}
+
+/// Names and ranges are those of the replaced system (config.md section 6).
+pub const SETTINGS: &[Setting] = &[
+    setting("ambient.enabled", Kind::Flag, "Keep what people say to each other as context (default: true)"),
+    setting("context.mode", Kind::Choice(&["clear", "context"]), "Whether earlier messages go into a run"),
+    setting("context.window_size", Kind::Number { least: 1, most: 50 }, "How many of them: turns, 1 to 50"),
+    setting(
+        "context.reply_chain_depth",
+        Kind::Number { least: 1, most: 50 },
+        "How far an answered message is followed back: turns, 1 to 50",
+    ),
+    setting(
+        "rate_limit",
+        Kind::Number { least: 0, most: 1000 },
+        "Messages to the assistant that one person may send in runtime.rate_limit_window_ms; 0 is no limit",
+    ),
+    setting(
+        "rate_limit.member",
+        Kind::Number { least: 0, most: 10_000 },
+        "Messages of one member in a day; 0 is no limit",
+    ),
+    setting(
+        "rate_limit.admin",
+        Kind::Number { least: 0, most: 10_000 },
+        "Messages of one admin in a day; 0 is no limit",
+    ),
+    setting(
+        "debounce.idle_timeout_ms",
+        Kind::Number { least: 0, most: 10_000 },
+        "How long the assistant waits whether somebody writes on, in milliseconds; 0 is not at all",
+    ),
+    setting("messages.locale", Kind::Choice(&["en", "he"]), "The language of the host's own words"),
+];
+
+/// The limit of a role that the operator has made.
+const OF_ROLE: &str = "rate_limit.";
+
+/// Whether the key is one of the host's, of the table above.
+pub fn is_known(key: &str) -> bool {
+    kind(key).is_some()
+}
+
+fn kind(key: &str) -> Option<Kind> {
+    let found = SETTINGS.iter().find(|setting| setting.key == key).map(|setting| setting.kind);
+    found.or_else(|| {
+        let role = key.strip_prefix(OF_ROLE)?;
+        let begins = role.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+        let rest = role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
+        (begins && rest && role.len() <= 32).then_some(Kind::Number { least: 0, most: 10_000 })
+    })
+}
+
+/// # Errors
+/// What the value may be, in words.
+pub fn check(key: &str, value: &str) -> Result<(), String> {
+    let kind = kind(key).ok_or_else(|| format!("{key} is no setting of a space"))?;
+    let (fits, allowed) = match kind {
+        Kind::Flag => (["true", "false"].contains(&value), "true or false".to_owned()),
+        Kind::Choice(choices) => (choices.contains(&value), format!("one of {}", choices.join(", "))),
+        Kind::Number { least, most } => (
+            value.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number)),
+            format!("a whole number from {least} to {most}"),
+        ),
+    };
+    if fits { Ok(()) } else { Err(format!("{key} must be {allowed}")) }
+}
+
+/// The host's own notes among a space's settings.
+pub const PAUSED: &str = "paused";
+pub const RESUME_AT: &str = "paused.resume_at";
+/// Where it was paused, and where its end is told: a conversation.
+pub const PAUSED_IN: &str = "paused.conversation";
+pub const ACTIVE_MODEL: &str = "model.active";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub value: String,
+    /// Who wrote it.
+    pub by: String,
+}
+
+/// What is set for one space. A value that does not fit counts as none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpaceSettings(BTreeMap<String, Stored>);
+
+impl SpaceSettings {
+    /// Of key, value and who wrote it; a later one replaces an earlier.
+    pub fn new(rows: impl IntoIterator<Item = (String, String, String)>) -> Self {
+        Self(rows.into_iter().map(|(key, value, by)| (key, Stored { value, by })).collect())
+    }
+
+    pub fn stored(&self, key: &str) -> Option<&Stored> {
+        self.0.get(key)
+    }
+
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|stored| stored.value.as_str())
+    }
+
+    pub fn number(&self, key: &str) -> Option<i64> {
+        self.text(key)?.trim().parse().ok()
+    }
+
+    /// The value, if it is one that the setting may have.
+    fn fitting(&self, key: &str) -> Option<&str> {
+        self.text(key).filter(|value| check(key, value).is_ok())
+    }
+
+    pub fn pause(&self) -> Option<Pause> {
+        (self.text(PAUSED) == Some("true")).then(|| Pause { until: self.number(RESUME_AT) })
+    }
+
+    /// Whether what people say to each other is kept.
+    pub fn keeps_ambient(&self) -> bool {
+        self.text("ambient.enabled") != Some("false")
+    }
+
+    pub fn locale(&self, configured: Locale) -> Locale {
+        match self.text("messages.locale") {
+            Some("he") => Locale::Hebrew,
+            Some("en") => Locale::English,
+            _ => configured,
+        }
+    }
+
+    /// Whether earlier messages go into a run.
+    pub fn context_enabled(&self, configured: bool) -> bool {
+        self.fitting("context.mode").map_or(configured, |mode| mode == "context")
+    }
+
+    /// Turns, 1 to 50.
+    pub fn context_window(&self, configured: u32) -> u32 {
+        let set = self.fitting("context.window_size").and_then(|text| text.parse().ok());
+        set.unwrap_or(configured)
+    }
+
+    /// Turns, 1 to 50.
+    pub fn chain_depth(&self, configured: u32) -> u32 {
+        let set = self.fitting("context.reply_chain_depth").and_then(|text| text.parse().ok());
+        set.unwrap_or(configured)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(rows: &[(&str, &str)]) -> SpaceSettings {
+        SpaceSettings::new(rows.iter().map(|(key, value)| ((*key).into(), (*value).into(), "x".into())))
+    }
+
+    #[test]
+    fn what_a_value_may_be() {
+        for (key, value) in [
+            ("ambient.enabled", "false"),
+            ("context.mode", "clear"),
+            ("rate_limit", "0"),
+            ("rate_limit.moderator", "5"),
+            ("debounce.idle_timeout_ms", "10000"),
+            ("messages.locale", "he"),
+        ] {
+            assert_eq!(check(key, value), Ok(()), "{key}");
+        }
+        for (key, value, said) in [
+            ("ambient.enabled", "yes", "true or false"),
+            ("context.window_size", "51", "1 to 50"),
+            ("context.window_size", "x", "1 to 50"),
+            ("messages.locale", "fr", "one of en, he"),
+            ("rate_limit", "-1", "0 to 1000"),
+            ("paused", "true", "no setting"),
+            ("rate_limit.", "1", "no setting"),
+            ("rate_limit.A", "1", "no setting"),
+        ] {
+            assert!(check(key, value).unwrap_err().contains(said), "{key}");
+        }
+        assert!(SETTINGS.iter().all(|setting| !setting.description.is_empty() && is_known(setting.key)));
+    }
+
+    /// pipeline.md #31 in part, #24 in part: what does not fit is as if it were not set.
+    #[test]
+    fn values_of_a_space() {
+        let set = settings(&[
+            ("paused", "true"),
+            ("paused.resume_at", "70"),
+            ("messages.locale", "fr"),
+            ("context.mode", "x"),
+        ]);
+        assert_eq!(set.pause(), Some(Pause { until: Some(70) }));
+        assert_eq!(settings(&[("paused", "true")]).pause(), Some(Pause { until: None }));
+        assert_eq!(settings(&[("paused.resume_at", "70")]).pause(), None);
+        assert_eq!(set.locale(Locale::Hebrew), Locale::Hebrew);
+        assert_eq!(settings(&[("messages.locale", "en")]).locale(Locale::Hebrew), Locale::English);
+        assert!(set.context_enabled(true) && !set.context_enabled(false));
+        assert!(!settings(&[("context.mode", "clear")]).context_enabled(true));
+        assert_eq!(settings(&[("context.window_size", "25")]).context_window(10), 25);
+        assert_eq!(settings(&[("context.window_size", "99")]).context_window(10), 10);
+        assert!(set.keeps_ambient() && !settings(&[("ambient.enabled", "false")]).keeps_ambient());
+    }
+}

@@ -1,0 +1,84 @@
+//! Messages that are written shortly after each other are one question.
+
+use mercury_tests::{
+    host::Setup,
+    parley::{bring, delivered, direct, group, link_group, running},
+};
+use serde_json::json;
+
+use super::{bob, said, start};
+
+fn patient() -> Setup {
+    Setup::scripted("runc").set("MERCURY_DEBOUNCE_MS", "3000")
+}
+
+/// pipeline.md #35, #36, weakness W14: one answer, to the last; what others write, or elsewhere, is apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_thought_in_several_messages() {
+    let host = start(patient()).await;
+    link_group(&host).await;
+    let mut file = direct("2", "");
+    file["file"] = json!({ "name": "notes.txt", "text": "six by nine" });
+    let messages = [
+        direct("1", "Look at this"),
+        file,
+        bob("3", "!reply for bob"),
+        group("4", "@Mercury\n!reply for the team"),
+        direct("5", "!ls inbox"),
+        direct("6", "!reply both"),
+    ];
+    for message in messages {
+        bring(&host, &[message]).await;
+    }
+    delivered(&host, "notes.txt\nboth").await;
+    assert_eq!(delivered(&host, "for bob").await["conversation"], "parley:bob");
+    assert_eq!(delivered(&host, "for the team").await["replyTo"], "4");
+    assert_eq!(host.query::<i64>("SELECT count(*) FROM runs").unwrap(), 3);
+    assert_eq!(said(&host).len(), 3);
+    let whole = "SELECT content FROM messages WHERE role = 'user' AND conversation = 'parley:ada'";
+    assert_eq!(host.query::<String>(whole).unwrap(), "Look at this\n!ls inbox\n!reply both");
+
+    // An edit of a part changes the part; one that is taken back takes the whole out of the conversation.
+    let mut edit = direct("7", "Look at that");
+    (edit["kind"], edit["message"]) = (json!("edited"), json!("1"));
+    bring(&host, &[edit]).await;
+    assert_eq!(host.query::<String>(whole).unwrap(), "Look at that\n!ls inbox\n!reply both");
+    let deleted = json!({ "id": "8", "kind": "deleted", "conversation": "ada", "message": "1" });
+    bring(&host, &[deleted]).await;
+    assert_eq!(host.query::<String>(whole), None);
+}
+
+/// Weakness W15: `kill -9` while a batch waits loses nothing of it, and it is still one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_survives_the_host() {
+    let mut host = start(Setup::scripted("runc").set("MERCURY_DEBOUNCE_MS", "10000")).await;
+    bring(&host, &[direct("1", "!reply one"), direct("2", "!reply two")]).await;
+    host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "2").await;
+    host.kill();
+    host.set("MERCURY_DEBOUNCE_MS", "8000");
+    host.start().await;
+    running(&host).await;
+    bring(&host, &[direct("3", "!reply three")]).await;
+    delivered(&host, "one\ntwo\nthree").await;
+    assert_eq!(host.query::<i64>("SELECT count(*) FROM runs").unwrap(), 1);
+}
+
+/// pipeline.md #35, weakness W12: what is written while the agent works is asked together behind it; a command
+/// waits for nothing, and what was said before it was said before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_meanwhile() {
+    let host = start(Setup::scripted("runc").set("MERCURY_DEBOUNCE_MS", "300")).await;
+    bring(&host, &[direct("1", "!sleep 4000\n!reply first")]).await;
+    host.until("SELECT state FROM runs", "running").await;
+    bring(&host, &[direct("2", "!reply second")]).await;
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    bring(&host, &[direct("3", "!reply third")]).await;
+    delivered(&host, "second\nthird").await;
+    assert_eq!(said(&host), ["first", "second\nthird"]);
+
+    bring(&host, &[direct("4", "!sleep 600000")]).await;
+    host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "running").await;
+    bring(&host, &[direct("5", "!reply never"), direct("6", "stop")]).await;
+    delivered(&host, "Stopped. 1 waiting message was dropped.").await;
+    host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "aborted").await;
+}
