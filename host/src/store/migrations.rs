@@ -427,7 +427,19 @@ CREATE INDEX inbound_merged ON inbound (merged_into) WHERE merged_into IS NOT NU
 ";
 
 /// In their order; the place of each is the version that it leads to.
-pub(super) const ALL: &[&str] = &[FIRST, APPROVALS, STOP_REQUESTS, SPENDING, CHATS, AROUND_RUNS, CONFINED_TASKS, INDEXES, IMPORTS, KV_USAGE, PIPELINE];
+pub(super) const ALL: &[&str] = &[
+    FIRST,
+    APPROVALS,
+    STOP_REQUESTS,
+    SPENDING,
+    CHATS,
+    AROUND_RUNS,
+    CONFINED_TASKS,
+    INDEXES,
+    IMPORTS,
+    KV_USAGE,
+    PIPELINE,
+];
 /// The version of the schema that this version of Mercury has.
 pub const LATEST: usize = ALL.len();
 
