@@ -9,6 +9,7 @@ pub mod agent;
 pub mod api;
 pub mod app;
 pub mod approvals;
+pub mod callers;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -6,12 +6,11 @@ use futures_util::future::BoxFuture;
 use mercury_protocol::io::Attachment;
 
 use crate::{
-    clock,
+    callers, clock,
     domain::{
         chat::{Chat, MOST_QUOTED, Quoted},
         ids::SpaceId,
         media::Kind,
-        roles,
         trigger::Heard,
     },
     intake::Intake,
@@ -228,14 +227,12 @@ impl AdapterInbox {
         let auto = self.auto_space().filter(|_| offer.direct);
         let space = linked.or_else(|| auto?.space_for(platform, offer.conversation, offer.author));
         let space = space.ok_or(Refusal::NotLinked)?;
-        let role = match config.admins.iter().any(|admin| admin == offer.author) {
-            true => roles::ADMIN_ROLE.to_owned(),
-            false => self.intake.store.role_of(&space, offer.author).await.map_err(failed)?,
-        };
+        let role = callers::role_of(config, &self.intake.store, &space, offer.author).await.map_err(failed)?;
         if !config.media.enabled {
             return Err(Refusal::Refused("files are switched off here".into()));
         }
-        if !roles::may(&role, "media.receive") {
+        let may = callers::may(&self.intake.plugins, &self.intake.store, &space, &role, "media.receive").await;
+        if !may.map_err(failed)? {
             return Err(Refusal::Refused("you may not send files to the assistant here".into()));
         }
         match offer.size_bytes {

@@ -30,6 +30,7 @@ pub use plugins::StandIn;
 pub use source::environment;
 
 use crate::domain::{
+    admins::Admins,
     budget::Budgets,
     capabilities::Known,
     egress::Rules,
@@ -185,10 +186,10 @@ pub struct Config {
     pub trigger: trigger::Rules,
     pub media: Media,
     /// Direct conversations get spaces by themselves; those of the people named here are linked to `main`.
-    pub auto_space: Option<Vec<String>>,
+    pub auto_space: Option<Admins>,
     /// How people are spoken to where there is no answer.
     pub voice: Voice,
-    pub admins: Vec<String>,
+    pub admins: Admins,
     pub api_secret: Option<SecretString>,
     pub chat_api_key: Option<SecretString>,
     pub docker_host: Option<String>,
@@ -222,6 +223,11 @@ impl Config {
 
     pub fn spaces_dir(&self) -> PathBuf {
         self.data_dir.join("spaces")
+    }
+
+    /// Who may do what concerns all spaces: whom `permissions.admins` and `dm_auto_space.admin_ids` name.
+    pub fn global_admins(&self) -> Admins {
+        self.auto_space.as_ref().map_or_else(|| self.admins.clone(), |more| self.admins.and(more))
     }
 
     pub fn database_path(&self) -> PathBuf {
@@ -416,7 +422,7 @@ impl Settings {
                 enabled: self.flag("media_enabled"),
                 max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
             },
-            auto_space: self.flag("dm_auto_space_enabled").then(|| self.list("dm_auto_space_admin_ids")),
+            auto_space: self.flag("dm_auto_space_enabled").then(|| Admins::new(self.list("dm_auto_space_admin_ids"))),
             voice: Voice {
                 locale: match self.text("messages_locale").as_deref() {
                     Some("he") => Locale::Hebrew,
@@ -428,7 +434,7 @@ impl Settings {
                 },
                 console: self.text("console_url").map(|url| url.trim_end_matches('/').to_owned()),
             },
-            admins: self.list("admins"),
+            admins: Admins::new(self.list("admins")),
             api_secret: self.secret("api_secret"),
             chat_api_key: self.secret("chat_api_key"),
             docker_host: self

@@ -7,6 +7,8 @@ use super::roles;
 pub struct Facts<'a> {
     pub caller: &'a str,
     pub role: &'a str,
+    /// Whether the role may do so in the space.
+    pub may_prompt: bool,
     pub text: &'a str,
     /// Files that came with it.
     pub files: usize,
@@ -34,7 +36,7 @@ pub fn decide(facts: Facts<'_>) -> Decision {
     if wordless {
         return deny("empty_message", "The message is empty. Write what you want to know or to have done.");
     }
-    if !roles::may(facts.role, "prompt") {
+    if !facts.may_prompt {
         return deny("not_permitted", "You may not ask the assistant here. An admin of this space can grant it.");
     }
     Decision::Run
@@ -63,7 +65,10 @@ mod tests {
 
     #[test]
     fn who_may_ask() {
-        let decide = |caller, role, text| decide(Facts { caller, role, text, files: 0, missing: &[] });
+        let decide = |caller, role, text| {
+            let may_prompt = roles::may(role, "prompt");
+            decide(Facts { caller, role, may_prompt, text, files: 0, missing: &[] })
+        };
         assert_eq!(decide("api:a", "member", "hi"), Decision::Run);
         assert!(matches!(decide("system", "member", "hi"), Decision::Deny { code: "caller_reserved", .. }));
         assert!(matches!(decide("Plugin:x", "member", "hi"), Decision::Deny { code: "caller_reserved", .. }));
@@ -75,7 +80,7 @@ mod tests {
     /// adapters.md 1.9: a file that says it all, and one that did not come.
     #[test]
     fn a_message_of_files() {
-        let facts = Facts { caller: "p:a", role: "member", text: "", files: 1, missing: &[] };
+        let facts = Facts { caller: "p:a", role: "member", may_prompt: true, text: "", files: 1, missing: &[] };
         assert_eq!(decide(facts), Decision::Run);
         let missing = ["it is larger than 20 MB".to_owned()];
         let Decision::Deny { code, reason } = decide(Facts { files: 0, missing: &missing, ..facts }) else { panic!() };
@@ -89,7 +94,7 @@ mod tests {
     proptest! {
         #[test]
         fn nobody_claims_system(text in ".*", caller in "[sS][yY][sS][tT][eE][mM]") {
-            prop_assert_ne!(decide(Facts { caller: &caller, role: "admin", text: &text, files: 0, missing: &[] }), Decision::Run);
+            prop_assert_ne!(decide(Facts { caller: &caller, role: "admin", may_prompt: true, text: &text, files: 0, missing: &[] }), Decision::Run);
         }
     }
 }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use crate::{
     approvals::{AnswerError, Approvals, Reading},
-    clock,
+    callers, clock,
     config::Config,
     delivery::Delivery,
     domain::{
         decision::{self, Decision, Facts},
         ids::RunId,
-        roles,
         stages::Marks,
     },
     plugins::{Answer, Plugins, types::Caller},
@@ -92,11 +91,7 @@ impl Intake {
 
     async fn decide(&self, inbound: &Inbound, mut marks: Marks) -> Result<(), StoreError> {
         let message = &inbound.message;
-        let role = if self.config.admins.contains(&message.author) {
-            roles::ADMIN_ROLE.to_owned()
-        } else {
-            self.store.role_of(&message.space, &message.author).await?
-        };
+        let role = callers::role_of(&self.config, &self.store, &message.space, &message.author).await?;
         let chat = message.chat.as_ref();
         let prompt = chat.map_or(Some(message.text.as_str()), |chat| chat.prompt(&message.text));
         if !decision::is_reserved(&message.author, &role) {
@@ -114,6 +109,7 @@ impl Intake {
         let facts = Facts {
             caller: &message.author,
             role: &role,
+            may_prompt: callers::may(&self.plugins, &self.store, &message.space, &role, "prompt").await?,
             text: prompt,
             files: message.attachments.len(),
             missing: chat.map_or(&[], |chat| &chat.missing),

@@ -3,7 +3,7 @@
 use mercury_protocol::io::RunResult;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{NewOutbound, Store, StoreError, from_json, outbound, to_json};
+use super::{NewOutbound, Store, StoreError, from_json, members, outbound, to_json};
 use crate::domain::{
     chat::Chat,
     failure::Failure,
@@ -56,6 +56,7 @@ impl Store {
                 params![run.id.as_str(), run.inbound, run.role, run.created_at, to_json(&run.marks)?],
             )?;
             db.execute("UPDATE inbound SET decided = 1 WHERE id = ?1", [run.inbound])?;
+            members::meet(db, run.inbound)?;
             db.execute(
                 "INSERT INTO messages (space, conversation, run, role, content, created_at, inbound)
                  SELECT space, conversation, ?1, 'user', text, received_at, id FROM inbound WHERE id = ?2 ON CONFLICT DO NOTHING",
