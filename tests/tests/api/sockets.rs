@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ fn socket(host: &Host) -> PathBuf {
 }
 
 /// Asks on the socket itself, past all that a container adds.
-fn request(socket: &PathBuf, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
+fn request(socket: &Path, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
     let mut stream = UnixStream::connect(socket).unwrap();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n",
