@@ -112,7 +112,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_has_an_end() {
         let bodies = Bodies::new(1 << 30);
-        let pieces = futures_util::stream::repeat(Ok::<_, std::io::Error>(Bytes::from_static(&[0; 4096])));
+        let piece = || Ok::<_, std::io::Error>(Bytes::from_static(&[0; 4096]));
+        let pieces = futures_util::stream::iter(std::iter::repeat_with(piece));
         let refused = bodies.read(Body::from_stream(pieces), 1 << 20).await.unwrap_err();
         assert_eq!((refused.status.as_u16(), refused.body.error.contains("1 MiB")), (413, true));
         assert!(bodies.read(body(1 << 20), 1 << 20).await.is_ok());

@@ -63,7 +63,7 @@ impl<S: Send + Sync, T: Given> FromRequest<S> for Input<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
         let body = read.map_err(|_| ApiError::slow_body())?.map_err(|error| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large("what this route takes, 2 MiB or less"),
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large("2 MiB, and less on some routes"),
             status => ApiError::new(status, "bad_body", error.body_text(), ""),
         })?;
         let text: &[u8] = if T::OPTIONAL && body.trim_ascii().is_empty() { b"{}" } else { &body };
