@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     adapters::Adapters,
-    api::Api,
+    api::{self, Api, Live},
     approvals::Approvals,
     clock,
     config::{Config, Runtime},
@@ -22,7 +22,7 @@ use crate::{
     data_dir::{self, DataDirError},
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
-    http::Bounded,
+    http::{self, Bodies, Bounded},
     intake::{Held, Intake, Lines},
     media::{self, MediaStore},
     plugins::{
@@ -119,8 +119,12 @@ impl App {
             rooms: rooms_slot.clone(),
             metrics: telemetry::start_metrics(),
             began: Instant::now(),
+            bodies: Bodies::new(api::MOST_BODIES),
+            live: Live::default(),
+            guesses: Arc::default(),
             stopping: stop.clone(),
         };
+        let live = api.live.clone();
         let (address, server) = listen(api, &config, stop.clone()).await?;
 
         let rooms = build(&config, credentials, options, &hand_over).await?;
@@ -154,6 +158,7 @@ impl App {
         tokio::spawn(async move { until.run_until_cancelled(follow_plugins(&changing)).await });
         let (settling, until) = (rooms.clone(), hand_over.clone());
         tokio::spawn(async move { until.run_until_cancelled(settle_docker(&settling)).await });
+        tokio::spawn(hand_over.clone().run_until_cancelled_owned(live.follow(rooms.clone())));
         let _ = rooms_slot.set(rooms.clone());
         tracing::info!(%address, data_dir = %config.data_dir.display(), runtime = config.runtime.name(), "ready");
         Ok(Self { config, rooms, address, stop, hand_over, server, _lock: lock })
@@ -211,14 +216,8 @@ async fn listen(api: Api, config: &Config, stop: CancellationToken) -> Result<(S
     let listener = TcpListener::bind(address).await.map_err(fail)?;
     let address = listener.local_addr().map_err(fail)?;
     let router = api.router();
-    let server = tokio::spawn(async move {
-        let served = axum::serve(Bounded::new(listener, MOST_CONNECTIONS), router)
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the listener failed");
-        }
-    });
+    let listener = Bounded::new(listener, MOST_CONNECTIONS);
+    let server = tokio::spawn(http::serve(listener, router, http::HEAD_WITHIN, stop));
     Ok((address, server))
 }
 

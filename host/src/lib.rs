@@ -10,6 +10,7 @@ pub mod api;
 pub mod app;
 pub mod approvals;
 pub mod backup;
+pub mod callers;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -189,17 +189,34 @@ impl Host {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> anyhow::Result<Answer> {
+        let (head, body) = self.exchange(method, path, headers, body).await?.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Ok(Answer { status: head.status.as_u16(), body })
+    }
+
+    /// The answer's head, and its body as it comes.
+    pub async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<hyper::Response<hyper::body::Incoming>> {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let mut request = hyper::Request::builder().method(method).uri(format!("http://127.0.0.1:{}{path}", self.port));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = client.request(request.body(Full::new(body))?).await?;
-        let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await?.to_bytes();
-        let body = serde_json::from_slice(&bytes)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-        Ok(Answer { status, body })
+        Ok(client.request(request.body(Full::new(body))?).await?)
+    }
+
+    /// Changes the database beside the host, as time or an accident would.
+    pub fn execute(&self, sql: &str) {
+        let db = rusqlite::Connection::open(self.data_dir().join("state.db")).unwrap();
+        db.busy_timeout(Duration::from_secs(10)).unwrap();
+        db.execute_batch(sql).unwrap();
     }
 
     /// `POST /chat`; an error means that the connection broke off.

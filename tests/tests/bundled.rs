@@ -77,7 +77,7 @@ impl Wanted {
         let services = Services::new(Store::open(&folder.path().join("state.db")).unwrap())
             .with_media(media)
             .with_secrets(keys.into_iter().map(|name| (name.to_owned(), KEY.to_owned().into())).collect())
-            .with_admins(vec!["api:ada".into()]);
+            .with_admins(mercury::domain::admins::Admins::new(["api:ada"]));
         let plugins = Plugins::load(folder.path(), &self.0, Compiler::InProcess, Arc::new(services)).await.unwrap();
         Loaded { folder, plugins }
     }

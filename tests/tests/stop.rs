@@ -12,8 +12,7 @@ use mercury_tests::{
 use serde_json::json;
 
 async fn stop(host: &Host, space: &str) -> Answer {
-    let headers = [("x-mercury-caller", "system"), ("x-mercury-space", space)];
-    host.request("POST", "/api/stop", &headers, Bytes::new()).await.unwrap()
+    host.request("POST", &format!("/api/spaces/{space}/stop"), &[], Bytes::new()).await.unwrap()
 }
 
 async fn running(host: &Host) {
@@ -63,7 +62,10 @@ async fn a_stop_needs_the_permission() {
     assert_eq!(code(member), (403, "forbidden".into()));
     let admin = post(&[("x-mercury-space", "main"), ("x-mercury-caller", "api:root")]).await.unwrap();
     assert_eq!(admin.status, 200);
-    let page = post(&[("x-mercury-space", "main"), ("x-mercury-caller", "system"), ("origin", "https://evil.example")]);
+    let host_itself = post(&[("x-mercury-space", "main"), ("x-mercury-caller", "system")]).await.unwrap();
+    assert_eq!(code(host_itself), (403, "caller_reserved".into()), "nobody is the host by saying so");
+    let page =
+        post(&[("x-mercury-space", "main"), ("x-mercury-caller", "api:root"), ("origin", "https://evil.example")]);
     assert_eq!(code(page.await.unwrap()), (403, "foreign_origin".into()));
     drop(host);
     let host = Setup::scripted("runc").set("MERCURY_API_SECRET", "open-sesame-open").start().await;

@@ -32,6 +32,14 @@ impl Request {
     pub fn post(path: &str, body: Vec<u8>) -> Self {
         Self { method: "POST", path: path.into(), body: Some(body) }
     }
+
+    pub fn put(path: &str, body: Vec<u8>) -> Self {
+        Self { method: "PUT", path: path.into(), body: Some(body) }
+    }
+
+    pub fn delete(path: &str) -> Self {
+        Self { method: "DELETE", path: path.into(), body: None }
+    }
 }
 
 #[derive(Debug)]

@@ -1,14 +1,16 @@
 //! The table of commands. A further command is a further row; parsing, help and errors follow
 //! from it. Rows make a request and show an answer: what a command does is the host's business.
 
-use std::io::Read;
-
 use mercury_protocol::socket;
 
-use crate::client::{Request, Response};
-use crate::error::Error;
-use crate::line::Line;
-use crate::tts;
+use crate::{
+    ask,
+    client::{Request, Response},
+    error::Error,
+    line::Line,
+    show::{self, Shown},
+    tts,
+};
 
 /// One row.
 pub(crate) struct Command {
@@ -18,9 +20,9 @@ pub(crate) struct Command {
     pub(crate) usage: &'static str,
     /// One sentence.
     pub(crate) about: &'static str,
-    /// Flags without a value that it accepts, beside `--help`.
+    /// Flags without a value that it accepts, beside `--help`. `--json` shows the host's answer as it is.
     pub(crate) switches: &'static [&'static str],
-    /// Flags with a value, each at most once.
+    /// Flags with a value.
     pub(crate) options: &'static [&'static str],
     /// Positional arguments: fewest and most.
     pub(crate) positionals: (usize, usize),
@@ -30,24 +32,214 @@ pub(crate) struct Command {
     pub(crate) json_errors: bool,
 }
 
-/// What a command prints.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "whoami",
         usage: "[--json]",
         about: "Show who this run acts for: caller, space, role and permissions.",
-        // The answer is JSON anyway; the switch is there for scripts that ask for it.
         switches: &["json"],
         options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get(socket::WHOAMI)),
-        show: |_, response| Ok(Shown { out: pretty(response)?, err: String::new() }),
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "stop",
+        usage: "",
+        about: "Stop what this space is doing, this run included.",
+        switches: &["json"],
+        options: &[],
+        positionals: (0, 0),
+        request: ask::stop,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "config get",
+        usage: "[key]",
+        about: "Show the settings of this space's plugins, or the value of one.",
+        switches: &["json"],
+        options: &[],
+        positionals: (0, 1),
+        request: |_| Ok(Request::get("/api/config")),
+        show: show::setting,
+        json_errors: false,
+    },
+    Command {
+        name: "config set",
+        usage: "<key> <value>",
+        about: "Set a setting of a plugin for this space.",
+        switches: &["json"],
+        options: &[],
+        positionals: (2, usize::MAX),
+        request: ask::set_setting,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "prefs list",
+        usage: "[--json]",
+        about: "List what people want you to know in each run of this space.",
+        switches: &["json"],
+        options: &[],
+        positionals: (0, 0),
+        request: |_| Ok(Request::get("/api/prefs")),
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "prefs get",
+        usage: "<key>",
+        about: "Show one preference.",
+        switches: &["json"],
+        options: &[],
+        positionals: (1, 1),
+        request: ask::preference,
+        show: show::value,
+        json_errors: false,
+    },
+    Command {
+        name: "prefs set",
+        usage: "<key> <value>",
+        about: "Keep a preference for this space.",
+        switches: &["json"],
+        options: &[],
+        positionals: (2, usize::MAX),
+        request: ask::set_preference,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "prefs delete",
+        usage: "<key>",
+        about: "Remove a preference.",
+        switches: &["json"],
+        options: &[],
+        positionals: (1, 1),
+        request: ask::delete_preference,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "roles list",
+        usage: "[--json]",
+        about: "List who has which role in this space.",
+        switches: &["json"],
+        options: &[],
+        positionals: (0, 0),
+        request: |_| Ok(Request::get("/api/roles")),
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "roles grant",
+        usage: "<person> [--role admin]",
+        about: "Give somebody a role; `admin` where none is named.",
+        switches: &["json"],
+        options: &["role"],
+        positionals: (1, 1),
+        request: ask::grant,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "roles revoke",
+        usage: "<person>",
+        about: "Make a member of somebody.",
+        switches: &["json"],
+        options: &[],
+        positionals: (1, 1),
+        request: ask::revoke,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "permissions show",
+        usage: "[--role member]",
+        about: "Show what roles may do in this space.",
+        switches: &["json"],
+        options: &["role"],
+        positionals: (0, 0),
+        request: ask::permissions,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "permissions set",
+        usage: "<role> <a,b,…>",
+        about: "Say what a role may do here: exactly that.",
+        switches: &["json"],
+        options: &[],
+        positionals: (2, usize::MAX),
+        request: ask::set_permissions,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "permissions reset",
+        usage: "<role>",
+        about: "Bring a role's defaults back.",
+        switches: &["json"],
+        options: &[],
+        positionals: (1, 1),
+        request: ask::reset_permissions,
+        show: show::whole,
+        json_errors: false,
+    },
+    Command {
+        name: "spaces list",
+        usage: "[--json]",
+        about: "List the spaces that this caller may see.",
+        switches: &["json"],
+        options: &[],
+        positionals: (0, 0),
+        request: |_| Ok(Request::get("/api/spaces")),
+        show: show::spaces,
+        json_errors: false,
+    },
+    Command {
+        name: "spaces name",
+        usage: "[new name]",
+        about: "Show the name of this space, or change it.",
+        switches: &["json"],
+        options: &[],
+        positionals: (0, usize::MAX),
+        request: ask::space_name,
+        show: show::name,
+        json_errors: false,
+    },
+    Command {
+        name: "conversations",
+        usage: "[--unlinked]",
+        about: "List the conversations of this space.",
+        switches: &["json", "unlinked"],
+        options: &[],
+        positionals: (0, 0),
+        request: ask::conversations,
+        show: show::conversations,
+        json_errors: false,
+    },
+    Command {
+        name: "conversations list",
+        usage: "[--unlinked]",
+        about: "The same.",
+        switches: &["json", "unlinked"],
+        options: &[],
+        positionals: (0, 0),
+        request: ask::conversations,
+        show: show::conversations,
+        json_errors: false,
+    },
+    Command {
+        name: "recall",
+        usage: "<words> [--limit 20]",
+        about: "Find what was said in this space, the newest first.",
+        switches: &["json"],
+        options: &["limit"],
+        positionals: (1, usize::MAX),
+        request: ask::recall,
+        show: show::messages,
         json_errors: false,
     },
     Command {
@@ -57,8 +249,8 @@ pub(crate) const COMMANDS: &[Command] = &[
         switches: &["json"],
         options: &[],
         positionals: (2, 3),
-        request: invocation,
-        show: |_, response| invoked(response),
+        request: ask::invocation,
+        show: show::invoked,
         json_errors: true,
     },
     Command {
@@ -69,7 +261,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get(socket::CAPABILITIES)),
-        show: |_, response| Ok(Shown { out: pretty(response)?, err: String::new() }),
+        show: show::whole,
         json_errors: true,
     },
     Command {
@@ -85,62 +277,9 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Bytes of arguments that are read from standard input: the host takes no more.
-const MAX_ARGUMENTS: u64 = 1 << 20;
-
-fn invocation(line: &Line) -> Result<Request, Error> {
-    let word = |index: usize| line.positionals.get(index).map(String::as_str).unwrap_or_default();
-    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if let Some(name) = [word(0), word(1)].into_iter().find(|name| name.is_empty() || !plain(name)) {
-        return Err(Error::BadName(name.to_owned()));
-    }
-    let mut arguments = word(2).to_owned();
-    if arguments == "-" {
-        arguments.clear();
-        std::io::stdin().lock().take(MAX_ARGUMENTS + 1).read_to_string(&mut arguments).map_err(Error::Input)?;
-    }
-    // Told here, where the words are: the host would say the same of what it cannot read.
-    if !arguments.trim().is_empty() {
-        serde_json::from_str::<serde::de::IgnoredAny>(&arguments).map_err(Error::ArgumentsNotJson)?;
-    }
-    let path = format!("{}/{}/{}", socket::CAPABILITIES, word(0), word(1));
-    Ok(Request::post(&path, arguments.into_bytes()))
-}
-
-/// The plugin's own document on stdout; where files were attached, their names on stderr.
-fn invoked(response: &Response) -> Result<Shown, Error> {
-    let answer: socket::CapabilityAnswer = serde_json::from_slice(&response.body).map_err(Error::NotJson)?;
-    let mut out = serde_json::to_string_pretty(&answer.output).map_err(Error::NotJson)?;
-    out.push('\n');
-    let err = answer.files.iter().map(|file| format!("attached: {file}\n")).collect();
-    Ok(Shown { out, err })
-}
-
-/// The answer as JSON with two spaces of indent, its keys in the host's order.
-fn pretty(response: &Response) -> Result<String, Error> {
-    let mut text = Vec::with_capacity(response.body.len() * 2);
-    let mut from = serde_json::Deserializer::from_slice(&response.body);
-    serde_transcode::transcode(&mut from, &mut serde_json::Serializer::pretty(&mut text))
-        .and_then(|()| from.end())
-        .map_err(Error::NotJson)?;
-    text.push(b'\n');
-    String::from_utf8(text).map_err(|_| Error::NotUtf8)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn json_keeps_the_hosts_order_and_gets_two_spaces() {
-        let response =
-            Response { status: 200, body: br#"{"spaceId":"main","callerId":"a","permissions":["x"]}"#.to_vec() };
-        let shown = pretty(&response).unwrap();
-        assert_eq!(
-            shown,
-            "{\n  \"spaceId\": \"main\",\n  \"callerId\": \"a\",\n  \"permissions\": [\n    \"x\"\n  ]\n}\n"
-        );
-    }
 
     #[test]
     fn every_row_has_a_name_of_its_own() {

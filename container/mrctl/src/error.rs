@@ -10,6 +10,8 @@ pub enum Error {
     NoCommand,
     #[error("Unknown command '{0}'. Run 'mrctl help'.")]
     UnknownCommand(String),
+    #[error("Unknown command '{0}'. Run 'mrctl help {0}'.")]
+    UnknownOfGroup(String),
     #[error("Unknown option '{flag}' of '{command}'. Run 'mrctl help {command}'.")]
     UnknownFlag { command: &'static str, flag: String },
     #[error("'--{option}' of '{command}' needs a value. Run 'mrctl help {command}'.")]
@@ -26,6 +28,10 @@ pub enum Error {
     ArgumentsNotJson(serde_json::Error),
     #[error("standard input cannot be read: {0}")]
     Input(std::io::Error),
+    #[error("'{flag}' of '{command}' needs a value. Run 'mrctl help {command}'.")]
+    NoValue { command: &'static str, flag: String },
+    #[error("Config key not set: {0}")]
+    NotSet(String),
     #[error("Usage: mrctl {command} {usage}")]
     Usage { command: &'static str, usage: &'static str },
     #[error("cannot reach the host at {socket}: {source}")]

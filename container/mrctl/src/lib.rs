@@ -4,12 +4,14 @@
 //! errors are shown. Sends no identity and holds no secret: the host knows the caller by the
 //! socket that the request came through. Knows nothing of what a command means; the host does.
 
+mod ask;
 pub mod client;
 mod commands;
 mod error;
 mod help;
 mod line;
 mod probe;
+mod show;
 mod tts;
 
 use std::ffi::OsString;
@@ -18,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 use mercury_protocol::paths;
 
-use commands::Shown;
 pub use error::Error;
+use show::Shown;
 
 /// The socket named by `API_SOCKET`, or where the host puts it.
 pub fn socket_path(api_socket: Option<OsString>) -> PathBuf {
@@ -46,10 +48,13 @@ pub fn run(arguments: &[String], socket: &Path, out: &mut dyn Write, err: &mut d
 }
 
 fn answer(arguments: &[String], socket: &Path) -> Result<Shown, Error> {
-    let text = |out: String| Shown { out, err: String::new() };
+    let text = Shown::from;
     match arguments.first().map(String::as_str) {
         None => return Err(Error::NoCommand),
-        Some("help" | "--help" | "-h") => return help::text(arguments.get(1).map(String::as_str)).map(text),
+        Some("help" | "--help" | "-h") => {
+            let topic = arguments.get(1..).unwrap_or_default().join(" ");
+            return help::text((!topic.is_empty()).then_some(topic.as_str())).map(text);
+        }
         Some("--version" | "-V") => {
             return Ok(text(concat!("mrctl ", env!("CARGO_PKG_VERSION"), "\n").into()));
         }
@@ -63,5 +68,8 @@ fn answer(arguments: &[String], socket: &Path) -> Result<Shown, Error> {
     }
     let request = (command.request)(&line)?;
     let response = client::exchange(socket, &request)?;
-    (command.show)(&line, &response)
+    match line.has("json") && !command.json_errors {
+        true => show::json(&response),
+        false => (command.show)(&line, &response),
+    }
 }

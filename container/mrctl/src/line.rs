@@ -8,14 +8,29 @@ use crate::error::Error;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) switches: Vec<&'static str>,
+    /// Flags with their values.
     pub(crate) options: Vec<(&'static str, String)>,
     pub(crate) positionals: Vec<String>,
     pub(crate) help: bool,
 }
 
 impl Line {
+    pub(crate) fn has(&self, switch: &str) -> bool {
+        self.switches.contains(&switch)
+    }
+
     pub(crate) fn option(&self, name: &str) -> Option<&str> {
-        self.options.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
+        self.options.iter().rev().find(|(option, _)| *option == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The positional at `index`, or nothing.
+    pub(crate) fn word(&self, index: usize) -> &str {
+        self.positionals.get(index).map(String::as_str).unwrap_or_default()
+    }
+
+    /// All positionals from `index` on, as one text.
+    pub(crate) fn words(&self, index: usize) -> String {
+        self.positionals.get(index..).unwrap_or_default().join(" ")
     }
 }
 
@@ -25,21 +40,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<(&'static Command, Line), Er
     let mut flags_end = false;
     let mut words = arguments[command.name.split(' ').count()..].iter();
     while let Some(word) = words.next() {
-        if let Some(flag) = word.strip_prefix("--").filter(|_| !flags_end)
-            && let Some((option, value)) = option(command, flag, &mut words)?
-        {
-            line.options.push((option, value));
-            continue;
-        }
         match word.strip_prefix("--") {
             Some("") if !flags_end => flags_end = true,
             Some("help") if !flags_end => line.help = true,
-            Some(flag) if !flags_end => match command.switches.iter().find(|it| **it == flag) {
-                Some(switch) => line.switches.push(switch),
-                None => {
-                    return Err(Error::UnknownFlag { command: command.name, flag: word.clone() });
-                }
-            },
+            Some(flag) if !flags_end => take_flag(command, flag, &mut words, &mut line)?,
             _ if word == "-h" && !flags_end => line.help = true,
             _ => line.positionals.push(word.clone()),
         }
@@ -51,19 +55,25 @@ pub(crate) fn parse(arguments: &[String]) -> Result<(&'static Command, Line), Er
     Ok((command, line))
 }
 
-/// An option of the command with its value: the rest of the word behind `=`, or else the next word,
-/// whatever it begins with. `None` where `flag` is none.
-fn option<'a>(
+/// `--json`, `--role admin` or `--role=admin`.
+fn take_flag(
     command: &'static Command,
     flag: &str,
-    words: &mut impl Iterator<Item = &'a String>,
-) -> Result<Option<(&'static str, String)>, Error> {
-    let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_owned())));
-    let Some(option) = command.options.iter().copied().find(|option| *option == name) else { return Ok(None) };
-    match value.or_else(|| words.next().cloned()) {
-        Some(value) => Ok(Some((option, value))),
-        None => Err(Error::NoValue { command: command.name, option }),
+    words: &mut std::slice::Iter<'_, String>,
+    line: &mut Line,
+) -> Result<(), Error> {
+    let (name, joined) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_owned())));
+    if let Some(option) = command.options.iter().find(|it| **it == name) {
+        let missing = || Error::NoValue { command: command.name, flag: format!("--{name}") };
+        let value = joined.or_else(|| words.next().cloned()).ok_or_else(missing)?;
+        line.options.push((option, value));
+        return Ok(());
     }
+    match command.switches.iter().find(|it| **it == flag) {
+        Some(switch) => line.switches.push(switch),
+        None => return Err(Error::UnknownFlag { command: command.name, flag: format!("--{flag}") }),
+    }
+    Ok(())
 }
 
 /// The row whose name is the longest run of leading words.
@@ -72,11 +82,13 @@ pub(crate) fn find(arguments: &[String]) -> Result<&'static Command, Error> {
         let mut words = arguments.iter();
         command.name.split(' ').all(|part| words.next().is_some_and(|word| word == part))
     };
-    COMMANDS
-        .iter()
-        .filter(matches)
-        .max_by_key(|command| command.name.len())
-        .ok_or_else(|| Error::UnknownCommand(arguments.first().cloned().unwrap_or_default()))
+    COMMANDS.iter().filter(matches).max_by_key(|command| command.name.len()).ok_or_else(|| {
+        let word = arguments.first().cloned().unwrap_or_default();
+        match COMMANDS.iter().any(|command| command.name.split(' ').next() == Some(&word)) {
+            true => Error::UnknownOfGroup(word),
+            false => Error::UnknownCommand(word),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -112,5 +124,17 @@ mod tests {
         let (command, line) = parse(&words("capability gws mail {\"to\":1}")).unwrap();
         assert_eq!((command.name, line.positionals.len()), ("capability", 3));
         assert!(matches!(parse(&words("capability gws")), Err(Error::Usage { .. })));
+    }
+
+    /// cli.md #37: a flag with a value may stand anywhere, in either spelling.
+    #[test]
+    fn options_stand_anywhere() {
+        for text in ["recall --limit 5 some words", "recall some --limit=5 words", "recall some words --limit 5"] {
+            let (_, line) = parse(&words(text)).unwrap();
+            assert_eq!((line.option("limit"), line.words(0).as_str()), (Some("5"), "some words"), "{text}");
+        }
+        assert!(matches!(parse(&words("recall x --limit")), Err(Error::NoValue { .. })));
+        assert!(matches!(parse(&words("roles grant u --rule admin")), Err(Error::UnknownFlag { .. })));
+        assert_eq!(parse(&words("prefs set key -- --value")).unwrap().1.words(1), "--value");
     }
 }

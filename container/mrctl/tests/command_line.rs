@@ -114,3 +114,88 @@ fn mistakes_are_named() {
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("Usage: mrctl"));
 }
+
+/// cli.md 11: what each command asks.
+#[test]
+fn commands_ask_their_routes() {
+    let ok = "HTTP/1.1 200 OK\r\n\r\n{\"a\":1}";
+    for (line, request, body) in [
+        (&["stop"][..], "POST /api/stop", ""),
+        (
+            &["config", "set", "napkin.backfill-days", "30"],
+            "PUT /api/config",
+            "{\"key\":\"napkin.backfill-days\",\"value\":\"30\"}",
+        ),
+        (&["prefs", "list"], "GET /api/prefs", ""),
+        (
+            &["prefs", "set", "tone", "short", "and", "dry"],
+            "PUT /api/prefs",
+            "{\"key\":\"tone\",\"value\":\"short and dry\"}",
+        ),
+        (&["prefs", "delete", "a/b"], "DELETE /api/prefs/a%2Fb", ""),
+        (&["roles", "list"], "GET /api/roles", ""),
+        (&["roles", "grant", "u"], "POST /api/roles", "{\"platformUserId\":\"u\",\"role\":\"admin\"}"),
+        (
+            &["roles", "grant", "--role", "guest", "u"],
+            "POST /api/roles",
+            "{\"platformUserId\":\"u\",\"role\":\"guest\"}",
+        ),
+        (&["roles", "revoke", "slack:u@x%"], "DELETE /api/roles/slack%3Au%40x%25", ""),
+        (&["permissions", "show"], "GET /api/permissions", ""),
+        (&["permissions", "show", "--role=a b"], "GET /api/permissions?role=a%20b", ""),
+        (
+            &["permissions", "set", "guest", "prompt, stop,,"],
+            "PUT /api/permissions",
+            "{\"permissions\":[\"prompt\",\"stop\"],\"role\":\"guest\"}",
+        ),
+        (&["permissions", "reset", "guest"], "DELETE /api/permissions?role=guest", ""),
+        (&["spaces", "name", "The", "team"], "PUT /api/spaces/current/name", "{\"name\":\"The team\"}"),
+        (&["conversations", "--unlinked", "--json"], "GET /api/conversations?linked=false", ""),
+        (&["recall", "a&b", "c", "--limit", "5", "--json"], "GET /api/messages/search?q=a%26b%20c&limit=5", ""),
+    ] {
+        let (code, out, err, asked) = ask(line, ok);
+        assert_eq!((code, out.as_str(), err.as_str()), (0, "{\n  \"a\": 1\n}\n", ""), "{line:?}");
+        assert!(asked.starts_with(&format!("{request} HTTP/1.1\r\n")), "{line:?}: {asked}");
+        let sent = asked.split_once("\r\n\r\n").map(|(_, body)| body);
+        assert_eq!(sent, Some(body), "{line:?}");
+    }
+}
+
+/// cli.md #37 #40: what is shown where it is not the answer as it is.
+#[test]
+fn answers_are_shortened() {
+    let config = "HTTP/1.1 200 OK\r\n\r\n{\"config\":{\"a.b\":\"7\"}}";
+    let messages = "HTTP/1.1 200 OK\r\n\r\n{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"createdAt\":0}]}";
+    let spaces = "HTTP/1.1 200 OK\r\n\r\n{\"spaces\":[{\"id\":\"main\",\"name\":\"Us\"}],\"next\":\"1.main\"}";
+    let conversations = "HTTP/1.1 200 OK\r\n\r\n{\"conversations\":[{\"id\":\"t:1\",\"kind\":\"dm\",\"observedTitle\":null,\"spaceId\":\"main\"}]}";
+    for (line, answer, expected) in [
+        (&["config", "get", "a.b"][..], config, (0, "7\n", "")),
+        (&["config", "get", "a.c"], config, (1, "", "error: Config key not set: a.c\n")),
+        (&["prefs", "get", "x"], "HTTP/1.1 200 OK\r\n\r\n{\"value\":\"short\"}", (0, "short\n", "")),
+        (&["spaces", "name"], "HTTP/1.1 200 OK\r\n\r\n{\"space\":{\"name\":\"Us\"}}", (0, "Us\n", "")),
+        (&["spaces", "list"], spaces, (0, "main\tUs\n", "There are more spaces than these.\n")),
+        (&["conversations"], conversations, (0, "t:1\tdm\t\tmain\n", "")),
+        (&["recall", "hi"], messages, (0, "[1970-01-01T00:00:00Z] user: hi\n", "")),
+        (&["recall", "hi"], "HTTP/1.1 200 OK\r\n\r\n{\"messages\":[]}", (0, "(no matches)\n", "")),
+    ] {
+        let (code, out, err, _) = ask(line, answer);
+        assert_eq!((code, out.as_str(), err.as_str()), expected, "{line:?}");
+    }
+}
+
+/// A group's name alone, or with a typo behind it, names what there is.
+#[test]
+fn groups_are_explained() {
+    let nowhere = Path::new("/nowhere/api.sock");
+    let (code, out, _) = run(&["help", "roles"], nowhere);
+    assert!(code == 0 && ["roles list", "roles grant", "roles revoke"].iter().all(|row| out.contains(row)), "{out}");
+    assert!(run(&["help", "roles", "grant"], nowhere).1.starts_with("Usage: mrctl roles grant <person>"));
+    for line in [&["roles"][..], &["roles", "lst"]] {
+        let (code, _, err) = run(line, nowhere);
+        assert_eq!(
+            (code, err.lines().next()),
+            (1, Some("error: Unknown command 'roles'. Run 'mrctl help roles'.")),
+            "{line:?}"
+        );
+    }
+}

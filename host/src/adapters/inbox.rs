@@ -6,13 +6,12 @@ use futures_util::future::BoxFuture;
 use mercury_protocol::io::Attachment;
 
 use crate::{
-    clock,
+    callers, clock,
     domain::{
         approval,
         chat::{self as domain_chat, Chat, MOST_FILE_NAME, MOST_NAME, MOST_QUOTED, Quoted},
         ids::SpaceId,
         media::Kind,
-        roles,
         trigger::Heard,
     },
     intake::Intake,
@@ -276,14 +275,12 @@ impl AdapterInbox {
         let auto = self.auto_space().filter(|_| offer.direct);
         let space = linked.or_else(|| auto?.space_for(platform, offer.conversation, offer.author));
         let space = space.ok_or(Refusal::NotLinked)?;
-        let role = match config.admins.iter().any(|admin| admin == offer.author) {
-            true => roles::ADMIN_ROLE.to_owned(),
-            false => self.intake.store.role_of(&space, offer.author).await.map_err(failed)?,
-        };
+        let role = callers::role_of(config, &self.intake.store, &space, offer.author).await.map_err(failed)?;
         if !config.media.enabled {
             return Err(Refusal::Refused("files are switched off here".into()));
         }
-        if !roles::may(&role, "media.receive") {
+        let may = callers::may(&self.intake.plugins, &self.intake.store, &space, &role, "media.receive").await;
+        if !may.map_err(failed)? {
             return Err(Refusal::Refused("you may not send files to the assistant here".into()));
         }
         let left = self.quota.left().await;

@@ -8,18 +8,20 @@ mod tool_calls;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    extract::State,
-    middleware,
+    Extension, Router, middleware,
     routing::{get, post},
 };
 use tokio::sync::Semaphore;
 
-use mercury_protocol::socket::{CAPABILITIES, TOOL_CALLS, WHOAMI, WhoAmI};
+use mercury_protocol::socket::{CAPABILITIES, TOOL_CALLS};
 
 use crate::{
     approvals::Approvals,
-    domain::{confinement::Confinement, ids::RunId},
+    callers::{self, Agent, Caller as Person, Callers},
+    domain::{
+        confinement::Confinement,
+        ids::{RunId, SpaceId},
+    },
     gateway::Access,
     http::ApiError,
     media::Folder,
@@ -35,7 +37,7 @@ pub struct Identity {
     pub run: RunId,
     pub caller: String,
     pub role: String,
-    pub space: String,
+    pub space: SpaceId,
     /// `None`: a plugin's task, which answers to nobody.
     pub conversation: Option<String>,
     /// What its run is denied.
@@ -47,7 +49,7 @@ impl Identity {
         Caller {
             person: self.caller.clone(),
             role: self.role.clone(),
-            space: self.space.clone(),
+            space: self.space.to_string(),
             conversation: self.conversation.clone(),
         }
     }
@@ -72,7 +74,15 @@ pub fn router(
     plugins: Arc<Plugins>,
     outbox: Folder,
     models: &Access,
+    callers: Callers,
 ) -> Router {
+    let person = Person {
+        id: identity.caller.clone(),
+        role: identity.role.clone(),
+        space: identity.space.clone(),
+        agent: Some(Agent::of(identity.conversation.clone())),
+    };
+    let asked = callers::routes(callers.clone()).merge(callers::shared_routes(callers)).layer(Extension(person));
     let context = Context {
         identity: Arc::new(identity),
         approvals,
@@ -83,7 +93,6 @@ pub fn router(
         looks: Arc::new(Semaphore::new(tool_calls::MOST_LOOKS)),
     };
     Router::new()
-        .route(WHOAMI, get(whoami))
         .route(
             TOOL_CALLS,
             post(tool_calls::check).layer(middleware::from_fn_with_state(context.clone(), tool_calls::bound)),
@@ -94,15 +103,7 @@ pub fn router(
         .fallback(|| async { ApiError::not_found() })
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
         .with_state(context)
+        .merge(asked)
         .merge(models.routes())
-}
-
-async fn whoami(State(context): State<Context>) -> Json<WhoAmI> {
-    let (identity, registry) = (&context.identity, context.plugins.registry());
-    Json(WhoAmI {
-        caller_id: identity.caller.clone(),
-        space_id: identity.space.clone(),
-        role: identity.role.clone(),
-        permissions: registry.roles.permissions(&identity.role).into_iter().map(str::to_owned).collect(),
-    })
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 }

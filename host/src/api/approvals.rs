@@ -1,13 +1,8 @@
 //! `/approvals`: the operator sees what waits for an answer, answers, and reads what was decided.
 //!
-//! Whoever comes in here holds the API secret, or the chat key where there is only that, or sits at
-//! this machine where there is neither. Nothing in a container does.
+//! Whoever comes in here is the operator (`access`). Nothing in a container is.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State, rejection::JsonRejection},
-    http::{HeaderMap, StatusCode},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,7 +10,7 @@ use super::Api;
 use crate::{
     approvals::{AnswerError, Person, view},
     domain::approval::{self, Said},
-    http::ApiError,
+    http::{ApiError, Given, Input, Path, Query},
 };
 
 /// Decisions that one request shows, at most.
@@ -23,12 +18,16 @@ const MOST_DECISIONS: u32 = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Given {
+pub(super) struct NewAnswer {
     choice: Choice,
     /// Other arguments than the agent's: an object in the place of all, or a text in that of `command`.
     arguments: Option<Value>,
     /// Why not, for the agent to read.
     reason: Option<String>,
+}
+
+impl Given for NewAnswer {
+    const EXAMPLE: &'static str = "{\"choice\": \"allow\"} or {\"choice\": \"deny\", \"reason\": \"not today\"}";
 }
 
 #[derive(Deserialize)]
@@ -51,19 +50,13 @@ impl Page {
 }
 
 /// `GET /approvals`
-pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     let open = api.rooms()?.approvals.open().await?;
     Ok(Json(json!({ "questions": open.iter().map(view).collect::<Vec<_>>() })))
 }
 
 /// `GET /approvals/decisions?count=50`
-pub(super) async fn decisions(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    Query(page): Query<Page>,
-) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
+pub(super) async fn decisions(State(api): State<Api>, Query(page): Query<Page>) -> Result<Json<Value>, ApiError> {
     let decisions = api.rooms()?.store.decisions(page.count.min(MOST_DECISIONS)).await?;
     Ok(Json(json!({ "decisions": decisions })))
 }
@@ -72,13 +65,12 @@ pub(super) async fn decisions(
 pub(super) async fn answer(
     State(api): State<Api>,
     Path(question): Path<i64>,
-    headers: HeaderMap,
-    given: Result<Json<Given>, JsonRejection>,
+    Input(given): Input<NewAnswer>,
 ) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
-    let example = "Send JSON such as {\"choice\": \"allow\"} or {\"choice\": \"deny\", \"reason\": \"not today\"}";
-    let bad = |error: String| ApiError::new(StatusCode::BAD_REQUEST, "bad_answer", error, example);
-    let Json(given) = given.map_err(|error| bad(error.body_text()))?;
+    let bad = |error: String| {
+        let next = format!("Send JSON such as {}", NewAnswer::EXAMPLE);
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_answer", error, &next)
+    };
     let said = match (given.choice, given.arguments) {
         (Choice::Allow, None) => Said::Allow,
         (Choice::Allow, Some(Value::String(command))) => Said::Edit(command),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Api, MOST_BODY, files, require, too_large};
+use super::{Api, MOST_BODY, access::require, files};
 use crate::{
     app::Rooms,
     approvals::view,
@@ -82,19 +82,13 @@ fn bad_request(code: &str, error: String, next: &str) -> ApiError {
 }
 
 async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiError> {
-    let body = axum::body::to_bytes(request.into_body(), MOST_BODY).await.map_err(|error| {
-        // A body without a declared length is found to be too large only here.
-        let limit = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
-        if limit {
-            too_large()
-        } else {
-            bad_request("bad_body", format!("the request body cannot be read: {error}"), "")
-        }
-    })?;
+    let body = api.bodies.read(request.into_body(), MOST_BODY).await?;
     let example = "Send JSON such as {\"text\": \"hello\", \"spaceId\": \"main\"}";
-    let chat: ChatRequest = serde_json::from_slice(&body)
+    let chat: ChatRequest = serde_json::from_slice(&body.bytes)
         .map_err(|error| bad_request("bad_json", format!("the body is not what /chat takes: {error}"), example))?;
-    drop(body);
+    // What was read lives on in the files until they are written, so its budget does as well.
+    let _held = body.budget;
+    drop(body.bytes);
     if chat.text.trim().is_empty() {
         return Err(bad_request("missing_text", "Missing or empty 'text' field".into(), example));
     }
@@ -108,14 +102,7 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiEr
     let space = chat.space_id.unwrap_or_else(|| SpaceId::MAIN.to_owned());
     let space = SpaceId::try_from(space).map_err(|error| bad_request("bad_space", error.to_string(), ""))?;
     if !rooms.store.space_exists(&space).await? {
-        let next =
-            format!("Create it with `mercury spaces create {space}`; `mercury spaces list` shows those that exist");
-        return Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            "space_not_found",
-            format!("Space not found: {space}"),
-            &next,
-        ));
+        return Err(ApiError::space_not_found(space.as_str()));
     }
     let caller = chat.caller_id.filter(|caller| !caller.trim().is_empty()).unwrap_or_else(|| ANONYMOUS.to_owned());
     if api.config.chat_api_key.is_some() && !caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE) {

@@ -1,20 +1,17 @@
 //! `/api/config`: the settings of plugins and those of the host (`domain::space_settings`), for one space or
 //! for all. For the operator.
 
-use axum::{
-    Json,
-    extract::{Query, State, rejection::JsonRejection},
-    http::{HeaderMap, StatusCode},
-};
+use axum::{Extension, Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Api;
+use super::{Api, spaces::space_id};
 use crate::{
+    callers::{self, Caller, NewSetting, setting_refusal as refusal},
     clock,
     domain::{ids::SpaceId, space_settings},
-    http::ApiError,
-    plugins::{EVERYWHERE, SettingError},
+    http::{ApiError, Input, Query},
+    plugins::EVERYWHERE,
 };
 
 /// Who writes by this API, as it is kept beside a setting.
@@ -30,27 +27,20 @@ pub(super) struct Wanted {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Given {
-    key: String,
-    /// Text; a number or a flag is taken as it is written.
-    value: Value,
-    space: Option<String>,
-}
-
-#[derive(Deserialize)]
 pub(super) struct Named {
     key: String,
     space: Option<String>,
 }
 
-/// `GET /api/config?space=main`
+/// `GET /api/config?space=main`; for a caller, that of its space.
 pub(super) async fn list(
     State(api): State<Api>,
-    headers: HeaderMap,
+    caller: Option<Extension<Caller>>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
+    if let Some(Extension(caller)) = caller {
+        return callers::answers::settings(State(api.rooms()?.runs.callers()), caller).await;
+    }
     let space = space(wanted.space.as_deref())?;
     let plugins = &api.rooms()?.plugins;
     let settings = plugins.settings(wanted.plugin.as_deref(), space.as_ref().map(SpaceId::as_str));
@@ -59,8 +49,7 @@ pub(super) async fn list(
         settings.iter().filter_map(|view| Some((view.key.clone(), Value::String(view.value.clone()?)))).collect();
     if let (Some(space), None) = (&space, &wanted.plugin) {
         let set = api.rooms()?.store.space_settings(space).await?;
-        let own = space_settings::SETTINGS.iter().filter_map(|setting| Some((setting.key, set.text(setting.key)?)));
-        values.extend(own.map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))));
+        values.extend(set.stated().map(|(key, value)| (key.to_owned(), Value::from(value))));
     }
     Ok(Json(json!({ "spaceId": shown(&space), "config": values, "available": settings })))
 }
@@ -68,24 +57,16 @@ pub(super) async fn list(
 /// `PUT /api/config` of `{key, value, space?}`
 pub(super) async fn set(
     State(api): State<Api>,
-    headers: HeaderMap,
-    given: Result<Json<Given>, JsonRejection>,
+    caller: Option<Extension<Caller>>,
+    Input(given): Input<NewSetting>,
 ) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
-    let bad = |reason: String| {
-        let example = "Send JSON such as {\"key\": \"napkin.backfill-days\", \"value\": \"30\", \"space\": \"main\"}";
-        ApiError::new(StatusCode::BAD_REQUEST, "bad_setting", reason, example)
-    };
-    let Json(given) = given.map_err(|error| bad(error.body_text()))?;
-    let value = match &given.value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(flag) => flag.to_string(),
-        _ => return Err(bad("the value must be text, a number or a flag".into())),
-    };
-    let space = space(given.space.as_deref())?;
+    if let Some(Extension(caller)) = caller {
+        let callers = api.rooms()?.runs.callers();
+        return callers::answers::set_setting(State(callers), caller, Input(given)).await;
+    }
+    let (value, space) = (given.text()?, space(given.space.as_deref())?);
     if space_settings::is_known(&given.key) {
-        space_settings::check(&given.key, &value).map_err(bad)?;
+        space_settings::check(&given.key, &value).map_err(NewSetting::bad)?;
         change(&api, space.as_ref(), &given.key, Some(value.clone())).await?;
         return Ok(Json(json!({ "spaceId": shown(&space), "key": given.key, "value": value })));
     }
@@ -95,12 +76,7 @@ pub(super) async fn set(
 }
 
 /// `DELETE /api/config?key=…&space=…`
-pub(super) async fn unset(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    Query(named): Query<Named>,
-) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
+pub(super) async fn unset(State(api): State<Api>, Query(named): Query<Named>) -> Result<Json<Value>, ApiError> {
     let space = space(named.space.as_deref())?;
     if space_settings::is_known(&named.key) {
         change(&api, space.as_ref(), &named.key, None).await?;
@@ -127,23 +103,9 @@ async fn change(api: &Api, space: Option<&SpaceId>, key: &str, value: Option<Str
 
 /// `None`: all spaces.
 fn space(named: Option<&str>) -> Result<Option<SpaceId>, ApiError> {
-    let named = named.filter(|name| *name != EVERYWHERE);
-    named
-        .map(|name| SpaceId::try_from(name.to_owned()))
-        .transpose()
-        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_space", error.to_string(), ""))
+    named.filter(|name| *name != EVERYWHERE).map(space_id).transpose()
 }
 
 fn shown(space: &Option<SpaceId>) -> &str {
     space.as_ref().map_or(EVERYWHERE, SpaceId::as_str)
-}
-
-fn refusal(error: SettingError) -> ApiError {
-    let (status, code) = match error {
-        SettingError::Unknown { .. } => (StatusCode::BAD_REQUEST, "unknown_setting"),
-        SettingError::Invalid { .. } => (StatusCode::BAD_REQUEST, "bad_setting"),
-        SettingError::UnknownSpace { .. } => (StatusCode::NOT_FOUND, "unknown_space"),
-        SettingError::Store(error) => return error.into(),
-    };
-    ApiError::new(status, code, error.to_string(), "GET /api/config lists the settings")
 }

@@ -1,13 +1,12 @@
-use axum::{
-    Json,
-    extract::{Path, State, rejection::JsonRejection},
-    http::{HeaderMap, StatusCode},
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Api;
-use crate::{domain::ids::SpaceId, http::ApiError};
+use super::{Api, spaces::space_id};
+use crate::{
+    callers::{self, Caller, Filter, conversation_view},
+    http::{ApiError, Given, Input, Path, Query},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,35 +15,38 @@ pub(super) struct Link {
     space: Option<String>,
 }
 
-/// `GET /api/conversations`: those that adapters have told of, the one with the latest message first.
-pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
-    Ok(Json(json!({ "conversations": api.rooms()?.store.conversations().await? })))
+impl Given for Link {
+    const EXAMPLE: &'static str = "{\"space\": \"main\"}";
+}
+
+/// `GET /api/conversations`: those that adapters have told of, the one with the latest message first; for a
+/// caller, those of its space.
+pub(super) async fn list(
+    State(api): State<Api>,
+    caller: Option<Extension<Caller>>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Value>, ApiError> {
+    if let Some(Extension(caller)) = caller {
+        let callers = api.rooms()?.runs.callers();
+        return callers::answers::conversations(State(callers), caller, Query(filter)).await;
+    }
+    let all = api.rooms()?.store.conversations().await?;
+    let shown: Vec<_> = all.iter().filter(|conversation| filter.passes(conversation)).map(conversation_view).collect();
+    Ok(Json(json!({ "conversations": shown })))
 }
 
 /// `PUT /api/conversations/{id}` with `{"space": "main"}`, or `{"space": null}`.
 pub(super) async fn link(
     State(api): State<Api>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    given: Result<Json<Link>, JsonRejection>,
+    Input(given): Input<Link>,
 ) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
     let store = &api.rooms()?.store;
-    let bad = |error: String| {
-        ApiError::new(StatusCode::BAD_REQUEST, "bad_link", error, "Send JSON such as {\"space\": \"main\"}")
-    };
-    let Json(given) = given.map_err(|error| bad(error.body_text()))?;
-    let space = given.space.map(SpaceId::try_from).transpose().map_err(|error| bad(error.to_string()))?;
+    let space = given.space.as_deref().map(space_id).transpose()?;
     if let Some(space) = &space
         && !store.space_exists(space).await?
     {
-        return Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            "space_not_found",
-            format!("Space not found: {space}"),
-            "`mercury spaces list` shows those that exist",
-        ));
+        return Err(ApiError::space_not_found(space.as_str()));
     }
     if !store.link(&id, space.as_ref()).await? {
         return Err(ApiError::new(

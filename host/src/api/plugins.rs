@@ -3,17 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
 use crate::{
-    http::ApiError,
+    http::{ApiError, Path, Query},
     plugins::{Plugin, Purged, Reloaded},
 };
 
@@ -25,8 +21,7 @@ pub(super) struct LogQuery {
     count: Option<usize>,
 }
 
-pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     let plugins = &api.rooms()?.plugins;
     let disabled = plugins.disabled();
     let disabled = disabled.iter().map(|(name, reason)| json!({ "name": name, "reason": reason }));
@@ -38,11 +33,9 @@ pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<J
 
 pub(super) async fn log(
     State(api): State<Api>,
-    headers: HeaderMap,
     Path(name): Path<String>,
     Query(query): Query<LogQuery>,
 ) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
     let plugins = &api.rooms()?.plugins;
     let loaded = plugins.loaded();
     let plugin = loaded.iter().find(|plugin| plugin.name() == name).ok_or_else(|| {
@@ -66,8 +59,7 @@ pub(super) struct Taken {
 
 /// `POST /api/plugins/reload`: takes up what was installed, updated or removed. Answers with what
 /// changed, by name, and with what cannot be used and why.
-pub(super) async fn reload(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Taken>, ApiError> {
-    api.require_operator(&headers)?;
+pub(super) async fn reload(State(api): State<Api>) -> Result<Json<Taken>, ApiError> {
     let changes = api.rooms()?.plugins.reload().await.map_err(|error| {
         let next = "Nothing was changed. Mend it, then reload again";
         ApiError::new(StatusCode::CONFLICT, "plugins_unreadable", error.to_string(), next)
@@ -77,12 +69,7 @@ pub(super) async fn reload(State(api): State<Api>, headers: HeaderMap) -> Result
 
 /// `POST /api/plugins/{name}/purge`: deletes all that is kept of a plugin that is not loaded, and says what
 /// that was.
-pub(super) async fn purge(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-) -> Result<Json<Purged>, ApiError> {
-    api.require_operator(&headers)?;
+pub(super) async fn purge(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Purged>, ApiError> {
     let purged = api.rooms()?.plugins.purge(&name).await?;
     purged.map(Json).ok_or_else(|| {
         ApiError::new(
@@ -114,18 +101,12 @@ pub(super) struct Wanted {
 }
 
 /// `GET /api/plugins/jobs`
-pub(super) async fn jobs(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
+pub(super) async fn jobs(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     Ok(Json(json!({ "jobs": api.rooms()?.schedule.list().await? })))
 }
 
 /// `GET /api/plugins/widgets?space=main`
-pub(super) async fn widgets(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    Query(wanted): Query<Wanted>,
-) -> Result<Json<Value>, ApiError> {
-    api.require_operator(&headers)?;
+pub(super) async fn widgets(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<Json<Value>, ApiError> {
     let panels = api.rooms()?.plugins.panels(wanted.space.as_deref()).await;
     Ok(Json(json!({ "widgets": panels })))
 }

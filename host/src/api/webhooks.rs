@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, Request, State},
+    extract::{RawQuery, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -10,7 +10,7 @@ use axum::{
 use super::Api;
 use crate::{
     adapters::{WebhookError, WebhookRequest},
-    http::ApiError,
+    http::{ApiError, Path},
     plugins::{adapter::WebhookResponse, types::Content},
 };
 
@@ -38,18 +38,15 @@ pub(super) async fn take(
     }
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().strip_prefix(&prefix).unwrap_or_default().to_owned();
-    let Ok(raw_body) = axum::body::to_bytes(body, MOST_BODY).await else {
-        let error = "The body is larger than the 8 MiB that a webhook may have, or broke off";
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", error, ""));
-    };
+    let body = api.bodies.read(body, MOST_BODY).await?;
     let query = query.map(|query| url::form_urlencoded::parse(query.as_bytes()).into_owned().collect());
     let asked = WebhookRequest {
         method: parts.method.to_string(),
         path,
         query: query.unwrap_or_default(),
         headers: headers(&parts.headers),
-        text_body: std::str::from_utf8(&raw_body).ok().map(str::to_owned),
-        raw_body: raw_body.into(),
+        text_body: std::str::from_utf8(&body.bytes).ok().map(str::to_owned),
+        raw_body: body.bytes.clone().into(),
     };
     match rooms.adapters.webhook(&platform, asked).await {
         Ok(answer) => Ok(response(&platform, answer)),

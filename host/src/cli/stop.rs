@@ -37,16 +37,9 @@ impl Stop {
 
 async fn stop_space(config: &Config, space: &str) -> Result<ExitCode> {
     let base = client::base_url(config, None);
-    let headers = [("x-mercury-caller", "system"), ("x-mercury-space", space)];
-    let answer = client::send_with(
-        Method::POST,
-        &base,
-        "/api/stop",
-        config.api_secret.as_ref().or(config.chat_api_key.as_ref()),
-        &headers,
-        None,
-    )
-    .await?;
+    let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
+    let path = format!("/api/spaces/{}/stop", client::segment(space));
+    let answer = client::send(Method::POST, &base, &path, secret, None).await?;
     let found: serde_json::Value =
         serde_json::from_slice(&answer.success()?).context("the answer is not understood")?;
     terminal::line(match (found["stopped"].as_bool(), found["dropped"].as_u64().unwrap_or(0)) {

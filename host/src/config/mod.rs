@@ -32,6 +32,7 @@ pub use plugins::StandIn;
 pub use source::environment;
 
 use crate::domain::{
+    admins::Admins,
     budget::Budgets,
     capabilities::Known,
     egress::Rules,
@@ -218,10 +219,10 @@ pub struct Config {
     pub media: Media,
     pub retention: Retention,
     /// Direct conversations get spaces by themselves; those of the people named here are linked to `main`.
-    pub auto_space: Option<Vec<String>>,
+    pub auto_space: Option<Admins>,
     /// How people are spoken to where there is no answer.
     pub voice: Voice,
-    pub admins: Vec<String>,
+    pub admins: Admins,
     pub api_secret: Option<SecretString>,
     pub chat_api_key: Option<SecretString>,
     pub docker_host: Option<String>,
@@ -276,6 +277,11 @@ impl Config {
 
     pub fn spaces_dir(&self) -> PathBuf {
         self.data_dir.join("spaces")
+    }
+
+    /// Who may do what concerns all spaces: whom `permissions.admins` and `dm_auto_space.admin_ids` name.
+    pub fn global_admins(&self) -> Admins {
+        self.auto_space.as_ref().map_or_else(|| self.admins.clone(), |more| self.admins.and(more))
     }
 
     pub fn database_path(&self) -> PathBuf {
@@ -486,7 +492,7 @@ impl Settings {
                 outbox: Duration::from_secs_f64(self.number("outbox_ttl_days") * 86_400.0),
                 every: Duration::from_millis(self.int("cleanup_interval_ms") as u64),
             },
-            auto_space: self.flag("dm_auto_space_enabled").then(|| self.list("dm_auto_space_admin_ids")),
+            auto_space: self.flag("dm_auto_space_enabled").then(|| Admins::new(self.list("dm_auto_space_admin_ids"))),
             voice: Voice {
                 locale: match self.text("messages_locale").as_deref() {
                     Some("he") => Locale::Hebrew,
@@ -498,7 +504,7 @@ impl Settings {
                 },
                 console: self.text("console_url").map(|url| url.trim_end_matches('/').to_owned()),
             },
-            admins: self.list("admins"),
+            admins: Admins::new(self.list("admins")),
             api_secret: self.secret("api_secret"),
             chat_api_key: self.secret("chat_api_key"),
             docker_host: self

@@ -13,6 +13,8 @@ use super::{
 pub struct Facts<'a> {
     pub caller: &'a str,
     pub role: &'a str,
+    /// Whether the role may ask in the space.
+    pub may_prompt: bool,
     /// The caller is named in `permissions.admins`.
     pub operator: bool,
     /// Between one person and the bot.
@@ -74,7 +76,7 @@ pub fn decide(facts: Facts<'_>) -> Decision {
             Err(refusal) => deny("not_permitted", refused(refusal, command.name()), facts.locale),
         };
     }
-    if !roles::may(facts.role, "prompt") {
+    if !facts.may_prompt {
         return deny("not_permitted", Notice::NoPrompt, facts.locale);
     }
     Decision::Run
@@ -124,6 +126,7 @@ mod tests {
         Facts {
             caller,
             role,
+            may_prompt: roles::may(role, "prompt"),
             operator: false,
             direct: true,
             prompt: Some(prompt),

@@ -1,6 +1,7 @@
 //! Types and decisions. Pure: nothing in here reads a clock, a file or a socket.
 
 pub mod additions;
+pub mod admins;
 pub mod allowance;
 pub mod approval;
 pub mod batch;
@@ -28,12 +29,14 @@ pub mod mute;
 pub mod notices;
 pub mod outbound;
 pub mod outcome;
+pub mod page;
 pub mod pause;
 pub mod price;
 pub mod queue;
 pub mod roles;
 pub mod run;
 pub mod schedule;
+pub mod session;
 pub mod space_settings;
 pub mod stages;
 pub mod trigger;

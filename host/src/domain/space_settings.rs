@@ -123,6 +123,11 @@ impl SpaceSettings {
         self.0.get(key).map(|stored| stored.value.as_str())
     }
 
+    /// What is set, by key.
+    pub fn stated(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        SETTINGS.iter().filter_map(|setting| Some((setting.key, self.text(setting.key)?)))
+    }
+
     pub fn number(&self, key: &str) -> Option<i64> {
         self.text(key)?.trim().parse().ok()
     }

@@ -1,6 +1,6 @@
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use mercury_protocol::socket::ErrorBody;
@@ -13,6 +13,8 @@ pub struct ApiError {
     pub status: StatusCode,
     /// Boxed: it is rare, and results of every handler carry its size.
     pub body: Box<ErrorBody>,
+    /// Seconds after which the same request may succeed.
+    retry_after: Option<u32>,
 }
 
 impl ApiError {
@@ -28,11 +30,25 @@ impl ApiError {
                 reply: None,
                 run: None,
             }),
+            retry_after: None,
         }
+    }
+
+    /// The same request may succeed after so many seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.body.retryable = Some(true);
+        self.retry_after = Some(seconds);
+        self
     }
 
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", "")
+    }
+
+    pub fn method_not_allowed() -> Self {
+        let error = "This path has no such method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", error, "GET /api/openapi.json lists the routes")
     }
 
     pub fn unauthorized() -> Self {
@@ -43,11 +59,38 @@ impl ApiError {
             "Send the secret as `Authorization: Bearer …`",
         )
     }
+
+    /// Of a permission that the caller's role does not hold.
+    pub fn forbidden(permission: &str) -> Self {
+        let error = format!("Forbidden: requires '{permission}' permission");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", error, "An admin of the space can grant it")
+    }
+
+    /// `most` as people read it: `2 MiB`.
+    pub fn too_large(most: &str) -> Self {
+        let error = format!("Request body too large: at most {most}");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", error, "Send fewer or smaller files")
+    }
+
+    pub fn slow_body() -> Self {
+        let error = "The request's body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", error, "Send it again, or less of it")
+    }
+
+    pub fn space_not_found(space: &str) -> Self {
+        let next =
+            format!("Create it with `mercury spaces create {space}`; `mercury spaces list` shows those that exist");
+        Self::new(StatusCode::NOT_FOUND, "space_not_found", format!("Space not found: {space}"), &next)
+    }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(*self.body)).into_response()
+        let mut response = (self.status, Json(*self.body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

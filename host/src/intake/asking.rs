@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Intake, RETRY, Waiting};
 use crate::{
-    clock,
+    callers, clock,
     domain::{
         ids::RunId,
         limits::{Exceeded, Reach},
@@ -39,7 +39,7 @@ impl Intake {
             }
         };
         let message = &whole.message;
-        let role = self.role_of(message).await?;
+        let role = callers::role_of(&self.config, &self.store, &message.space, &message.author).await?;
         let settings = self.store.space_settings(&message.space).await?;
         let locale = settings.locale(self.config.voice.locale);
         let admission = Admission {

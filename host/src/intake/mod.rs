@@ -10,13 +10,12 @@ use std::sync::Arc;
 
 use crate::{
     approvals::{AnswerError, Approvals, Reading},
-    clock,
+    callers, clock,
     config::Config,
     delivery::Delivery,
     domain::{
         batch,
         decision::{self, Decision, Facts},
-        roles,
         stages::Marks,
     },
     plugins::Plugins,
@@ -99,17 +98,10 @@ impl Intake {
         }
     }
 
-    async fn role_of(&self, message: &NewInbound) -> Result<String, StoreError> {
-        match self.config.admins.contains(&message.author) {
-            true => Ok(roles::ADMIN_ROLE.to_owned()),
-            false => self.store.role_of(&message.space, &message.author).await,
-        }
-    }
-
     async fn decide(&self, inbound: &Inbound, marks: Marks) -> Result<(), StoreError> {
         let message = &inbound.message;
         let now = clock::millis();
-        let role = self.role_of(message).await?;
+        let role = callers::role_of(&self.config, &self.store, &message.space, &message.author).await?;
         let standing = self.store.standing(&message.space, &message.conversation, &message.author, now).await?;
         if decision::is_silenced(&message.author, &role, standing.muted) {
             return self.ignore(inbound.id).await;
@@ -122,6 +114,7 @@ impl Intake {
         let facts = Facts {
             caller: &message.author,
             role: &role,
+            may_prompt: callers::may(&self.plugins, &self.store, &message.space, &role, "prompt").await?,
             operator: self.config.admins.contains(&message.author),
             direct: chat.is_none_or(|chat| chat.direct),
             prompt,

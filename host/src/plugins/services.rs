@@ -16,6 +16,7 @@ use super::{
     settings::Values,
 };
 use crate::{
+    domain::admins::Admins,
     media::MediaStore,
     resolve::{Resolve, SystemResolver},
     store::{NewTask, Store, StoreError, TaskStart},
@@ -30,7 +31,7 @@ pub struct Services {
     /// Without it plugins have no files.
     pub media: Option<MediaStore>,
     /// Whoever is an admin everywhere.
-    pub(super) admins: Vec<String>,
+    pub(super) admins: Admins,
     /// What was set of settings beside the configuration.
     pub(super) values: Values,
     /// Takes what adapters bring. Built above the plugins; until then adapters are told to wait.
@@ -68,7 +69,7 @@ impl Services {
             store,
             trust: Trust::everything(),
             media: None,
-            admins: Vec::new(),
+            admins: Admins::default(),
             values: Values::default(),
             inbox: OnceLock::new(),
             messenger: OnceLock::new(),
@@ -96,7 +97,7 @@ impl Services {
     }
 
     #[must_use]
-    pub fn with_admins(self, admins: Vec<String>) -> Self {
+    pub fn with_admins(self, admins: Admins) -> Self {
         Self { admins, ..self }
     }
 

@@ -20,8 +20,6 @@ use std::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use stopping::Stopped;
-
 use crate::{
     approvals::Approvals,
     clock,
@@ -61,7 +59,7 @@ pub struct Runs {
     clearing: Arc<Mutex<HashSet<SpaceId>>>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
-    stops: stopping::Stops,
+    stops: stopping::StopTokens,
     /// No further run is begun: the host is about to stop.
     closing: CancellationToken,
     /// Ends the work of this process; the containers go on and are adopted by the next start.
@@ -98,7 +96,7 @@ impl Runs {
             clearing: Arc::default(),
             permits,
             tasks: TaskTracker::new(),
-            stops: stopping::Stops::default(),
+            stops: stopping::StopTokens::default(),
             closing: CancellationToken::new(),
             hand_over,
         }

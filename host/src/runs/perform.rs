@@ -1,6 +1,6 @@
 //! One run, from its container to its answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use mercury_protocol::io as protocol;
 use tokio::sync::OwnedSemaphorePermit;
@@ -43,7 +43,7 @@ pub(super) type Outcome = Result<protocol::RunResult, Failure>;
 
 impl Runs {
     /// Brings a run that was taken from the queue to its end.
-    pub(super) async fn perform(&self, mut run: Run, mut marks: Marks, permit: OwnedSemaphorePermit) {
+    pub(super) async fn perform(self: &Arc<Self>, mut run: Run, mut marks: Marks, permit: OwnedSemaphorePermit) {
         let directories = self.sandbox.directories(&run.space, &run.id);
         let stop = self.stop_token(&run.id).await;
         tracing::info!(run = Self::log_name(&run.id), space = %run.space, attempt = run.attempts, "run begins");
@@ -59,7 +59,7 @@ impl Runs {
     /// Files, socket, container. The caller's waiting begins when this returns; a stop meanwhile ends
     /// it at once.
     async fn launch(
-        &self,
+        self: &Arc<Self>,
         run: &mut Run,
         directories: &Directories,
         stop: &CancellationToken,
@@ -127,12 +127,12 @@ impl Runs {
     }
 
     /// Opens the run's socket, under the identity that was fixed when the message was accepted.
-    pub(super) fn serve(&self, run: &Run, directories: &Directories) -> std::io::Result<Line> {
+    pub(super) fn serve(self: &Arc<Self>, run: &Run, directories: &Directories) -> std::io::Result<Line> {
         let identity = Identity {
             run: run.id.clone(),
             caller: run.caller.clone(),
             role: run.role.clone(),
-            space: run.space.to_string(),
+            space: run.space.clone(),
             conversation: run.answers_to(),
             confinement: run.denied().clone(),
         };
@@ -140,7 +140,8 @@ impl Runs {
         let payer = Payer { run: run.id.clone(), space: run.space.to_string(), person: run.caller.clone() };
         let models = self.gateway.access(payer);
         let outbox = Folder { workspace: directories.workspace.clone(), name: "outbox", user: self.sandbox.user() };
-        let router = agent::router(identity, self.approvals.clone(), self.plugins.clone(), outbox, &models);
+        let router =
+            agent::router(identity, self.approvals.clone(), self.plugins.clone(), outbox, &models, self.callers());
         let router = match run.denied().no_network {
             true => router,
             false => self.egress.in_front_of(router, &run.id, caller),

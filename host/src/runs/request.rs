@@ -17,6 +17,12 @@ const NO_WAY_TO_A_MODEL: &str = "the plugin wants this run to have no network, a
     set agent.credentials to host";
 
 impl Runs {
+    /// What people of the space want the agent to know.
+    async fn preferences(&self, run: &Run) -> Result<Vec<protocol::Preference>, Failure> {
+        let preferences = self.store.preferences(&run.space).await.map_err(storage)?;
+        Ok(preferences.into_iter().map(|it| protocol::Preference { key: it.key, value: it.value }).collect())
+    }
+
     /// The models that can be asked, and the credentials of those that the container asks itself.
     /// Refused only when no leg is left. One without a network is given those alone that the host asks.
     pub(super) async fn model(&self, run: &Run) -> Result<(protocol::ModelSettings, protocol::Credentials), Failure> {
@@ -110,7 +116,7 @@ impl Runs {
                 text: quoted.text.clone(),
             }),
             missing_files: chat.map(|chat| chat.missing.clone()).unwrap_or_default(),
-            preferences: Vec::new(),
+            preferences: self.preferences(run).await?,
             nonce: format!("{:016x}", rand::random::<u64>()),
             seal: directories.seal.clone(),
             bot_username: self.config.bot_username.clone(),

@@ -8,10 +8,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::Runs;
 use crate::{
+    callers::{Callers, Stopped, Stops},
     domain::{
         failure::Failure,
         ids::{RunId, SpaceId},
@@ -19,20 +21,11 @@ use crate::{
     store::StoreError,
 };
 
-/// What a stop found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stopped {
-    /// A run was at work, and ends now.
-    pub stopped: bool,
-    /// Messages that waited behind it.
-    pub dropped: usize,
-}
-
 /// The runs that this process works on, by which each can be told to stop.
 #[derive(Debug, Default)]
-pub(super) struct Stops(Mutex<HashMap<RunId, CancellationToken>>);
+pub(super) struct StopTokens(Mutex<HashMap<RunId, CancellationToken>>);
 
-impl Stops {
+impl StopTokens {
     fn insert(&self, run: &RunId) -> CancellationToken {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(run.clone()).or_default().clone()
     }
@@ -48,7 +41,22 @@ impl Stops {
     }
 }
 
+/// Beside [`Runs`], since a stop answers what it drops in tasks of its own.
+struct Stopper(Arc<Runs>);
+
+impl Stops for Stopper {
+    fn stop<'a>(&'a self, space: &'a SpaceId) -> BoxFuture<'a, Result<Stopped, StoreError>> {
+        Box::pin(self.0.abort(space))
+    }
+}
+
 impl Runs {
+    /// The state of what callers may ask.
+    pub fn callers(self: &Arc<Self>) -> Callers {
+        let stops = Arc::new(Stopper(self.clone()));
+        Callers::new(self.store.clone(), self.plugins.clone(), self.config.clone(), stops)
+    }
+
     /// The token by which the run is stopped. A stop that was asked for before is in the row; one that
     /// is asked for from now on finds the token. To be called before anything else is awaited.
     pub(super) async fn stop_token(&self, run: &RunId) -> CancellationToken {

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Store, StoreError};
-use crate::domain::{chat, ids::SpaceId};
+use crate::domain::{admins::Admins, chat, ids::SpaceId};
 
 /// A conversation as an adapter describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +33,17 @@ pub struct Conversation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AutoSpace {
     /// Whose direct conversations are linked to `main`.
-    pub admins: Vec<String>,
+    pub admins: Admins,
 }
 
 impl AutoSpace {
     /// The space of a direct conversation that has none.
     pub fn space_for(&self, platform: &str, conversation: &str, author: &str) -> Option<SpaceId> {
-        let native = author.split_once(':').map_or(author, |(_, native)| native);
-        let is_admin = self.admins.iter().any(|admin| admin == author || admin == native);
-        let id = if is_admin { SpaceId::MAIN.to_owned() } else { chat::own_space(platform, conversation) };
+        let id = if self.admins.contains(author) {
+            SpaceId::MAIN.to_owned()
+        } else {
+            chat::own_space(platform, conversation)
+        };
         SpaceId::try_from(id).ok()
     }
 }

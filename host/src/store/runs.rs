@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::{
     NewOutbound, Store, StoreError, boundaries, from_json,
     inbound::{self, PARTS, WHOLE_TEXT},
-    outbound, to_json,
+    members, outbound, to_json,
 };
 use crate::domain::{
     batch::{self, Part},
@@ -310,6 +310,7 @@ pub(super) fn insert(db: &Transaction<'_>, run: &NewRun) -> rusqlite::Result<()>
         params![run.id.as_str(), run.inbound, run.role, run.created_at, to_json(&run.marks)?],
     )?;
     inbound::decided(db, run.inbound)?;
+    members::meet(db, run.inbound)?;
     db.execute(
         &format!(
             "INSERT INTO messages (space, conversation, run, role, content, created_at, inbound)

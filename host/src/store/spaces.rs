@@ -103,7 +103,8 @@ impl Store {
         let (space, person, role, name) = (space.clone(), person.to_owned(), role.to_owned(), name.map(str::to_owned));
         self.write(move |db| {
             db.execute(
-                "INSERT INTO members (space, person, role, display_name) VALUES (?1, ?2, ?3, ?4)
+                "INSERT INTO members (space, person, role, display_name, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, unixepoch() * 1000, unixepoch() * 1000)
                  ON CONFLICT (space, person) DO UPDATE SET role = excluded.role,
                      display_name = coalesce(excluded.display_name, display_name)",
                 params![space.as_str(), person, role, name],

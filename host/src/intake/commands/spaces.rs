@@ -127,7 +127,7 @@ impl Intake {
             Removal::Busy => Ok(format!(
                 "Something is at work in {space}, so nothing was deleted. Say stop there, then give the command again."
             )),
-            Removal::Removed { messages, conversations } => {
+            Removal::Done(removed) => {
                 let folder = self.config.spaces_dir().join(space.as_str());
                 let left = match tokio::fs::remove_dir_all(&folder).await {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -137,7 +137,8 @@ impl Intake {
                     _ => "",
                 };
                 Ok(format!(
-                    "Deleted the space {space}: {messages} messages; {conversations} conversations are linked to none now.{left}"
+                    "Deleted the space {space}: {} messages; {} conversations are linked to none now.{left}",
+                    removed.messages, removed.conversations_unlinked
                 ))
             }
         }

@@ -23,7 +23,13 @@ impl Host for State {
                 }
             },
         };
-        Ok(self.services.registry().roles.may(&role, &permission))
+        match self.services.store.stated_permissions(&space, &role).await {
+            Ok(stated) => Ok(self.services.registry().roles.held(&role, stated.as_deref()).contains(&permission)),
+            Err(error) => {
+                tracing::error!(%error, "what a role may do could not be read for a plugin");
+                Ok(false)
+            }
+        }
     }
 
     async fn denied_programs(&mut self, caller: Caller) -> wasmtime::Result<Vec<String>> {

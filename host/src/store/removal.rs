@@ -1,50 +1,69 @@
-//! The end of a space: its rows in one transaction, all or none.
+//! Removing a space with all that is kept of it. What was spent stays in the ledger: a day's budget counts it.
 
 use rusqlite::params;
 
 use super::{Store, StoreError};
 use crate::domain::ids::SpaceId;
 
-/// What became of a space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many rows went, under the names of the replaced system; what this one does not keep is 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    pub space: i64,
+    pub messages: i64,
+    pub tasks: i64,
+    pub chat_state: i64,
+    pub roles: i64,
+    pub config: i64,
+    pub preferences: i64,
+    pub token_usage: i64,
+    pub daily_rate_usage: i64,
+    pub conversations_unlinked: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// With what was said in it, and the conversations that have no space now.
-    Removed { messages: u32, conversations: u32 },
+    Unknown,
     /// Something is at work in it, or waits.
     Busy,
-    /// There is none of that name.
-    Unknown,
+    Done(Removed),
 }
 
 impl Store {
-    /// Removes a space in which nothing is at work: members, messages, runs, settings and mutes go with it,
-    /// its conversations lose their link. Its folder is the caller's.
+    /// Removes the rows of a space in which nothing is at work; its conversations lose their link and stay
+    /// known. Its folder is the caller's.
     pub async fn remove_space(&self, space: &SpaceId) -> Result<Removal, StoreError> {
         let space = space.clone();
         self.write(move |db| {
-            let count = |sql: &str| db.query_row(sql, [space.as_str()], |row| row.get::<_, u32>(0));
-            if count("SELECT count(*) FROM spaces WHERE id = ?1")? == 0 {
-                return Ok(Removal::Unknown);
-            }
-            let busy = count("SELECT count(*) FROM runs WHERE space = ?1 AND state IN ('queued', 'preparing', 'running')")?
-                + count("SELECT count(*) FROM inbound WHERE space = ?1 AND decided = 0")?
+            let count = |from: &str| -> rusqlite::Result<i64> {
+                db.query_row(&format!("SELECT count(*) FROM {from} = ?1"), [space.as_str()], |row| row.get(0))
+            };
+            let busy = count("runs WHERE state IN ('queued', 'preparing', 'running') AND space")?
+                + count("inbound WHERE decided = 0 AND space")?
                 // An answer that is not written yet would find nothing that it belongs to.
-                + count(
-                    "SELECT count(*) FROM runs r WHERE r.space = ?1 AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.inbound = r.inbound)",
-                )?;
+                + count("runs WHERE answered = 0 AND state IN ('finished', 'failed', 'aborted') AND space")?;
             if busy > 0 {
                 return Ok(Removal::Busy);
             }
-            let messages = count("SELECT count(*) FROM messages WHERE space = ?1")?;
-            let conversations = count("SELECT count(*) FROM conversations WHERE space = ?1")?;
+            let mut removed = Removed {
+                messages: count("messages WHERE space")?,
+                roles: count("members WHERE space")?,
+                config: count("plugin_settings WHERE space")?
+                    + count("role_permissions WHERE space")?
+                    + count("space_settings WHERE space")?,
+                daily_rate_usage: count("asked_daily WHERE space")?,
+                preferences: count("preferences WHERE space")?,
+                conversations_unlinked: count("conversations WHERE space")?,
+                ..Removed::default()
+            };
             // What is still to be sent of it is not sent any more.
             db.execute(
                 "DELETE FROM deliveries WHERE state = 'pending' AND outbound IN (
                      SELECT o.id FROM outbound o JOIN inbound i ON i.id = o.inbound WHERE i.space = ?1)",
                 params![space.as_str()],
             )?;
-            db.execute("DELETE FROM spaces WHERE id = ?1", [space.as_str()])?;
-            Ok(Removal::Removed { messages, conversations })
+            removed.space = db.execute("DELETE FROM spaces WHERE id = ?1", params![space.as_str()])? as i64;
+            Ok(if removed.space == 0 { Removal::Unknown } else { Removal::Done(removed) })
         })
         .await
     }
@@ -103,7 +122,10 @@ mod tests {
             suppressed: false,
         };
         store.answer(&run, reply, Marks::default(), 1).await.unwrap();
-        assert_eq!(store.remove_space(&temp).await.unwrap(), Removal::Removed { messages: 2, conversations: 0 });
+        let Removal::Done(removed) = store.remove_space(&temp).await.unwrap() else {
+            panic!("nothing is at work in it")
+        };
+        assert_eq!((removed.space, removed.messages, removed.conversations_unlinked), (1, 2, 0));
         store.create_space(&temp, 2).await.unwrap();
         assert!(store.mutes(&temp, 2).await.unwrap().is_empty());
         assert_eq!(store.space_settings(&temp).await.unwrap().text("rate_limit"), None);

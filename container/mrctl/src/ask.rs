@@ -1,0 +1,102 @@
+//! What commands ask of the host.
+
+use std::io::Read;
+
+use mercury_protocol::socket;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+
+use crate::{client::Request, error::Error, line::Line};
+
+/// Everything but what RFC 3986 calls unreserved.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Bytes of arguments that are read from standard input: the host takes no more.
+const MAX_ARGUMENTS: u64 = 1 << 20;
+
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+fn put(path: &str, body: &serde_json::Value) -> Result<Request, Error> {
+    Ok(Request::put(path, body.to_string().into_bytes()))
+}
+
+pub(crate) fn stop(_: &Line) -> Result<Request, Error> {
+    Ok(Request::post("/api/stop", Vec::new()))
+}
+
+pub(crate) fn set_setting(line: &Line) -> Result<Request, Error> {
+    put("/api/config", &json!({ "key": line.word(0), "value": line.words(1) }))
+}
+
+pub(crate) fn preference(line: &Line) -> Result<Request, Error> {
+    Ok(Request::get(&format!("/api/prefs/{}", segment(line.word(0)))))
+}
+
+pub(crate) fn set_preference(line: &Line) -> Result<Request, Error> {
+    put("/api/prefs", &json!({ "key": line.word(0), "value": line.words(1) }))
+}
+
+pub(crate) fn delete_preference(line: &Line) -> Result<Request, Error> {
+    Ok(Request::delete(&format!("/api/prefs/{}", segment(line.word(0)))))
+}
+
+pub(crate) fn grant(line: &Line) -> Result<Request, Error> {
+    let body = json!({ "platformUserId": line.word(0), "role": line.option("role").unwrap_or("admin") });
+    Ok(Request::post("/api/roles", body.to_string().into_bytes()))
+}
+
+pub(crate) fn revoke(line: &Line) -> Result<Request, Error> {
+    Ok(Request::delete(&format!("/api/roles/{}", segment(line.word(0)))))
+}
+
+pub(crate) fn permissions(line: &Line) -> Result<Request, Error> {
+    let of = line.option("role").map(|role| format!("?role={}", segment(role))).unwrap_or_default();
+    Ok(Request::get(&format!("/api/permissions{of}")))
+}
+
+/// A list with commas; blanks around the names and between the commas are dropped.
+pub(crate) fn set_permissions(line: &Line) -> Result<Request, Error> {
+    let list = line.words(1);
+    let names: Vec<_> = list.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    put("/api/permissions", &json!({ "role": line.word(0), "permissions": names }))
+}
+
+pub(crate) fn reset_permissions(line: &Line) -> Result<Request, Error> {
+    Ok(Request::delete(&format!("/api/permissions?role={}", segment(line.word(0)))))
+}
+
+pub(crate) fn space_name(line: &Line) -> Result<Request, Error> {
+    match line.positionals.is_empty() {
+        true => Ok(Request::get("/api/spaces/current")),
+        false => put("/api/spaces/current/name", &json!({ "name": line.words(0) })),
+    }
+}
+
+pub(crate) fn conversations(line: &Line) -> Result<Request, Error> {
+    Ok(Request::get(if line.has("unlinked") { "/api/conversations?linked=false" } else { "/api/conversations" }))
+}
+
+pub(crate) fn recall(line: &Line) -> Result<Request, Error> {
+    let limit = line.option("limit").map(|limit| format!("&limit={}", segment(limit))).unwrap_or_default();
+    Ok(Request::get(&format!("/api/messages/search?q={}{limit}", segment(&line.words(0)))))
+}
+
+pub(crate) fn invocation(line: &Line) -> Result<Request, Error> {
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if let Some(name) = [line.word(0), line.word(1)].into_iter().find(|name| name.is_empty() || !plain(name)) {
+        return Err(Error::BadName(name.to_owned()));
+    }
+    let mut arguments = line.word(2).to_owned();
+    if arguments == "-" {
+        arguments.clear();
+        std::io::stdin().lock().take(MAX_ARGUMENTS + 1).read_to_string(&mut arguments).map_err(Error::Input)?;
+    }
+    // Told here, where the words are: the host would say the same of what it cannot read.
+    if !arguments.trim().is_empty() {
+        serde_json::from_str::<serde::de::IgnoredAny>(&arguments).map_err(Error::ArgumentsNotJson)?;
+    }
+    let path = format!("{}/{}/{}", socket::CAPABILITIES, line.word(0), line.word(1));
+    Ok(Request::post(&path, arguments.into_bytes()))
+}

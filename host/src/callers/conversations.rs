@@ -1,0 +1,117 @@
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Caller, Callers};
+use crate::{
+    domain::ids::SpaceId,
+    http::{ApiError, Given, Input, Path, Query},
+    store::Conversation,
+};
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Filter {
+    /// `true` or `false`; anything else is ignored, as in the replaced system.
+    linked: Option<String>,
+    platform: Option<String>,
+}
+
+impl Filter {
+    pub fn passes(&self, conversation: &Conversation) -> bool {
+        let linked = match self.linked.as_deref() {
+            Some("true") => conversation.space.is_some(),
+            Some("false") => conversation.space.is_none(),
+            _ => true,
+        };
+        linked && self.platform.as_ref().is_none_or(|platform| *platform == conversation.platform)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewLink {
+    #[serde(default)]
+    space_id: String,
+}
+
+impl Given for NewLink {
+    const EXAMPLE: &'static str = "{\"spaceId\": \"main\"}";
+}
+
+/// With the names that clients of the replaced system know beside our own.
+pub fn view(conversation: &Conversation) -> Value {
+    let native = conversation.id.split_once(':').map_or(conversation.id.as_str(), |(_, native)| native);
+    let mut view = json!(conversation);
+    view["externalId"] = json!(native);
+    view["kind"] = json!(if conversation.direct { "dm" } else { "group" });
+    view["observedTitle"] = json!(conversation.title);
+    view["spaceId"] = json!(conversation.space);
+    view["firstSeenAt"] = json!(conversation.first_seen);
+    view["lastSeenAt"] = json!(conversation.last_seen);
+    view
+}
+
+/// Those of the caller's space; all of them for whoever is an admin of all.
+pub async fn list(
+    State(callers): State<Callers>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Value>, ApiError> {
+    callers.require(&caller, "spaces.list").await?;
+    let all = match callers.is_global_admin(&caller) {
+        true => callers.store.conversations().await?,
+        false => callers.store.conversations_of(&caller.space).await?,
+    };
+    let shown: Vec<_> = all.iter().filter(|conversation| filter.passes(conversation)).map(view).collect();
+    Ok(Json(json!({ "conversations": shown })))
+}
+
+/// A conversation brings people into a space, so an admin of one space may not fetch others' into it.
+pub(super) async fn link(
+    State(callers): State<Callers>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Input(given): Input<NewLink>,
+) -> Result<Json<Value>, ApiError> {
+    callers.require(&caller, "spaces.rename").await?;
+    if !callers.is_global_admin(&caller) {
+        let next = "Ask the operator, or somebody whom permissions.admins names";
+        let error = "Forbidden: requires global admin";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "not_global_admin", error, next));
+    }
+    if given.space_id.is_empty() {
+        let next = format!("Send JSON such as {}", NewLink::EXAMPLE);
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_space", "Missing spaceId", &next));
+    }
+    let space = SpaceId::try_from(given.space_id)
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_space", error.to_string(), ""))?;
+    if !callers.store.space_exists(&space).await? {
+        return Err(ApiError::space_not_found(space.as_str()));
+    }
+    if !callers.store.link(&id, Some(&space)).await? {
+        return Err(unknown());
+    }
+    Ok(Json(json!({ "conversationId": id, "spaceId": space, "linked": true })))
+}
+
+/// Of the caller's own space, or of any for whoever is an admin of all. One of another space is not told
+/// from one that does not exist.
+pub(super) async fn unlink(
+    State(callers): State<Callers>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    callers.require(&caller, "spaces.rename").await?;
+    let known = callers.store.conversation(&id).await?;
+    let own = |known: &Conversation| known.space.as_deref() == Some(caller.space.as_str());
+    if !known.is_some_and(|known| own(&known) || callers.is_global_admin(&caller)) {
+        return Err(unknown());
+    }
+    callers.store.link(&id, None).await?;
+    Ok(Json(json!({ "conversationId": id, "unlinked": true })))
+}
+
+fn unknown() -> ApiError {
+    let next = "`mrctl conversations` lists those that there are";
+    ApiError::new(StatusCode::NOT_FOUND, "conversation_unknown", "Conversation not found", next)
+}
