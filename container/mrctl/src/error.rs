@@ -28,8 +28,6 @@ pub enum Error {
     ArgumentsNotJson(serde_json::Error),
     #[error("standard input cannot be read: {0}")]
     Input(std::io::Error),
-    #[error("'{flag}' of '{command}' needs a value. Run 'mrctl help {command}'.")]
-    NoValue { command: &'static str, flag: String },
     #[error("Config key not set: {0}")]
     NotSet(String),
     #[error("Usage: mrctl {command} {usage}")]

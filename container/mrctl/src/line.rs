@@ -64,7 +64,7 @@ fn take_flag(
 ) -> Result<(), Error> {
     let (name, joined) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_owned())));
     if let Some(option) = command.options.iter().find(|it| **it == name) {
-        let missing = || Error::NoValue { command: command.name, flag: format!("--{name}") };
+        let missing = || Error::NoValue { command: command.name, option };
         let value = joined.or_else(|| words.next().cloned()).ok_or_else(missing)?;
         line.options.push((option, value));
         return Ok(());

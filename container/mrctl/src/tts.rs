@@ -8,11 +8,12 @@ use mercury_protocol::{paths, socket};
 use serde_json::{Map, Value};
 
 use crate::client::{Request, Response};
-use crate::commands::{Command, Shown};
+use crate::commands::Command;
 use crate::error::Error;
 use crate::line::Line;
+use crate::show::Shown;
 
-const NAME: &str = "tts synthesize";
+pub(crate) const NAME: &str = "tts synthesize";
 
 pub(crate) fn request(line: &Line) -> Result<Request, Error> {
     let usage = || Error::Usage { command: NAME, usage: usage() };

@@ -93,8 +93,7 @@ async fn change(api: &Api, space: Option<&SpaceId>, key: &str, value: Option<Str
     if let Some(space) = space
         && !store.space_exists(space).await?
     {
-        let error = format!("Space not found: {space}");
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "unknown_space", error, "`mercury spaces list` shows them"));
+        return Err(ApiError::space_not_found(space.as_str()));
     }
     let values = vec![(key.to_owned(), value)];
     store.change_space_settings(space, values, OPERATOR, clock::millis()).await?;

@@ -127,7 +127,7 @@ impl State {
     pub(super) fn begin_tape(&mut self, function: &str, arguments: &impl Serialize) {
         let recorders = &self.services.recorders;
         let tape = recorders.tape(&self.manifest.name, self.interface, function, arguments);
-        self.tape = tape.map(|tape| tape.without(self.access.secrets.redactor(), &self.manifest));
+        self.tape = tape.map(|tape| tape.without(self.access.secrets.redactor_of_all(), &self.manifest));
     }
 
     pub(super) fn end_tape(&mut self, result: &impl Serialize) {

@@ -7,7 +7,7 @@ use mercury_protocol::{io as protocol, paths};
 use super::Runs;
 use crate::{
     config::Network,
-    domain::{additions::Additions, failure::Failure, ids::SpaceId, run::Run, space_settings::ACTIVE_MODEL},
+    domain::{additions::Additions, failure::Failure, run::Run, space_settings::ACTIVE_MODEL},
     sandbox::{Directories, Sandbox},
     store::StoreError,
 };

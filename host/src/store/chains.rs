@@ -117,7 +117,7 @@ mod tests {
             ids::RunId,
             stages::Marks,
         },
-        store::{Batch, Happening, NewHappening, NewMessage, NewOutbound, NewRun, Seen, Taken},
+        store::{Batch, Happening, NewHappening, NewMessage, NewOutbound, NewRun, Room, Seen, Taken},
     };
 
     fn space(name: &str) -> SpaceId {
@@ -144,7 +144,7 @@ mod tests {
             received_at: 1,
         };
         let happenings = vec![NewHappening { event: id.into(), happening: Happening::Message(Box::new(message)) }];
-        let batch = Batch { happenings, cursor: None, auto: None, most_undecided: 99 };
+        let batch = Batch { happenings, cursor: None, auto: None, room: Room { most: 99, share: 99, one: 99 } };
         let taken = store.take("x", "p", batch, 1).await.unwrap().unwrap();
         let [Taken::New(inbound)] = &taken[..] else { panic!("{taken:?}") };
         let run = RunId::from_stored(id.into());
@@ -183,7 +183,15 @@ mod tests {
         };
         let happenings =
             vec![NewHappening { event: format!("seen {conversation}"), happening: Happening::Message(Box::new(seen)) }];
-        store.take("x", "p", Batch { happenings, cursor: None, auto: None, most_undecided: 99 }, 1).await.unwrap();
+        store
+            .take(
+                "x",
+                "p",
+                Batch { happenings, cursor: None, auto: None, room: Room { most: 99, share: 99, one: 99 } },
+                1,
+            )
+            .await
+            .unwrap();
         store.create_space(&space(to), 1).await.unwrap();
         assert!(store.link(conversation, Some(&space(to))).await.unwrap());
     }

@@ -234,7 +234,7 @@ mod tests {
                             prop_assert_eq!(store.kv_remove("a", &key).await.unwrap(), model.remove(&key).is_some());
                         }
                         Step::Purge => {
-                            prop_assert_eq!(store.kv_purge("a").await.unwrap(), model.len());
+                            prop_assert_eq!(store.purge_plugin("a").await.unwrap().keys, model.len());
                             model.clear();
                         }
                     }

@@ -156,7 +156,7 @@ impl Plugins {
             let version = plugin.declaration().version.to_string();
             return Err(Some(RecordingError::OldContract { plugin: name.to_owned(), version }));
         }
-        let redactors = self.loaded().iter().map(|plugin| plugin.access.secrets.redactor().clone()).collect();
+        let redactors = self.loaded().iter().map(|plugin| plugin.access.secrets.redactor_of_all()).collect();
         plugin.services.recorders.start(name, calls, redactors).map_err(Some)
     }
 }
@@ -174,9 +174,9 @@ pub(in crate::plugins) struct Tape {
 impl Tape {
     /// Also keeps out what the plugin's own redactor knows, and the settings that its manifest calls secret.
     #[must_use]
-    pub(in crate::plugins) fn without(mut self, redactor: &Redactor, manifest: &Manifest) -> Self {
+    pub(in crate::plugins) fn without(mut self, redactor: Redactor, manifest: &Manifest) -> Self {
         // It may have been exchanged since the recording began, for one with other secrets.
-        self.redactors.push(redactor.clone());
+        self.redactors.push(redactor);
         let secret = manifest.settings.iter().filter(|(_, setting)| setting.secret);
         self.secret_settings = secret.map(|(key, _)| key.clone()).collect();
         self

@@ -216,7 +216,7 @@ async fn secrets_are_taken_out() {
     let manifest = Manifest::parse(Path::new("plugin.toml"), manifest).unwrap();
     let begin = |arguments: &str| {
         let tape = recorders.tape("p", crate::plugins::Interface::Webhook, "handle", &(arguments, "hello"));
-        tape.unwrap().without(&Redactor::new([CANARY].into_iter()), &manifest)
+        tape.unwrap().without(Redactor::new([CANARY].into_iter()), &manifest)
     };
     let mut tape = begin(&format!("guess {CANARY}? or the-other-plugins-own"));
     let headers = json!([["x-token", CANARY], ["authorization", format!("Basic {}", STANDARD.encode(CANARY))]]);

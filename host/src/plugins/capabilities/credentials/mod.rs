@@ -187,6 +187,11 @@ impl Secrets {
         Redactor::new(got.filter_map(|bound| bound.value.as_ref()).map(ExposeSecret::expose_secret))
     }
 
+    /// For what is kept where others may read it: it knows all of them.
+    pub(in crate::plugins) fn redactor_of_all(&self) -> Redactor {
+        Redactor::new(self.bound.values().filter_map(|bound| bound.value.as_ref()).map(ExposeSecret::expose_secret))
+    }
+
     pub(in crate::plugins) fn is_present(&self, name: &str) -> bool {
         self.bound.get(name).is_some_and(|bound| bound.value.is_some())
     }
