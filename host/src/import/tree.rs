@@ -153,7 +153,7 @@ fn entry(root: Option<&Dir>, path: &Path, found: &Found<'_>, dry_run: bool) -> i
             (_, Some(present)) if !present.is_dir() => return Ok(Outcome::Differs),
             (Some(parent), None) if !dry_run => {
                 parent.create_dir(name)?;
-                give(&parent.open_dir_nofollow(name)?.into_std_file(), found)?;
+                give(&opened(&parent.open_dir_nofollow(name)?)?, found)?;
             }
             _ => {}
         }
@@ -222,6 +222,12 @@ fn copy(from: &mut File, parent: &Dir, name: &OsStr, found: &Found<'_>) -> io::R
         let _ = parent.remove_file(&part);
     }
     copied
+}
+
+/// The folder itself, as a file whose mode can be set: cap-std opens folders as mere places (`O_PATH`).
+fn opened(folder: &Dir) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags, openat};
+    Ok(File::from(openat(folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
 }
 
 /// Owner and mode as they were; only root may give files away.

@@ -172,6 +172,7 @@ async fn roles_are_kept_apart_by_space() {
 #[tokio::test]
 async fn a_platforms_id_is_known_in_its_conversation() {
     let (_folder, store) = store();
+    let mut deliveries = Vec::new();
     for (message, conversation) in [("one", "p:1"), ("two", "p:1"), ("three", "p:2")] {
         let new = NewDelivery {
             message: message.into(),
@@ -186,12 +187,14 @@ async fn a_platforms_id_is_known_in_its_conversation() {
         assert!(!store.send(new, 2).await.unwrap(), "the same again is the same");
         let head = store.heads().await.unwrap().into_iter().find(|(it, _)| it.new.message == message).unwrap().0;
         store.sent(&head, vec!["99".into()], 3).await.unwrap();
+        deliveries.push(head.id);
     }
     let said = store.read(|db| {
         let mut rows = db.prepare("SELECT conversation || ' ' || message || ' ' || delivery FROM said ORDER BY 1")?;
         rows.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
     });
-    assert_eq!(said.await.unwrap(), ["p:1 99 1", "p:2 99 3"]);
+    let expected = [format!("p:1 99 {}", deliveries[0]), format!("p:2 99 {}", deliveries[2])];
+    assert_eq!(said.await.unwrap(), expected);
 }
 
 /// What is written at the same moment shares a commit, and each caller is told its own.
