@@ -144,7 +144,8 @@ async fn the_model_is_shown_the_tools_that_there_are() {
         host.until("SELECT CAST(told AS TEXT) FROM plugin_tasks WHERE id = '1'", "1").await;
         let asked = model.requests();
         let tools = asked[2]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap());
-        let mut tools: Vec<_> = tools.collect();
+        // pi's placeholder for tools that it would load later is none that can be called.
+        let mut tools: Vec<_> = tools.filter(|name| !name.starts_with("__pi_")).collect();
         tools.sort_unstable();
         assert_eq!(tools, ["read", "write"], "{runtime}");
         assert!(asked[2].to_string().contains("You have no network"), "it is told why");

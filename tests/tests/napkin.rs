@@ -247,8 +247,9 @@ async fn the_real_agent_distills() {
         distill(&host, "main").await;
         told(&host, "main", 1).await;
         let requests = model.requests();
-        let mut tools: Vec<_> =
-            requests[1]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        let tools = requests[1]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap());
+        // pi's placeholder for tools that it would load later is none that can be called.
+        let mut tools: Vec<_> = tools.filter(|name| !name.starts_with("__pi_")).collect();
         tools.sort_unstable();
         assert_eq!(tools, ["edit", "find", "grep", "ls", "read", "write"]);
         assert!(note(&host, "main", "NAPKIN.md").unwrap().contains("- [[ada]] — Sails"), "{:?}", requests.last());

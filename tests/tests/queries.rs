@@ -15,7 +15,9 @@ const SMALL: &[(&str, &str)] = &[
     ("plugin_jobs", "one for each job of a manifest"),
     ("plugin_settings", "set by the operator"),
     ("progress", "one for each run that is at work"),
+    ("sessions", "as many as one operator may have open"),
     ("json_each", "a parameter"),
+    ("(subquery-1)", "what the statement itself has grouped"),
 ];
 
 /// Statements that may read everything, by their beginning, with the reason.
@@ -24,6 +26,8 @@ const SELDOM: &[(&str, &str)] = &[
     ("UPDATE messages SET conversation", "the same"),
     ("UPDATE deliveries SET conversation", "the same"),
     ("UPDATE OR REPLACE progress SET conversation", "the same"),
+    ("SELECT '', coalesce(sum(input + cache_read", "what was spent in all: the operator's page asks for it"),
+    ("SELECT space, coalesce(sum(input + cache_read", "the same of each space"),
 ];
 
 struct Statement {
@@ -59,7 +63,13 @@ fn statements() -> Vec<Statement> {
             for (name, value) in constants.iter().chain(&shared) {
                 sql = sql.replace(&format!("{{{name}}}"), value);
             }
-            let sql = sql.replace("{condition}", "q.run = ?1");
+            let placed = [
+                ("{condition}", "q.run = ?1"),
+                ("{from}", "members WHERE space"),
+                ("{of}", "r.space = ?1"),
+                ("{}", "i.text"),
+            ];
+            let sql = placed.iter().fold(sql, |sql, (name, value)| sql.replace(name, value));
             let tables: &[&str] = match &sql {
                 sql if sql.contains("OR REPLACE {table}") => &["said", "progress"],
                 _ => &["inbound", "messages", "deliveries"],

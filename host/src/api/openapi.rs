@@ -116,7 +116,7 @@ const ROUTES: &[Route] = &[
         "/api/plugins/{name}/purge",
         Operator,
         "Deletes what is kept of a plugin that is not installed any more.",
-        &["purged"],
+        &["keys", "files"],
     ),
     route("get", "/api/plugins/jobs", Operator, "The plugins' jobs.", &["jobs"]),
     route("get", "/api/plugins/widgets", Operator, "The plugins' panels.", &["widgets"]).query(&["space"]),

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, settings::Settings};
 use crate::domain::egress::{Pattern, Rules};
 
 impl Settings {

@@ -8,7 +8,9 @@ mod egress;
 mod error;
 mod keys;
 mod models;
+mod paths;
 mod plugins;
+mod settings;
 mod source;
 mod speech;
 mod value;
@@ -20,31 +22,20 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value as Json;
-use sha2::{Digest, Sha256};
 
 pub use error::ConfigError;
 pub use keys::DEFAULT_IMAGE;
 pub use models::CredentialMode;
-pub use plugins::StandIn;
+pub use plugins::{PluginConfig, StandIn};
 pub use source::environment;
 
 use crate::domain::{
-    admins::Admins,
-    budget::Budgets,
-    capabilities::Known,
-    egress::Rules,
-    limits,
-    price::Price,
-    trigger,
-    words::{Keys, Locale, Voice},
+    admins::Admins, budget::Budgets, capabilities::Known, egress::Rules, environment::PassThrough, limits,
+    price::Price, trigger, words::Voice,
 };
-use keys::{KEYS, Key, Status};
-use value::Value;
-
-use crate::domain::environment::{self, PassThrough};
+use keys::KEYS;
+use settings::Settings;
 
 /// Which OCI runtime runs the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,21 +124,6 @@ pub struct Retention {
     pub outbox: Duration,
     /// Between two looks: a minute to a day.
     pub every: Duration,
-}
-
-/// Chat platforms that `ingress.<platform>` switches on; the plugin has the platform's name.
-const PLATFORMS: [&str; 5] = ["discord", "slack", "teams", "telegram", "whatsapp"];
-
-/// A plugin's entry under `plugins:` of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PluginConfig {
-    /// `false` switches a plugin off, also a built-in one.
-    pub enabled: Option<bool>,
-    pub settings: BTreeMap<String, String>,
-    /// Networks that the plugin may reach although they are not public, of hosts that it was granted.
-    pub private: Vec<IpNet>,
-    /// Granted hosts, each with the server that is asked in its place.
-    pub stand_ins: Vec<StandIn>,
 }
 
 /// The validated configuration.
@@ -250,22 +226,6 @@ impl Config {
         settings.into_config(project, &file, environment)
     }
 
-    /// What is configured of plugins, each part with a digest of it: for who wants to know whether a running
-    /// host has the same.
-    pub fn plugin_fingerprints(&self) -> BTreeMap<String, String> {
-        let digest = |part: &dyn std::fmt::Debug| {
-            let digest = Sha256::digest(format!("{part:?}"));
-            digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
-        };
-        let plugins = self.plugins.iter().map(|(name, plugin)| (format!("plugins.{name}"), digest(plugin)));
-        let others = [
-            ("plugins.order", digest(&self.plugin_order)),
-            ("plugins.trusted_keys", digest(&self.trusted_keys)),
-            ("plugins.unlocked_folders", digest(&self.unlocked_folders)),
-        ];
-        plugins.chain(others.map(|(name, digest)| (name.to_owned(), digest))).collect()
-    }
-
     /// The leg of the chain that somebody has chosen, by its [`Leg::name`]; none where it is not in it.
     pub fn active_leg(&self, chosen: Option<&str>) -> Option<&Leg> {
         chosen.and_then(|chosen| self.model_chain.iter().find(|leg| leg.name() == chosen))
@@ -297,296 +257,6 @@ impl Config {
     }
 }
 
-/// Checked values by key name, before they take their final types.
-struct Settings {
-    values: BTreeMap<&'static str, Value>,
-    warnings: Vec<String>,
-}
-
-impl Settings {
-    fn read(file: &source::File, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        let mut settings = Self { values: BTreeMap::new(), warnings: Vec::new() };
-        let mut problems = Vec::new();
-        for key in KEYS {
-            match settings.resolve(key, file, environment) {
-                Ok(Some(value)) => {
-                    settings.values.insert(key.name, value);
-                }
-                Ok(None) => {}
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if let Some(path) = &file.path {
-            problems.extend(file.misshapen().into_iter().map(|problem| format!("{}: {problem}", path.display())));
-            for name in file.unknown() {
-                settings.warnings.push(format!("{}: unknown key {name} is ignored", path.display()));
-            }
-        }
-        if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid { problems }) }
-    }
-
-    fn resolve(
-        &mut self,
-        key: &Key,
-        file: &source::File,
-        environment: &BTreeMap<String, String>,
-    ) -> Result<Option<Value>, String> {
-        let mut value = None;
-        if let (Some(path), Some(raw)) = (key.yaml, key.yaml.and_then(|path| file.get(path))) {
-            let place = file.path.as_deref().unwrap_or(Path::new("mercury.yaml")).display();
-            value = value::from_file(key.kind, raw).map_err(|reason| format!("{place}: {path} {reason}"))?;
-        }
-        if let Some((name, raw)) = key.env.and_then(|name| environment.get_key_value(name)) {
-            match value::from_env(key.kind, raw) {
-                Ok(Some(set)) => value = Some(set),
-                Ok(None) if key.secret => {}
-                Ok(None) => self.warnings.push(format!("{name} is set but empty: taken as unset")),
-                Err(_) if key.secret => return Err(format!("{name} is not valid")),
-                Err(reason) => return Err(format!("{name}: {reason}")),
-            }
-        }
-        if let (Some(_), Status::Later(missing)) = (&value, key.status) {
-            let name = if key.secret { key.env.unwrap_or(key.name) } else { key.yaml.or(key.env).unwrap_or(key.name) };
-            self.warnings.push(format!("{name} is accepted but does nothing yet: this version has no {missing}"));
-        }
-        match (value, key.default) {
-            (None, Some(default)) => value::from_env(key.kind, default),
-            (value, _) => Ok(value),
-        }
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        match self.values.get(name) {
-            Some(Value::Text(text)) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-            _ => None,
-        }
-    }
-
-    fn secret(&self, name: &str) -> Option<SecretString> {
-        self.text(name).map(SecretString::from)
-    }
-
-    fn int(&self, name: &str) -> i64 {
-        match self.values.get(name) {
-            Some(Value::Int(number)) => *number,
-            _ => 0,
-        }
-    }
-
-    fn number(&self, name: &str) -> f64 {
-        match self.values.get(name) {
-            Some(Value::Number(number)) => *number,
-            _ => 0.0,
-        }
-    }
-
-    fn flag(&self, name: &str) -> bool {
-        matches!(self.values.get(name), Some(Value::Bool(true)))
-    }
-
-    fn list(&self, name: &str) -> Vec<String> {
-        match self.values.get(name) {
-            Some(Value::List(items)) => items.clone(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn json(&self, name: &str) -> Option<&Json> {
-        match self.values.get(name) {
-            Some(Value::Json(value)) => Some(value),
-            _ => None,
-        }
-    }
-
-    fn into_config(
-        mut self,
-        project: &Path,
-        file: &source::File,
-        environment: &BTreeMap<String, String>,
-    ) -> Result<Config, ConfigError> {
-        let invalid = |problem: String| ConfigError::Invalid { problems: vec![problem] };
-        let container_timeout = self.int("container_timeout_ms") as u64;
-        let budget =
-            (self.int("model_chain_budget_ms") as u64).min(container_timeout.saturating_sub(10_000).max(5_000));
-        let data_dir = std::path::absolute(project.join(self.text("data_dir").unwrap_or_else(|| ".mercury".into())))
-            .map_err(|error| invalid(format!("MERCURY_DATA_DIR: {error}")))?;
-        let daemon_data_dir = self.text("host_data_dir").map_or_else(|| data_dir.clone(), PathBuf::from);
-        if data_dir.to_string_lossy().contains(':') {
-            // Docker separates source and target of a mount by it.
-            return Err(invalid(format!(
-                "MERCURY_DATA_DIR: {} contains a colon, which no mount can have",
-                data_dir.display()
-            )));
-        }
-        let runtime = match self.text("container_runtime").as_deref() {
-            Some("runsc") => Runtime::Runsc,
-            _ => Runtime::Runc,
-        };
-        let bind = self.text("bind").unwrap_or_default();
-        let said = self.json("model_capabilities").cloned();
-        let capabilities = capabilities::read(said.as_ref(), &data_dir, &mut self.warnings);
-        let mut config = Config {
-            log_level: self.text("log_level").unwrap_or_default(),
-            log_json: self.text("log_format").as_deref() == Some("json"),
-            model_chain: self.model_chain(file, environment).map_err(invalid)?,
-            capabilities,
-            model_retries_per_leg: self.int("model_max_retries_per_leg") as u32,
-            model_budget: Duration::from_millis(budget),
-            model_endpoints: models::endpoints(self.json("model_endpoints")).map_err(invalid)?,
-            model_prices: models::prices(self.json("model_prices")).map_err(invalid)?,
-            agent_credentials: models::credential_mode(self.text("agent_credentials").as_deref()),
-            allowed_models: models::allowed(self.list("allowed_models")).map_err(invalid)?,
-            budgets: self.budgets(),
-            override_pi_system_prompt: self.flag("override_pi_system_prompt"),
-            context_enabled: self.text("context_mode").as_deref() != Some("clear"),
-            context_window: self.int("context_window_size") as u32,
-            reply_chain_depth: self.int("context_reply_chain_depth") as u32,
-            auth_path: auth_path(self.text("auth_path"), project, &data_dir).map_err(invalid)?,
-            data_dir,
-            daemon_data_dir,
-            agent_image: self.text("agent_image").unwrap_or_default(),
-            agent_id: self.text("agent_id"),
-            console_url: self.text("console_url"),
-            console_internal_secret: self.secret("console_internal_secret"),
-            oauth_stand_in: self.text("oauth_stand_in"),
-            container_timeout: Duration::from_millis(container_timeout),
-            runtime,
-            bubblewrap: self.bubblewrap(runtime),
-            network: self.network(runtime),
-            egress: self.egress()?,
-            limits: Limits {
-                memory_bytes: self.int("agent_memory_mb") << 20,
-                nano_cpus: (self.number("agent_cpus") * 1e9) as i64,
-                pids: self.int("agent_pids"),
-            },
-            pass_through: match self.text("container_env_passthrough").as_deref() {
-                Some("all") => PassThrough::All,
-                _ => PassThrough::Claimed,
-            },
-            env_allow: self.list("agent_env_allow"),
-            variables: variables(environment, |name| !environment::is_blocked(name)),
-            plugin_secrets: variables(environment, |name| !environment::is_hosts_own(name)),
-            max_concurrency: self.int("max_concurrency") as usize,
-            rate_limits: self.rate_limits(),
-            most_queued: self.int("max_queued") as u32,
-            most_queued_in_space: self.int("max_queued_per_space") as u32,
-            debounce: match self.values.get("debounce_ms") {
-                Some(Value::Int(time)) => Some(Duration::from_millis(time.unsigned_abs())),
-                _ => None,
-            },
-            bind: bind
-                .parse()
-                .map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
-            port: self.int("port") as u16,
-            trigger: self.trigger(),
-            bot_username: self.text("bot_username").unwrap_or_default(),
-            media: Media {
-                enabled: self.flag("media_enabled"),
-                max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
-                max_disk_bytes: Some(self.int("max_disk_mb"))
-                    .filter(|&mb| mb > 0)
-                    .map(|mb| mb.unsigned_abs().saturating_mul(1 << 20)),
-            },
-            retention: Retention {
-                inbox: Duration::from_secs_f64(self.number("inbox_ttl_days") * 86_400.0),
-                outbox: Duration::from_secs_f64(self.number("outbox_ttl_days") * 86_400.0),
-                every: Duration::from_millis(self.int("cleanup_interval_ms") as u64),
-            },
-            auto_space: self.flag("dm_auto_space_enabled").then(|| Admins::new(self.list("dm_auto_space_admin_ids"))),
-            voice: Voice {
-                locale: match self.text("messages_locale").as_deref() {
-                    Some("he") => Locale::Hebrew,
-                    _ => Locale::English,
-                },
-                keys: match self.text("api_key_mode").as_deref() {
-                    Some("byok") => Keys::Own,
-                    _ => Keys::Platform,
-                },
-                console: self.text("console_url").map(|url| url.trim_end_matches('/').to_owned()),
-            },
-            admins: Admins::new(self.list("admins")),
-            api_secret: self.secret("api_secret"),
-            chat_api_key: self.secret("chat_api_key"),
-            docker_host: self
-                .text("docker_host")
-                .or_else(|| environment.get("DOCKER_HOST").filter(|h| !h.is_empty()).cloned()),
-            plugins: self.plugins(file).map_err(invalid)?,
-            plugin_order: plugin_order(file).map_err(invalid)?,
-            trusted_keys: trusted_keys(self.json("plugin_trusted_keys")).map_err(invalid)?,
-            unlocked_folders: self.list("plugin_unlocked_folders"),
-            dotted: self.dotted(),
-            warnings: std::mem::take(&mut self.warnings),
-        };
-        config.check_exposure()?;
-        config.warn_of_plugins();
-        Ok(config)
-    }
-
-    fn rate_limits(&self) -> limits::Configured {
-        limits::Configured {
-            window: self.int("rate_limit_window_ms"),
-            per_user: self.int("rate_limit_per_user") as u32,
-            per_space: self.int("rate_limit_per_space") as u32,
-            total: self.int("rate_limit_total") as u32,
-            daily_member: self.int("rate_limit_daily_member") as u32,
-            daily_admin: self.int("rate_limit_daily_admin") as u32,
-        }
-    }
-
-    fn trigger(&self) -> trigger::Rules {
-        let mode = match self.text("trigger_match").as_deref() {
-            Some("prefix") => trigger::Mode::Prefix,
-            Some("always") => trigger::Mode::Always,
-            _ => trigger::Mode::Mention,
-        };
-        let bot_name = self.text("bot_username").unwrap_or_default();
-        trigger::Rules::new(mode, self.list("trigger_patterns"), &bot_name)
-    }
-
-    fn dotted(&self) -> BTreeMap<&'static str, String> {
-        let keys = KEYS.iter().filter(|key| !key.secret);
-        keys.filter_map(|key| Some((key.yaml?, self.values.get(key.name)?.to_string()))).collect()
-    }
-
-    /// `ingress.<platform>` is another spelling of `plugins.<platform>.enabled: true`.
-    fn plugins(&self, file: &source::File) -> Result<BTreeMap<String, PluginConfig>, String> {
-        let mut plugins = read_plugins(file, self.json("extension_defaults"))?;
-        for platform in PLATFORMS {
-            if self.flag(&format!("enable_{platform}")) {
-                plugins.entry(platform.to_owned()).or_default().enabled.get_or_insert(true);
-            }
-        }
-        self.speech(&mut plugins);
-        Ok(plugins)
-    }
-
-    fn bubblewrap(&mut self, runtime: Runtime) -> bool {
-        let wanted = self.flag("agent_bubblewrap") || self.flag("container_bwrap_docker_compat");
-        if wanted && runtime == Runtime::Runsc {
-            self.warnings.push("agent.bubblewrap is ignored under runsc: gVisor isolates more than it could".into());
-        }
-        wanted && runtime == Runtime::Runc
-    }
-
-    fn network(&mut self, runtime: Runtime) -> Network {
-        match self.text("agent_network").as_deref() {
-            Some("none") => return Network::None,
-            Some("filtered") => return Network::Filtered,
-            _ => {}
-        }
-        match self.text("container_network") {
-            Some(name) if runtime == Runtime::Runc => Network::Named(name),
-            Some(name) => {
-                self.warnings.push(format!(
-                    "MERCURY_CONTAINER_NETWORK={name} is ignored under runsc: gVisor cannot reach Docker's resolver there"
-                ));
-                Network::Bridge
-            }
-            None => Network::Bridge,
-        }
-    }
-}
-
 impl Config {
     /// A listener that others can reach needs secrets: the replaced system was open by default.
     fn check_exposure(&self) -> Result<(), ConfigError> {
@@ -605,133 +275,11 @@ impl Config {
     }
 }
 
-/// Where sign-ins are kept: outside of everything that is mounted into a container.
-fn auth_path(configured: Option<String>, project: &Path, data_dir: &Path) -> Result<PathBuf, String> {
-    let global = data_dir.join("global");
-    let path = configured.map_or_else(|| global.join("auth.json"), |path| project.join(path));
-    let path = std::path::absolute(&path).map_err(|error| format!("MERCURY_AUTH_PATH: {error}"))?;
-    // Where it really lies: neither `..` nor a link makes another place of it.
-    let (real, data) = (real_path(&path), real_path(data_dir));
-    let in_global = real.strip_prefix(data.join("global")).is_ok_and(|inside| inside.components().count() > 1);
-    if in_global || ["spaces", "io", "run"].iter().any(|name| real.starts_with(data.join(name))) {
-        return Err(format!(
-            "MERCURY_AUTH_PATH / runtime.auth_path: {} lies where agents can read; keep it outside of {}, or leave it unset",
-            path.display(),
-            data_dir.display()
-        ));
-    }
-    Ok(path)
-}
-
-/// `path` without links and `..`, as far as it exists.
-fn real_path(path: &Path) -> PathBuf {
-    for ancestor in path.ancestors() {
-        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
-            let mut whole = real;
-            for part in rest.components() {
-                match part {
-                    std::path::Component::ParentDir => drop(whole.pop()),
-                    part => whole.push(part),
-                }
-            }
-            return whole;
-        }
-    }
-    path.to_owned()
-}
-
 /// Names of the variables that are settings of the host itself.
 pub fn own_variables() -> &'static [&'static str] {
     static NAMES: std::sync::LazyLock<Vec<&'static str>> =
         std::sync::LazyLock::new(|| KEYS.iter().filter_map(|key| key.env).collect());
     &NAMES
-}
-
-fn variables(environment: &BTreeMap<String, String>, takes: impl Fn(&str) -> bool) -> BTreeMap<String, SecretString> {
-    let set = environment
-        .iter()
-        .filter(|(name, value)| name.starts_with(environment::PREFIX) && takes(name) && !value.trim().is_empty());
-    set.map(|(name, value)| (name.clone(), SecretString::from(value.clone()))).collect()
-}
-
-/// Keys under `plugins` that are no plugin's name: none has an underscore.
-const OF_ALL_PLUGINS: &[&str] = &["trusted_keys", "unlocked_folders"];
-
-fn trusted_keys(value: Option<&Json>) -> Result<BTreeMap<String, String>, String> {
-    let Some(value) = value else { return Ok(BTreeMap::new()) };
-    let wrong = || "plugins.trusted_keys must be a mapping of names to keys such as `ed25519:…`".to_owned();
-    let keys = value.as_object().ok_or_else(wrong)?;
-    keys.iter().map(|(name, key)| Ok((name.clone(), key.as_str().ok_or_else(wrong)?.trim().to_owned()))).collect()
-}
-
-/// `plugins.<name>.{enabled, settings.<key>, private, stand_ins}` of the file, and `<name>.<key>` pairs of
-/// `extensions` (the old spelling), which the environment's JSON replaces as a whole.
-fn read_plugins(file: &source::File, from_env: Option<&Json>) -> Result<BTreeMap<String, PluginConfig>, String> {
-    let mut plugins: BTreeMap<String, PluginConfig> = BTreeMap::new();
-    let sections = file.get("extensions").and_then(Json::as_object).into_iter().flatten();
-    match from_env.and_then(Json::as_object) {
-        Some(flat) => {
-            for (name, value) in flat {
-                if let (Some((plugin, key)), Some(value)) = (name.split_once('.'), scalar(value)) {
-                    plugins.entry(plugin.to_owned()).or_default().settings.insert(key.to_owned(), value);
-                }
-            }
-        }
-        None => {
-            for (plugin, settings) in sections {
-                for (key, value) in settings.as_object().into_iter().flatten() {
-                    if let Some(value) = scalar(value) {
-                        plugins.entry(plugin.clone()).or_default().settings.insert(key.clone(), value);
-                    }
-                }
-            }
-        }
-    }
-    let entries = file.get("plugins").and_then(Json::as_object).into_iter().flatten();
-    let of_all = |name: &str, entry: &Json| OF_ALL_PLUGINS.contains(&name) || (name == ORDER && entry.is_array());
-    for (name, entry) in entries.filter(|(name, entry)| !of_all(name, entry)) {
-        let plugin = plugins.entry(name.clone()).or_default();
-        for (key, value) in entry.as_object().ok_or_else(|| format!("plugins.{name} must be a mapping"))? {
-            match (key.as_str(), value) {
-                ("enabled", Json::Bool(enabled)) => plugin.enabled = Some(*enabled),
-                ("enabled", _) => return Err(format!("plugins.{name}.enabled must be true or false")),
-                ("settings", Json::Object(settings)) => {
-                    for (key, value) in settings {
-                        let value = scalar(value)
-                            .ok_or_else(|| format!("plugins.{name}.settings.{key} must be text, a number or a flag"))?;
-                        plugin.settings.insert(key.clone(), value);
-                    }
-                }
-                ("settings", _) => return Err(format!("plugins.{name}.settings must be a mapping")),
-                ("private", value) => plugin.private = plugins::private(name, value)?,
-                ("stand_ins", value) => plugin.stand_ins = plugins::stand_ins(name, value)?,
-                _ => {
-                    return Err(format!(
-                        "plugins.{name}.{key} is unknown; allowed are `enabled`, `settings`, `private` and `stand_ins`"
-                    ));
-                }
-            }
-        }
-    }
-    Ok(plugins)
-}
-
-/// Under `plugins:`, where it is a list; a mapping is a plugin of that name.
-const ORDER: &str = "order";
-
-fn plugin_order(file: &source::File) -> Result<Vec<String>, String> {
-    let names = file.get("plugins").and_then(|plugins| plugins.get(ORDER)).and_then(Json::as_array);
-    let text = |name: &Json| name.as_str().map(str::to_owned).ok_or("plugins.order must be a list of names".to_owned());
-    names.into_iter().flatten().map(text).collect()
-}
-
-fn scalar(value: &Json) -> Option<String> {
-    match value {
-        Json::String(text) => Some(text.clone()),
-        Json::Number(number) => Some(number.to_string()),
-        Json::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::{Leg, Settings, source, value::Value};
+use super::{Leg, settings::Settings, source, value::Value};
 use crate::domain::{
     budget::Budgets,
     price::{Price, Rates},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{PluginConfig, Settings, value::Value};
+use super::{PluginConfig, settings::Settings, value::Value};
 
 const PLUGIN: &str = "voice-synth";
 

@@ -5,14 +5,11 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Old, Report};
-use crate::domain::ids::SpaceId;
+use crate::domain::{ids::SpaceId, space_settings};
 
 /// Tables whose rows have no place here yet, with the column that names one.
 const LATER: &[(&str, &str, &str)] = &[
     ("tasks", "'#' || id || ' of ' || space_id", "scheduled tasks of people are still to come"),
-    ("space_config", "space_id || '/' || key", "settings of single spaces are not taken over; set them again"),
-    ("space_preferences", "space_id || '/' || key", "preferences are still to come"),
-    ("mutes", "space_id || '/' || platform_user_id", "mutes are still to come"),
     ("project_config", "key", "it has no place here yet"),
     ("extension_state", "extension || '/' || key", "the old extensions do not run here; plugins keep their own state"),
     ("wa_identity_aliases", "lid", "WhatsApp is still to come"),
@@ -32,6 +29,9 @@ pub(super) fn bring(old: &Old, db: &Transaction<'_>, mut report: Report, now: i6
     spaces(from, db, &mut report)?;
     conversations(from, db, &mut report)?;
     members(from, db, &mut report)?;
+    settings(from, db, &mut report)?;
+    preferences(from, db, &mut report)?;
+    mutes(from, db, &mut report)?;
     let message = messages(from, db, message, &mut report)?;
     let usage = spending(from, db, usage, &mut report)?;
     db.execute(
@@ -120,6 +120,83 @@ fn members(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusq
             params![space, person, role, row.get::<_, Option<String>>(3)?],
         )?;
         report.count("people", taken == 1);
+    }
+    Ok(())
+}
+
+/// Those that a space has here, too, with a value that is one here.
+fn settings(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusqlite::Result<()> {
+    let mut rows = from.prepare(
+        "SELECT space_id, key, value, coalesce(updated_by, 'imported'), updated_at FROM space_config ORDER BY space_id, key",
+    )?;
+    let mut rows = rows.query([])?;
+    let mut left = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (old, key, value): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let fits = space_settings::check(&key, &value).is_ok();
+        let Some(space) = known_space(db, Some(old.clone()))?.filter(|_| fits) else {
+            left.push(format!("{old}/{key}"));
+            continue;
+        };
+        let taken = db.execute(
+            "INSERT INTO space_settings (space, key, value, updated_by, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+            params![space, key, value, row.get::<_, String>(3)?, row.get::<_, i64>(4)?],
+        )?;
+        report.count("space settings", taken == 1);
+    }
+    name("space_config", &left, "no space has these here, or not with that value; set them again", report);
+    Ok(())
+}
+
+/// One that somebody has set here already stays.
+fn preferences(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusqlite::Result<()> {
+    let mut rows = from.prepare(
+        "SELECT space_id, key, value, created_by, created_at, updated_at FROM space_preferences ORDER BY space_id, key",
+    )?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(space) = known_space(db, row.get(0)?)? else { continue };
+        let taken = db.execute(
+            "INSERT INTO preferences (space, key, value, created_by, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
+            params![
+                space,
+                row.get::<_, String>(1)?,
+                row.get::<_, String>(2)?,
+                row.get::<_, String>(3)?,
+                row.get::<_, i64>(4)?,
+                row.get::<_, i64>(5)?
+            ],
+        )?;
+        report.count("preferences", taken == 1);
+    }
+    Ok(())
+}
+
+fn mutes(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusqlite::Result<()> {
+    if !has_table(from, "mutes")? {
+        return Ok(());
+    }
+    let mut rows = from.prepare(
+        "SELECT space_id, platform_user_id, expires_at, reason, muted_by, created_at FROM mutes ORDER BY 1, 2",
+    )?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(space) = known_space(db, row.get(0)?)? else { continue };
+        let taken = db.execute(
+            "INSERT INTO mutes (space, person, expires_at, reason, muted_by, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
+            params![
+                space,
+                row.get::<_, String>(1)?,
+                row.get::<_, i64>(2)?,
+                row.get::<_, Option<String>>(3)?,
+                row.get::<_, String>(4)?,
+                row.get::<_, i64>(5)?
+            ],
+        )?;
+        report.count("mutes", taken == 1);
     }
     Ok(())
 }
@@ -235,23 +312,27 @@ fn spending(from: &Connection, db: &Transaction<'_>, last: i64, report: &mut Rep
     Ok(newest)
 }
 
-fn leave(from: &Connection, table: &str, name: &str, why: &str, report: &mut Report) -> rusqlite::Result<()> {
-    if from
-        .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", [table], |_| Ok(()))
-        .optional()?
-        .is_none()
-    {
+fn leave(from: &Connection, table: &str, name_of: &str, why: &str, report: &mut Report) -> rusqlite::Result<()> {
+    if !has_table(from, table)? {
         return Ok(());
     }
-    let mut rows = from.prepare(&format!("SELECT {name} FROM {table} ORDER BY 1"))?;
+    let mut rows = from.prepare(&format!("SELECT {name_of} FROM {table} ORDER BY 1"))?;
     let names: Vec<String> = rows.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    name(table, &names, why, report);
+    Ok(())
+}
+
+fn name(table: &str, names: &[String], why: &str, report: &mut Report) {
     if names.is_empty() {
-        return Ok(());
+        return;
     }
     let more = if names.len() > MOST_NAMED { ", …" } else { "" };
     let shown = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     report.leave(format!("{} of {table}: {shown}{more}", names.len()), why);
-    Ok(())
+}
+
+fn has_table(from: &Connection, table: &str) -> rusqlite::Result<bool> {
+    from.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", [table], |row| row.get(0))
 }
 
 /// Files of older versions lack some.

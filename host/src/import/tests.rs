@@ -34,7 +34,8 @@ INSERT INTO message_platform_ids VALUES
     (3, 'telegram', '42', '900', 102), (4, 'telegram', '42', '901', 103), (6, 'telegram', '-1001:7', '12', 105);
 INSERT INTO chat_state VALUES ('team', 2, 0, 1, 1);
 INSERT INTO tasks (space_id, cron, prompt, next_run_at, created_at, updated_at) VALUES ('team', '0 9 * * *', 'report', 1, 1, 1);
-INSERT INTO space_config VALUES ('team', 'trigger.match', 'always', 'x', 1, 1), ('team', 'security.pending_sensitive_prompt', 'canary', 'x', 1, 1);
+INSERT INTO space_config VALUES ('team', 'trigger.match', 'always', 'x', 1, 1), ('team', 'context.mode', 'clear', 'telegram:42', 1, 2),
+    ('main', 'rate_limit', 'canary', 'x', 1, 1), ('gone', 'rate_limit', '3', 'x', 1, 1), ('team', 'security.pending_sensitive_prompt', 'canary', 'x', 1, 1);
 INSERT INTO space_preferences VALUES ('main', 'tone', 'short', 'telegram:42', 1, 1);
 INSERT INTO mutes VALUES ('team', 'telegram:43', 99, NULL, 'telegram:42', 1);
 INSERT INTO token_usage (space_id, input_tokens, output_tokens, total_tokens, cache_read_tokens, cache_write_tokens, cost, model, provider, created_at)
@@ -160,6 +161,16 @@ async fn a_project_is_brought_over() {
         ]
     );
     assert_eq!(projects.new_rows("SELECT conversation || ' ' || message FROM said"), ["telegram:42 901"]);
+    for (rows, expected) in [
+        (
+            "SELECT space || ' ' || key || ' ' || value || ' ' || updated_by FROM space_settings",
+            "team context.mode clear telegram:42",
+        ),
+        ("SELECT space || ' ' || key || ' ' || value FROM preferences", "main tone short"),
+        ("SELECT space || ' ' || person || ' ' || expires_at FROM mutes", "team telegram:43 99"),
+    ] {
+        assert_eq!(projects.new_rows(rows), [expected]);
+    }
     assert_eq!(
         projects.new_rows(
             "SELECT space || ' ' || input || ' ' || coalesce(micro_usd, 'unknown') FROM spending ORDER BY id"
@@ -205,6 +216,9 @@ async fn a_project_is_brought_over() {
         ("messages", count(6, 0)),
         ("spending", count(2, 0)),
         ("settings", count(4, 0)),
+        ("space settings", count(1, 0)),
+        ("preferences", count(1, 0)),
+        ("mutes", count(1, 0)),
     ] {
         assert_eq!(report.counts[what], expected, "{what}");
     }
@@ -222,9 +236,7 @@ async fn what_is_left_is_named() {
         "1 messages of tools",
         "1 messages with a list of attachments",
         "1 of tasks: #1 of team",
-        "2 of space_config: team/security.pending_sensitive_prompt, team/trigger.match",
-        "1 of space_preferences: main/tone",
-        "1 of mutes: team/telegram:43",
+        "4 of space_config: gone/rate_limit, main/rate_limit, team/security.pending_sensitive_prompt, team/trigger.match",
         "extensions",
         "whatsapp-auth",
         "global/skills",

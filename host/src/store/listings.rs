@@ -153,7 +153,8 @@ impl Store {
     pub async fn active_runs(&self) -> Result<Vec<ActiveRun>, StoreError> {
         self.read(|db| {
             db.prepare_cached(
-                "SELECT id, space, state, started_at FROM runs WHERE state IN ('preparing', 'running') ORDER BY id",
+                "SELECT id, space, state, started_at FROM runs
+                 WHERE state IN ('queued', 'preparing', 'running') AND state <> 'queued' ORDER BY id",
             )?
             .query_map([], |row| {
                 Ok(ActiveRun { id: row.get(0)?, space_id: row.get(1)?, state: row.get(2)?, started_at: row.get(3)? })

@@ -362,6 +362,7 @@ CREATE TABLE space_settings (
     updated_at INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX space_settings_key ON space_settings (key, coalesce(space, ''));
+CREATE INDEX space_settings_by_space ON space_settings (space);
 
 CREATE TABLE mutes (
     space TEXT NOT NULL REFERENCES spaces (id) ON DELETE CASCADE,
@@ -411,6 +412,7 @@ CREATE TABLE confirmations (
     expires_at INTEGER NOT NULL,
     PRIMARY KEY (conversation, person)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX confirmations_by_space ON confirmations (space);
 
 -- What was said before is no context any more: of the next run, or of any.
 CREATE TABLE boundaries (

@@ -111,7 +111,7 @@ async fn an_agent_types() {
     // What was set stands in the next run's request, and what was said is found.
     let kept: String = host.query("SELECT value FROM preferences WHERE key = 'language'").unwrap();
     assert_eq!(kept, "German, please");
-    // The question itself is the newest that holds the word.
-    let recalled = chat("!mrctl recall FLYING --limit 2").await;
+    // The question itself and the refusal are the newest that hold the word.
+    let recalled = chat("!mrctl recall FLYING --limit 3").await;
     assert!(recalled.reply().contains("user: !mrctl permissions set guest flying"), "{:#}", recalled.body);
 }

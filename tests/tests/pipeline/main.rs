@@ -51,9 +51,10 @@ async fn decided(host: &Host) {
     host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "0").await;
 }
 
-/// A request of the operator, as somebody in a space.
+/// A request of the operator, for an admin in a space.
 async fn as_operator(host: &Host, method: &str, path: &str, space: &str, body: &Value) -> Answer {
-    let headers = [("x-mercury-caller", "system"), ("x-mercury-space", space), ("content-type", "application/json")];
+    let headers =
+        [("x-mercury-caller", "parley:ada"), ("x-mercury-space", space), ("content-type", "application/json")];
     host.request(method, path, &headers, Bytes::from(body.to_string())).await.unwrap()
 }
 
