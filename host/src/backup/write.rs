@@ -101,6 +101,7 @@ fn copy_database(from: &Path, to: &Path, cancel: &CancellationToken) -> Result<u
     // A large database takes its time, and SQLite must be told to stop.
     let (handle, done) = (connection.get_interrupt_handle(), CancellationToken::new());
     let copied = std::thread::scope(|scope| {
+        #[allow(clippy::disallowed_methods, reason = "a thread of its own, while the other one copies")]
         scope.spawn(|| {
             while !done.is_cancelled() {
                 if cancel.is_cancelled() {

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value as Json;
 
 use super::{
-    Config, ConfigError, Limits, Media, Network, Runtime, capabilities,
+    Config, ConfigError, Limits, Media, Network, Retention, Runtime, capabilities,
     keys::{KEYS, Key, Status},
     models,
     paths::auth_path,

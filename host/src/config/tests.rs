@@ -322,7 +322,7 @@ fn what_a_plugin_reaches() {
     let yaml = "plugins:\n  telegram:\n    private: [10.1.0.0/16, 192.168.1.5]\n    stand_ins:\n      api.telegram.org: http://127.0.0.1:8081/base\n";
     let config = load_with(Some(yaml), &[]).unwrap();
     let plugin = &config.plugins["telegram"];
-    assert_eq!(plugin.private, ["10.1.0.0/16".parse().unwrap(), "192.168.1.5/32".parse::<IpNet>().unwrap()]);
+    assert_eq!(plugin.private, ["10.1.0.0/16".parse().unwrap(), "192.168.1.5/32".parse::<ipnet::IpNet>().unwrap()]);
     assert_eq!((plugin.stand_ins[0].host.as_str(), plugin.stand_ins[0].url.path()), ("api.telegram.org", "/base"));
     assert!(
         config.warnings[0].contains("plugins.telegram.stand_ins") && config.warnings[0].contains("secrets included")

@@ -295,6 +295,7 @@ mod tests {
         old(&path, 1);
         let held = data_dir::try_claim(folder.path()).unwrap().unwrap();
         // Another process: this one's own lock is no hindrance.
+        #[allow(clippy::disallowed_methods, reason = "a process that is there, and does nothing")]
         let mut other = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
         held.set_len(0).unwrap();
         let mut lock = File::options().append(true).open(folder.path().join("lock")).unwrap();

@@ -83,7 +83,7 @@ fn write_group(connection: &mut Connection, first: Step, mut next: impl FnMut() 
     }
     let committed = transaction.commit();
     for tell in waiting {
-        tell(committed.as_ref().map(|()| ()).map_err(again));
+        tell(committed.as_ref().copied().map_err(again));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The HTTP API, asked from outside: who is let in where, sessions, roles, live state, and the document
 //! against the server.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod callers;
 mod described;

@@ -231,7 +231,8 @@ mod tests {
         };
         assert_eq!(checked(&|_| {}), Ok(()));
         let long = || Some("x".repeat(MOST_NAME + 1));
-        let changes: [(&str, &dyn Fn(&mut Message)); 9] = [
+        type Change<'a> = dyn Fn(&mut Message) + 'a;
+        let changes: [(&str, &Change<'_>); 9] = [
             ("title", &|m| m.conversation.title = long()),
             ("thread", &|m| m.conversation.thread = long()),
             ("author's name", &|m| m.author.display_name = long()),
