@@ -15,6 +15,7 @@ const SMALL: &[(&str, &str)] = &[
     ("plugin_jobs", "one for each job of a manifest"),
     ("plugin_settings", "set by the operator"),
     ("progress", "one for each run that is at work"),
+    ("s", "spaces, in a statement that calls them so"),
     ("sessions", "as many as one operator may have open"),
     ("json_each", "a parameter"),
     ("(subquery-1)", "what the statement itself has grouped"),
@@ -27,6 +28,7 @@ const SELDOM: &[(&str, &str)] = &[
     ("UPDATE deliveries SET conversation", "the same"),
     ("UPDATE OR REPLACE progress SET conversation", "the same"),
     ("SELECT '', coalesce(sum(input + cache_read", "what was spent in all: the operator's page asks for it"),
+    ("SELECT o.created_at - r.started_at", "the runs that ended last, as many as it says"),
     ("SELECT space, coalesce(sum(input + cache_read", "the same of each space"),
 ];
 

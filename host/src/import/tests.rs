@@ -254,10 +254,18 @@ async fn a_dry_run_says_the_same_and_changes_nothing() {
     assert!(content(&projects.places.project).is_empty());
     let real = projects.import(false).await.unwrap();
     assert_eq!(Report { dry_run: false, ..dry }, real);
-    // Also over what is there.
-    let before = content(&projects.places.project);
+    // Also over what is there. The database by its rows: SQLite moves its log into it when it is closed.
+    let files = || {
+        let all = content(&projects.places.project).into_iter();
+        all.filter(|(path, _)| !path.to_string_lossy().contains("state.db")).collect::<Vec<_>>()
+    };
+    let rows = || {
+        let messages = projects.new_rows("SELECT id || content FROM messages ORDER BY id");
+        (messages, projects.new_rows("SELECT source || last_message || at FROM imports"))
+    };
+    let before = (files(), rows());
     let dry = projects.import(true).await.unwrap();
-    assert_eq!(content(&projects.places.project), before);
+    assert!((files(), rows()) == before);
     assert_eq!(dry.counts["messages"], count(0, 6 + 2), "what was left out counts as seen");
 }
 

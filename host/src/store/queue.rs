@@ -16,11 +16,11 @@ impl Store {
     pub async fn queue_snapshot(&self, now: i64) -> Result<Snapshot, StoreError> {
         self.read(move |db| {
             let waiting = db
-                .prepare_cached("SELECT id, space FROM runs WHERE state = 'queued' ORDER BY id")?
+                .prepare_cached("SELECT id, space FROM runs WHERE state IN ('queued', 'preparing', 'running') AND state = 'queued' ORDER BY id")?
                 .query_map([], |row| Ok(Waiting { run: row.get(0)?, space: row.get(1)? }))?
                 .collect::<Result<_, _>>()?;
             let active = db
-                .prepare_cached("SELECT space, coalesce(started_at, ?1) FROM runs WHERE state IN ('preparing', 'running')")?
+                .prepare_cached("SELECT space, coalesce(started_at, ?1) FROM runs WHERE state IN ('queued', 'preparing', 'running') AND state <> 'queued'")?
                 .query_map([now], |row| Ok((row.get(0)?, lasted(now, row.get(1)?))))?
                 .collect::<Result<_, _>>()?;
             let served = db

@@ -56,9 +56,10 @@ impl Store {
                 conversations_unlinked: count("conversations WHERE space")?,
                 ..Removed::default()
             };
-            // What is still to be sent of it is not sent any more.
+            // What is still to be sent of it is not sent any more. What was sent goes, too: SQLite gives the
+            // ids of removed rows again, and a later answer would be taken for one that was sent.
             db.execute(
-                "DELETE FROM deliveries WHERE state = 'pending' AND outbound IN (
+                "DELETE FROM deliveries WHERE outbound IN (
                      SELECT o.id FROM outbound o JOIN inbound i ON i.id = o.inbound WHERE i.space = ?1)",
                 params![space.as_str()],
             )?;
