@@ -16,6 +16,10 @@ const SMALL: &[(&str, &str)] = &[
     ("plugin_settings", "set by the operator"),
     ("progress", "one for each run that is at work"),
     ("s", "spaces, in a statement that calls them so"),
+    ("cursors", "one for each adapter"),
+    ("boundaries", "one for each conversation in which somebody began anew"),
+    ("told", "gone when its time is over: a day at most"),
+    ("timers", "a few for each plugin"),
     ("sessions", "as many as one operator may have open"),
     ("json_each", "a parameter"),
     ("(subquery-1)", "what the statement itself has grouped"),
@@ -41,8 +45,13 @@ struct Statement {
 fn statements() -> Vec<Statement> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../host/src/store");
     let (mut statements, mut shared) = (Vec::new(), BTreeMap::new());
-    let runs = std::fs::read_to_string(folder.join("runs.rs")).unwrap();
-    walk(syn::parse_str(&runs).unwrap(), &mut Vec::new(), &mut shared);
+    let mut of_runs = Vec::new();
+    for file in ["inbound.rs", "runs.rs"] {
+        let source = std::fs::read_to_string(folder.join(file)).unwrap();
+        walk(syn::parse_str(&source).unwrap(), &mut of_runs, &mut shared);
+    }
+    // What a run is read from, before its condition.
+    let run = of_runs.into_iter().find(|text| text.starts_with("SELECT r.id, r.inbound,")).unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -57,23 +66,29 @@ fn statements() -> Vec<Statement> {
         walk(syn::parse_str(source).unwrap(), &mut texts, &mut constants);
         for text in texts.into_iter().filter(|text| !constants.values().any(|constant| constant == text)) {
             let verb = text.split_whitespace().next().unwrap_or_default();
-            if !["{SELECT}", "SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains(&verb) {
+            let condition = text.strip_prefix("{} WHERE ");
+            let is_statement = ["{SELECT}", "SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains(&verb);
+            if text == run || !(is_statement || condition.is_some()) {
                 continue;
             }
-            let mut sql = text;
+            let mut sql = condition.map_or(text.clone(), |condition| format!("{run} WHERE {condition}"));
             // Its own, then what it has from the runs.
             for (name, value) in constants.iter().chain(&shared) {
                 sql = sql.replace(&format!("{{{name}}}"), value);
             }
             let placed = [
-                ("{condition}", "q.run = ?1"),
+                ("{condition}", if sql.contains("FROM asked") { "AND space = ?3" } else { "q.run = ?1" }),
                 ("{from}", "members WHERE space"),
                 ("{of}", "r.space = ?1"),
+                ("{column}", "cleared"),
                 ("{}", "i.text"),
             ];
             let sql = placed.iter().fold(sql, |sql, (name, value)| sql.replace(name, value));
             let tables: &[&str] = match &sql {
                 sql if sql.contains("OR REPLACE {table}") => &["said", "progress"],
+                sql if sql.contains("{table} WHERE plugin") => {
+                    &["plugin_kv", "timers", "plugin_settings", "plugin_jobs", "plugin_tasks", "cursors"]
+                }
                 _ => &["inbound", "messages", "deliveries"],
             };
             match sql.contains("{table}") {

@@ -127,7 +127,7 @@ fn is_full(db: &Connection, space: &str, admission: Admission) -> rusqlite::Resu
         return Ok(false);
     }
     let (all, own): (u32, u32) = db
-        .prepare_cached("SELECT count(*), count(*) FILTER (WHERE space = ?1) FROM runs WHERE state = 'queued'")?
+        .prepare_cached("SELECT count(*), count(*) FILTER (WHERE space = ?1) FROM runs WHERE state IN ('queued', 'preparing', 'running') AND state = 'queued'")?
         .query_row([space], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let reached = |most: u32, count: u32| most > 0 && count >= most;
     Ok(reached(most_queued, all) || reached(most_queued_in_space, own))
