@@ -43,14 +43,14 @@ break_it() {
     python) file=plugin.py code='    if tool == "bash": raise RuntimeError("not today")' before='if role != "admin"' ;;
     c) file=src/plugin.c code='    if (text_is(*tool, "bash")) abort();' before='if (!text_is(caller->role, "admin")' ;;
     esac
-    at=$(grep -nF "$before" $file | head -n 1 | cut -d: -f1)
-    sed -i "${at}i\\$code" $file
+    at=$(grep -nF "$before" "$file" | head -n 1 | cut -d: -f1)
+    sed -i "${at}i\\$code" "$file"
     case $1 in rust | c) ./build.sh debug ;; *) ./build.sh ;; esac >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "the broken guard in $1 does not build"; }
     said=$("$mercury" plugins test --filter member) && fail "the broken guard in $1 passes"
     # QuickJS knows the JavaScript that TypeScript became.
     [ "$1" != typescript ] || file=build/plugin.js
-    line=$(grep -nE 'not today|abort\(\)' $file | head -n 1 | cut -d: -f1)
-    echo "$said" | grep -q "$(basename $file).*$line\b" || fail "a failure in $1 does not name $file, line $line:
+    line=$(grep -nE 'not today|abort\(\)' "$file" | head -n 1 | cut -d: -f1)
+    echo "$said" | grep -q "$(basename "$file").*$line\b" || fail "a failure in $1 does not name $file, line $line:
 $said"
 }
 
