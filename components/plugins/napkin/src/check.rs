@@ -221,7 +221,7 @@ mod tests {
     fn each_kind_of_run_has_its_own_page() {
         let week = Work::Week { name: "2026-W23".into(), digest: String::new() };
         let month = Work::Month { name: "2026-06".into(), digest: String::new() };
-        let wrote = |work: &Work, path: &str| check(work, &Files::new(), &files(&[(path, "x")])).is_ok();
+        let wrote = |work: &Work, path: &str| check(work, &Files::new(), &files(&[(path, "- x")])).is_ok();
         assert!(wrote(&week, "weekly/2026-W23.md") && !wrote(&week, "weekly/2026-W22.md"));
         assert!(wrote(&month, "monthly/2026-06.md") && wrote(&month, SUGGESTIONS) && !wrote(&week, SUGGESTIONS));
     }
