@@ -12,6 +12,14 @@ use crate::{
     tts,
 };
 
+/// How an answer is shown.
+pub(crate) enum Show {
+    /// For people; with `--json` the host's answer as it is.
+    Host(fn(&Line, &Response) -> Result<Shown, Error>),
+    /// A plugin's answer, `--json` or not.
+    Plugin(fn(&Line, &Response) -> Result<Shown, Error>),
+}
+
 /// One row.
 pub(crate) struct Command {
     /// The words that select it: `tasks list`.
@@ -20,14 +28,14 @@ pub(crate) struct Command {
     pub(crate) usage: &'static str,
     /// One sentence.
     pub(crate) about: &'static str,
-    /// Flags without a value that it accepts, beside `--help`. `--json` shows the host's answer as it is.
+    /// Flags without a value that it accepts, beside `--help`.
     pub(crate) switches: &'static [&'static str],
     /// Flags with a value.
     pub(crate) options: &'static [&'static str],
     /// Positional arguments: fewest and most.
     pub(crate) positionals: (usize, usize),
     pub(crate) request: fn(&Line) -> Result<Request, Error>,
-    pub(crate) show: fn(&Line, &Response) -> Result<Shown, Error>,
+    pub(crate) show: Show,
     /// Errors are JSON on stderr, for scripts, rather than sentences.
     pub(crate) json_errors: bool,
 }
@@ -41,7 +49,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get(socket::WHOAMI)),
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -52,7 +60,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: ask::stop,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -63,7 +71,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 1),
         request: |_| Ok(Request::get("/api/config")),
-        show: show::setting,
+        show: Show::Host(show::setting),
         json_errors: false,
     },
     Command {
@@ -74,7 +82,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (2, usize::MAX),
         request: ask::set_setting,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -85,7 +93,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get("/api/prefs")),
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -96,7 +104,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (1, 1),
         request: ask::preference,
-        show: show::value,
+        show: Show::Host(show::value),
         json_errors: false,
     },
     Command {
@@ -107,7 +115,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (2, usize::MAX),
         request: ask::set_preference,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -118,7 +126,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (1, 1),
         request: ask::delete_preference,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -129,7 +137,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get("/api/roles")),
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -140,7 +148,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &["role"],
         positionals: (1, 1),
         request: ask::grant,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -151,7 +159,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (1, 1),
         request: ask::revoke,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -162,7 +170,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &["role"],
         positionals: (0, 0),
         request: ask::permissions,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -173,7 +181,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (2, usize::MAX),
         request: ask::set_permissions,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -184,7 +192,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (1, 1),
         request: ask::reset_permissions,
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: false,
     },
     Command {
@@ -195,7 +203,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get("/api/spaces")),
-        show: show::spaces,
+        show: Show::Host(show::spaces),
         json_errors: false,
     },
     Command {
@@ -206,7 +214,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, usize::MAX),
         request: ask::space_name,
-        show: show::name,
+        show: Show::Host(show::name),
         json_errors: false,
     },
     Command {
@@ -217,7 +225,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: ask::conversations,
-        show: show::conversations,
+        show: Show::Host(show::conversations),
         json_errors: false,
     },
     Command {
@@ -228,7 +236,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: ask::conversations,
-        show: show::conversations,
+        show: Show::Host(show::conversations),
         json_errors: false,
     },
     Command {
@@ -239,7 +247,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &["limit"],
         positionals: (1, usize::MAX),
         request: ask::recall,
-        show: show::messages,
+        show: Show::Host(show::messages),
         json_errors: false,
     },
     Command {
@@ -250,7 +258,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (2, 3),
         request: ask::invocation,
-        show: show::invoked,
+        show: Show::Plugin(show::invoked),
         json_errors: true,
     },
     Command {
@@ -261,7 +269,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &[],
         positionals: (0, 0),
         request: |_| Ok(Request::get(socket::CAPABILITIES)),
-        show: show::whole,
+        show: Show::Host(show::whole),
         json_errors: true,
     },
     Command {
@@ -272,7 +280,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         options: &["text", "out", "language", "provider"],
         positionals: (0, 0),
         request: tts::request,
-        show: tts::show,
+        show: Show::Plugin(tts::show),
         json_errors: false,
     },
 ];

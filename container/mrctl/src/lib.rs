@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use mercury_protocol::paths;
 
+use commands::Show;
 pub use error::Error;
 use show::Shown;
 
@@ -68,9 +69,8 @@ fn answer(arguments: &[String], socket: &Path) -> Result<Shown, Error> {
     }
     let request = (command.request)(&line)?;
     let response = client::exchange(socket, &request)?;
-    // The file of this one is to be put in its place, however the answer is shown.
-    match line.has("json") && !command.json_errors && command.name != tts::NAME {
-        true => show::json(&response),
-        false => (command.show)(&line, &response),
+    match command.show {
+        Show::Host(_) if line.has("json") => show::json(&response),
+        Show::Host(show) | Show::Plugin(show) => show(&line, &response),
     }
 }

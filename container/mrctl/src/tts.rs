@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::line::Line;
 use crate::show::Shown;
 
-pub(crate) const NAME: &str = "tts synthesize";
+const NAME: &str = "tts synthesize";
 
 pub(crate) fn request(line: &Line) -> Result<Request, Error> {
     let usage = || Error::Usage { command: NAME, usage: usage() };

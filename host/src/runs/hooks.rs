@@ -73,11 +73,29 @@ impl Runs {
         tokio::task::spawn_blocking(open).await.unwrap_or_default()
     }
 
+    /// What plugins keep in a space's folder has its place from the first message on.
+    async fn make_workspaces(&self, spaces: Vec<String>) {
+        let sandbox = self.sandbox.clone();
+        let make = move || {
+            for space in spaces {
+                if let Err(error) = sandbox.make_workspace(&space) {
+                    tracing::error!(space, %error, "the space's folder cannot be made; plugins find none there");
+                }
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(make).await {
+            tracing::error!(%error, "folders of new spaces are not made");
+        }
+    }
+
     /// Tells plugins of spaces that they were not told of yet.
     pub async fn announce_spaces(&self) {
         match self.store.take_unannounced().await {
             Ok(spaces) if spaces.is_empty() => {}
-            Ok(spaces) => self.plugins.spaces_created(&spaces).await,
+            Ok(spaces) => {
+                self.make_workspaces(spaces.clone()).await;
+                self.plugins.spaces_created(&spaces).await;
+            }
             Err(error) => tracing::error!(%error, "new spaces cannot be looked for; plugins hear of them later"),
         }
     }

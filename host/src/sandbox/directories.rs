@@ -72,13 +72,7 @@ impl Directories {
     /// Makes them, owned by the agent's user and closed to everybody else.
     pub fn make(&self, user: AgentUser) -> io::Result<()> {
         for folder in [&self.workspace, &self.io, &self.run] {
-            if let Some(parent) = folder.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => own(folder, user)?,
-            }
+            make_private(folder, user)?;
         }
         for folder in ["inbox", "outbox"].map(|name| self.workspace.join(name)) {
             make_folder(&folder)?;
@@ -173,6 +167,17 @@ impl Directories {
                 tracing::warn!(folder = %folder.display(), %error, "a run's folder could not be removed");
             }
         }
+    }
+}
+
+/// Makes a folder of the host's own tree, owned by the agent's user and closed to everybody else.
+pub fn make_private(folder: &Path, user: AgentUser) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => own(folder, user),
     }
 }
 

@@ -158,6 +158,11 @@ impl Sandbox {
         Directories::new(&self.config.data_dir, space, run, &self.container_name(run), self.seals.seal(run))
     }
 
+    /// Makes a space's folder before its first run, for plugins that keep files there. Blocks.
+    pub fn make_workspace(&self, space: &str) -> io::Result<()> {
+        directories::make_private(&self.config.spaces_dir().join(space), self.user())
+    }
+
     /// Follows the daemon's events until `stop`.
     pub async fn follow_exits(&self, stop: CancellationToken) {
         self.signals.follow_exits(&self.daemon, &self.instance, stop).await;

@@ -274,15 +274,16 @@ pub(super) fn insert(db: &Transaction<'_>, new: &NewDelivery, now: i64) -> rusql
 }
 
 /// For an answer to a chat's message: what its adapter is to send. An answer without a word and a file
-/// is none.
+/// is none. SQLite gives the ids of removed rows again, so the time belongs to its name.
 pub(super) fn insert_for(db: &Transaction<'_>, outbound: i64, now: i64) -> rusqlite::Result<()> {
     db.execute(
         "INSERT INTO deliveries (message, platform, conversation, thread, reply_to, outbound, text, files, choices, state, created_at)
-         SELECT 'answer-' || o.id, i.platform, i.conversation, json_extract(i.chat, '$.thread'),
+         SELECT 'answer-' || o.id || '-' || o.created_at, i.platform, i.conversation, json_extract(i.chat, '$.thread'),
                 CASE WHEN json_extract(i.chat, '$.direct') THEN NULL ELSE i.message END,
                 o.id, o.reply, o.files, '[]', 'pending', ?2
          FROM outbound o JOIN inbound i ON i.id = o.inbound
          WHERE o.id = ?1 AND o.state = 'pending' AND i.chat IS NOT NULL AND (trim(o.reply) <> '' OR o.files <> '[]')
+           AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.outbound = o.id)
          ON CONFLICT (message) DO NOTHING",
         params![outbound, now],
     )?;

@@ -56,8 +56,7 @@ impl Store {
                 conversations_unlinked: count("conversations WHERE space")?,
                 ..Removed::default()
             };
-            // What is still to be sent of it is not sent any more. What was sent goes, too: SQLite gives the
-            // ids of removed rows again, and a later answer would be taken for one that was sent.
+            // What is still to be sent of it is not sent any more, and what was sent was said in it.
             db.execute(
                 "DELETE FROM deliveries WHERE outbound IN (
                      SELECT o.id FROM outbound o JOIN inbound i ON i.id = o.inbound WHERE i.space = ?1)",
@@ -130,5 +129,47 @@ mod tests {
         store.create_space(&temp, 2).await.unwrap();
         assert!(store.mutes(&temp, 2).await.unwrap().is_empty());
         assert_eq!(store.space_settings(&temp).await.unwrap().text("rate_limit"), None);
+    }
+
+    /// What was sent goes along, and a later answer is not taken for it though it has its row's id.
+    #[tokio::test]
+    async fn an_answer_after_it_has_a_name_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        store.create_space(&space("temp"), 1).await.unwrap();
+        let answered = async |place: &str, now: i64| {
+            let message = NewInbound {
+                platform: "p".into(),
+                event: now.to_string(),
+                space: space(place),
+                conversation: format!("p:{place}"),
+                author: "p:a".into(),
+                author_name: None,
+                text: "hi".into(),
+                attachments: Vec::new(),
+                received_at: now,
+                chat: Some(crate::domain::chat::Chat { message_id: now.to_string(), direct: true, ..Default::default() }),
+            };
+            let inbound = store.accept(message).await.unwrap().id();
+            let run = RunId::from_stored(format!("r{now}"));
+            let new = NewRun { id: run.clone(), inbound, role: "member".into(), created_at: now, marks: Marks::default() };
+            store.queue(new).await.unwrap();
+            store.fail(&run, &crate::domain::failure::Failure::Lost, Marks::default()).await.unwrap();
+            let (reply, files) = (place.to_owned(), Vec::new());
+            let reply = NewOutbound { inbound, run: Some(run.clone()), reply, files, problem: None, suppressed: false };
+            store.answer(&run, reply, Marks::default(), now).await.unwrap();
+            let heads = store.heads().await.unwrap();
+            let [(head, _)] = &heads[..] else { panic!("{heads:?}") };
+            store.sent(head, vec![now.to_string()], now).await.unwrap();
+            (head.new.message.clone(), head.new.text.clone())
+        };
+        let gone = answered("temp", 10).await;
+        assert!(matches!(store.remove_space(&space("temp")).await.unwrap(), Removal::Done(_)));
+        let left = |sql: &'static str| store.read(move |db| db.query_row(sql, [], |row| row.get::<_, i64>(0)));
+        assert_eq!(left("SELECT count(*) FROM deliveries").await.unwrap(), 0);
+        let later = answered("main", 20).await;
+        assert_eq!(later.1, "main");
+        assert_eq!(left("SELECT id FROM outbound").await.unwrap(), 1, "the id is given again");
+        assert_ne!(gone.0, later.0);
     }
 }
