@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write,
     net::TcpListener,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -128,9 +130,28 @@ impl Host {
     }
 
     pub fn spawn(&mut self) {
+        self.share_compiled();
         let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("host.log")).unwrap();
         let child = self.command(&["run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.process = Some(child);
+    }
+
+    /// What one host compiled of the carried components, the next one finds: no suite but that of the
+    /// cache itself is about compiling, and that one makes the folder before.
+    fn share_compiled(&self) {
+        let own = self.data_dir().join("cache");
+        if own.exists() {
+            return;
+        }
+        let shared = Path::new(&required("MERCURY_BIN")).with_file_name("compiled-for-tests");
+        let private = |folder: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).unwrap();
+        private(&shared.join("components"));
+        // Many hosts begin at once: there is one key from the start, and it has nothing to protect.
+        let mut key = tempfile::NamedTempFile::new_in(&shared).unwrap();
+        key.write_all(&[7; 32]).unwrap();
+        let _ = key.persist_noclobber(shared.join("components/key"));
+        private(&self.data_dir());
+        std::os::unix::fs::symlink(shared, own).unwrap();
     }
 
     /// Starts the host and waits until it is healthy.

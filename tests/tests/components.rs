@@ -117,9 +117,11 @@ async fn a_processor_that_does_not_load_is_left_out() {
 /// Compiled code that was changed on disk is not loaded: it is compiled anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_compiled_code_is_not_loaded() {
-    let mut host = Setup::scripted("runc").start().await;
-    host.kill();
+    let mut host = Setup::scripted("runc").prepare();
     let cache = host.data_dir().join("cache/components");
+    std::fs::create_dir_all(&cache).unwrap();
+    host.start().await;
+    host.kill();
     for entry in std::fs::read_dir(&cache).unwrap().flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "cwasm") {
             let mut code = std::fs::read(entry.path()).unwrap();

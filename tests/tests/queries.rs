@@ -130,9 +130,11 @@ fn scans(db: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     Ok(steps.into_iter().filter(|step| step.starts_with("SCAN ") && step != "SCAN CONSTANT ROW").collect())
 }
 
-/// An index with a condition holds what is unfinished, not what ever was.
+/// An index with a condition holds what is unfinished, not what ever was; but where it only leaves out rows
+/// without a value.
 fn is_partial(db: &Connection, index: &str) -> bool {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = ?1 AND sql LIKE '% WHERE %'";
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = ?1 AND sql LIKE '% WHERE %'
+               AND sql NOT LIKE '% IS NOT NULL%'";
     db.query_row(sql, [index], |row| row.get::<_, i64>(0)).unwrap() == 1
 }
 

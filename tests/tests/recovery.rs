@@ -185,8 +185,10 @@ async fn killed_between_result_and_answer() {
     host.kill();
     // As if the host had ended just before it wrote the answer.
     let db = rusqlite::Connection::open(host.data_dir().join("state.db")).unwrap();
-    db.execute_batch("DELETE FROM outbound; DELETE FROM messages WHERE role = 'assistant'; UPDATE runs SET answered = 0")
-        .unwrap();
+    db.execute_batch(
+        "DELETE FROM outbound; DELETE FROM messages WHERE role = 'assistant'; UPDATE runs SET answered = 0",
+    )
+    .unwrap();
     drop(db);
     host.start().await;
     assert_eq!(again(&host, "!reply once", "1").await.reply(), "once");

@@ -1,7 +1,7 @@
 //! `/api/config`: the settings of plugins and those of the host (`domain::space_settings`), for one space or
 //! for all. For the operator.
 
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -76,7 +76,16 @@ pub(super) async fn set(
 }
 
 /// `DELETE /api/config?key=…&space=…`
-pub(super) async fn unset(State(api): State<Api>, Query(named): Query<Named>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn unset(
+    State(api): State<Api>,
+    caller: Option<Extension<Caller>>,
+    Query(named): Query<Named>,
+) -> Result<Json<Value>, ApiError> {
+    if caller.is_some() {
+        let error = "Only the operator takes a setting back, for a space or for all";
+        let next = "Ask without the headers X-Mercury-Caller and X-Mercury-Space, and name ?space=";
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "operator_only", error, next));
+    }
     let space = space(named.space.as_deref())?;
     if space_settings::is_known(&named.key) {
         change(&api, space.as_ref(), &named.key, None).await?;

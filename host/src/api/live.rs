@@ -1,7 +1,14 @@
 //! Live state as server-sent events: one reader of the database for all who watch, and a bounded queue for
 //! each of them. Whoever reads too slowly loses events, is told how many, and goes on with the newest.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     extract::State,
@@ -51,11 +58,17 @@ impl News {
 pub struct Live {
     news: broadcast::Sender<News>,
     places: Arc<Semaphore>,
+    /// How many readers there were so far.
+    joined: Arc<AtomicU64>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { news: broadcast::Sender::new(QUEUE), places: Arc::new(Semaphore::new(MOST_STREAMS)) }
+        Self {
+            news: broadcast::Sender::new(QUEUE),
+            places: Arc::new(Semaphore::new(MOST_STREAMS)),
+            joined: Arc::default(),
+        }
     }
 }
 
@@ -63,13 +76,18 @@ impl Live {
     /// Tells of changes, until it is dropped. While nobody watches nothing is read.
     pub async fn follow(self, rooms: Rooms) {
         let mut changes = rooms.delivery.changes();
-        let mut last = (Value::Null, Value::Null);
+        let (mut last, mut readers) = ((Value::Null, Value::Null), 0);
         loop {
             let _ = tokio::time::timeout(AT_LEAST_EVERY, changes.changed()).await;
             tokio::time::sleep(TOGETHER).await;
             changes.mark_unchanged();
             if self.news.receiver_count() == 0 {
                 continue;
+            }
+            // A new reader was told what was so then, which may not be what was told last.
+            let joined = self.joined.load(Ordering::Relaxed);
+            if std::mem::replace(&mut readers, joined) != joined {
+                last = (Value::Null, Value::Null);
             }
             let (health, active) = state(&rooms).await;
             if health != last.0 {
@@ -87,6 +105,7 @@ impl Live {
             let error = format!("{MOST_STREAMS} streams of events are open, and no more are served");
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", error, "Close one").retry_after(30)
         })?;
+        self.joined.fetch_add(1, Ordering::Relaxed);
         Ok((self.news.subscribe(), place))
     }
 }

@@ -144,6 +144,6 @@ pub(super) async fn stop(State(api): State<Api>, Path(space): Path<String>) -> R
     if !rooms.store.space_exists(&id).await? {
         return Err(ApiError::space_not_found(id.as_str()));
     }
-    let found = rooms.runs.abort(&id).await?;
+    let found = rooms.intake.stop(&id).await?;
     Ok(Json(json!({ "stopped": found.stopped, "dropped": found.dropped })))
 }

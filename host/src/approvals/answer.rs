@@ -114,7 +114,7 @@ impl Approvals {
             return Ok(match known {
                 Some(question) => Ok(approval::answer(rest, question.ordinal).map(|said| (id, said))),
                 // A button outlives its question; the agent is not to puzzle over what it says.
-                None if spoken.is_some() && approval::answer(rest, 0).is_some() => Err(AnswerError::Unknown(id)),
+                None if spoken.is_some_and(|text| approval::pressed(text).is_some()) => Err(AnswerError::Unknown(id)),
                 None => Ok(None),
             });
         }

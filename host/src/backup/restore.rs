@@ -96,6 +96,8 @@ fn bring_back(
     if cancel.is_cancelled() {
         return Err(BackupError::Cancelled);
     }
+    // All of it is on disk before it counts.
+    File::open(&fresh).and_then(|folder| Ok(rustix::fs::syncfs(folder)?)).map_err(&fail)?;
     let previous = occupied.as_ref().map(|_| aside(data_dir));
     put_in_place(&fresh, data_dir, previous.as_deref()).map_err(&fail)?;
     let settings =

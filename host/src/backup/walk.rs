@@ -15,6 +15,15 @@ use cap_std::{
 
 /// Folders in folders; each holds a descriptor while what is below it is read.
 const MOST_DEPTH: usize = 100;
+const CLOSED: &str = "the host may not read it";
+
+/// What was not walked, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Below the folder that is walked.
+    pub path: PathBuf,
+    pub reason: &'static str,
+}
 
 /// Whether a folder's own entries follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,38 +62,60 @@ impl Found<'_> {
 }
 
 /// Calls `visit` with each entry below `root`, a folder before what is in it. What vanishes meanwhile is
-/// left out. Returns folders that are too deep.
+/// left out. Returns folders that are too deep, and those that their owner closed to the host.
 ///
 /// # Errors
-/// Where a folder cannot be read, and what `visit` says.
-pub fn walk(root: &Path, mut visit: impl FnMut(&Found<'_>) -> io::Result<Step>) -> io::Result<Vec<PathBuf>> {
-    let mut too_deep = Vec::new();
+/// Where `root` or a disk cannot be read, and what `visit` says.
+pub fn walk(root: &Path, mut visit: impl FnMut(&Found<'_>) -> io::Result<Step>) -> io::Result<Vec<Skipped>> {
+    let mut skipped = Vec::new();
     let root = Dir::open_ambient_dir(root, ambient_authority())?;
-    descend(&root, Path::new(""), 0, &mut too_deep, &mut visit)?;
-    Ok(too_deep)
+    let names = names(&root)?;
+    descend(&root, names, Path::new(""), 0, &mut skipped, &mut visit)?;
+    Ok(skipped)
+}
+
+fn names(folder: &Dir) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names = folder.entries()?.map(|entry| entry.map(|it| it.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
 }
 
 fn descend(
     folder: &Dir,
+    names: Vec<std::ffi::OsString>,
     path: &Path,
     depth: usize,
-    too_deep: &mut Vec<PathBuf>,
+    skipped: &mut Vec<Skipped>,
     visit: &mut dyn FnMut(&Found<'_>) -> io::Result<Step>,
 ) -> io::Result<()> {
-    let mut names = folder.entries()?.map(|entry| entry.map(|it| it.file_name())).collect::<io::Result<Vec<_>>>()?;
-    names.sort();
     for name in names {
-        let Some(metadata) = unless_gone(folder.symlink_metadata(&name))? else { continue };
+        let metadata = match folder.symlink_metadata(&name) {
+            // A folder that can be listed, and not entered.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                skipped.push(Skipped { path: path.join(&name), reason: CLOSED });
+                continue;
+            }
+            other => unless_gone(other)?,
+        };
+        let Some(metadata) = metadata else { continue };
         let found = Found { parent: folder, name: &name, path: path.join(&name), metadata };
         if visit(&found)? == Step::Over || !found.metadata.is_dir() {
             continue;
         }
         if depth == MOST_DEPTH {
-            too_deep.push(found.path);
+            skipped.push(Skipped { path: found.path, reason: "too many folders in folders" });
             continue;
         }
-        if let Some(below) = unless_gone(folder.open_dir_nofollow(&name))? {
-            descend(&below, &found.path, depth + 1, too_deep, visit)?;
+        let below = folder.open_dir_nofollow(&name).and_then(|below| self::names(&below).map(|names| (below, names)));
+        match below {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                skipped.push(Skipped { path: found.path, reason: CLOSED });
+            }
+            below => {
+                if let Some((below, names)) = unless_gone(below)? {
+                    descend(&below, names, &found.path, depth + 1, skipped, visit)?;
+                }
+            }
         }
     }
     Ok(())
@@ -117,13 +148,13 @@ mod tests {
         std::os::unix::fs::symlink("../outside", root.join("link")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", root.join("a/passwd")).unwrap();
         let mut seen = Vec::new();
-        let too_deep = walk(&root, |found| {
+        let skipped = walk(&root, |found| {
             assert_eq!(found.open().is_ok(), found.metadata.is_file());
             seen.push(found.path.display().to_string());
             Ok(Step::On)
         });
         assert_eq!(seen, ["a", "a/b", "a/b/file", "a/passwd", "link"]);
-        assert!(too_deep.unwrap().is_empty());
+        assert!(skipped.unwrap().is_empty());
     }
 
     #[test]
@@ -132,10 +163,10 @@ mod tests {
         let deep: PathBuf = std::iter::repeat_n("d", MOST_DEPTH + 20).collect();
         std::fs::create_dir_all(folder.path().join(deep)).unwrap();
         let mut seen = 0;
-        let too_deep = walk(folder.path(), |_| {
+        let skipped = walk(folder.path(), |_| {
             seen += 1;
             Ok(Step::On)
         });
-        assert_eq!((seen, too_deep.unwrap().len()), (MOST_DEPTH + 1, 1));
+        assert_eq!((seen, skipped.unwrap().len()), (MOST_DEPTH + 1, 1));
     }
 }

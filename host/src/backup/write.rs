@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -134,6 +134,18 @@ fn is_secret(path: &Path) -> bool {
     path.starts_with(SECRET_FOLDER) || SECRET_FILES.iter().any(|file| text.starts_with(file))
 }
 
+/// Where the sign-ins lie below the data directory, if the configuration puts them there.
+fn sign_ins_inside(places: &Places) -> Option<PathBuf> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = real(&places.data_dir);
+    real(&places.auth_path).strip_prefix(folder).ok().map(Path::to_owned)
+}
+
+/// The file itself, and what a rotation leaves beside it.
+fn begins(path: &Path, file: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().starts_with(file.as_os_str().as_encoded_bytes())
+}
+
 struct Archive<'a, W: Write, P> {
     builder: Builder<W>,
     report: Report,
@@ -144,9 +156,10 @@ struct Archive<'a, W: Write, P> {
 impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
     /// The data directory, but what is a secret (unless asked for) or is made again.
     fn data(&mut self, places: &Places, secrets: bool) -> io::Result<()> {
-        let too_deep = walk(&places.data_dir, |found| {
+        let own = sign_ins_inside(places);
+        let skipped = walk(&places.data_dir, |found| {
             let top = found.path.iter().next().unwrap_or_default().to_string_lossy();
-            let is_secret = is_secret(&found.path);
+            let is_secret = is_secret(&found.path) || own.as_ref().is_some_and(|own| begins(&found.path, own));
             if is_secret && !secrets {
                 return Ok(Step::Over);
             }
@@ -157,11 +170,9 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
                 }
                 return Ok(Step::Over);
             }
-            self.entry(&format!("{DATA}/{}", found.path.display()), found)
+            self.entry(&Path::new(DATA).join(&found.path), found)
         })?;
-        self.report
-            .left_out
-            .extend(too_deep.iter().map(|path| format!("{}: too many folders in folders", path.display())));
+        self.report.left_out.extend(skipped.iter().map(|left| format!("{}: {}", left.path.display(), left.reason)));
         Ok(())
     }
 
@@ -176,14 +187,15 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
                 Err(error) => return Err(error),
             }
         }
-        let own = places.data_dir.join("global/auth.json");
-        if secrets && places.auth_path != own && places.auth_path.is_file() {
+        let usual = places.data_dir.join("global/auth.json");
+        let elsewhere = places.auth_path != usual && sign_ins_inside(places).is_none();
+        if secrets && elsewhere && places.auth_path.is_file() {
             self.plain(&format!("{DATA}/global/auth.json"), File::open(&places.auth_path)?, 0o600)?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, name: &str, found: &Found<'_>) -> io::Result<Step> {
+    fn entry(&mut self, name: &Path, found: &Found<'_>) -> io::Result<Step> {
         use cap_std::fs::MetadataExt;
         let metadata = &found.metadata;
         let mut header = Header::new_gnu();
@@ -209,13 +221,13 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
                 Err(error) => self.leave_out(name, &error),
             }
         } else {
-            self.report.left_out.push(format!("{name}: neither a file nor a folder nor a link"));
+            self.report.left_out.push(format!("{}: neither a file nor a folder nor a link", name.display()));
         }
         Ok(Step::On)
     }
 
-    fn leave_out(&mut self, name: &str, error: &io::Error) {
-        self.report.left_out.push(format!("{name}: {error}"));
+    fn leave_out(&mut self, name: &Path, error: &io::Error) {
+        self.report.left_out.push(format!("{}: {error}", name.display()));
     }
 
     fn text(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -225,11 +237,11 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
     }
 
     fn plain(&mut self, name: &str, file: File, mode: u32) -> io::Result<()> {
-        self.append(name, own_header(mode), file)
+        self.append(Path::new(name), own_header(mode), file)
     }
 
     /// As many bytes as the file has now: an agent may write to it meanwhile.
-    fn append(&mut self, name: &str, mut header: Header, file: File) -> io::Result<()> {
+    fn append(&mut self, name: &Path, mut header: Header, file: File) -> io::Result<()> {
         let size = file.metadata()?.len();
         header.set_size(size);
         header.set_entry_type(EntryType::Regular);

@@ -113,6 +113,12 @@ pub trait Stops: Send + Sync {
     fn stop<'a>(&'a self, space: &'a SpaceId) -> BoxFuture<'a, Result<Stopped, StoreError>>;
 }
 
+/// What a role may do in a space.
+pub async fn held(plugins: &Plugins, store: &Store, space: &SpaceId, role: &str) -> Result<Vec<String>, StoreError> {
+    let stated = store.stated_permissions(space, role).await?;
+    Ok(plugins.registry().roles.held(role, stated.as_deref()))
+}
+
 /// Whether a role may do something in a space.
 pub async fn may(
     plugins: &Plugins,
@@ -121,8 +127,7 @@ pub async fn may(
     role: &str,
     permission: &str,
 ) -> Result<bool, StoreError> {
-    let stated = store.stated_permissions(space, role).await?;
-    Ok(plugins.registry().roles.held(role, stated.as_deref()).iter().any(|held| held == permission))
+    Ok(held(plugins, store, space, role).await?.iter().any(|held| held == permission))
 }
 
 /// The state of these routes.
@@ -141,8 +146,7 @@ impl Callers {
 
     /// Everything that the caller may do here.
     async fn held(&self, caller: &Caller) -> Result<Vec<String>, StoreError> {
-        let stated = self.store.stated_permissions(&caller.space, &caller.role).await?;
-        Ok(self.plugins.registry().roles.held(&caller.role, stated.as_deref()))
+        held(&self.plugins, &self.store, &caller.space, &caller.role).await
     }
 
     /// Everything that the caller may do, where that includes `permission`; of an agent's requests the

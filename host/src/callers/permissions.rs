@@ -61,7 +61,8 @@ pub(super) async fn set(
     callers.plugins.registry().roles.check_list(&role, &permissions).map_err(refusal)?;
     // Neither what is given nor what is taken may go beyond the caller's own.
     let before = of(&callers, &caller, &role).await?;
-    roles::within(Some(&held), before.iter().chain(&permissions)).map_err(refusal)?;
+    let bounds = roles::bounds(&held, &caller.role, callers.is_global_admin(&caller), &role);
+    roles::within(bounds, before.iter().chain(&permissions)).map_err(refusal)?;
     let store = &callers.store;
     store.state_permissions(&caller.space, &role, Some(permissions), &caller.id, clock::millis()).await?;
     let now = of(&callers, &caller, &role).await?;
@@ -80,7 +81,8 @@ pub(super) async fn reset(
     roles::check_name(&role).map_err(refusal)?;
     let registry = callers.plugins.registry();
     let (before, after) = (of(&callers, &caller, &role).await?, registry.roles.held(&role, None));
-    roles::within(Some(&held), before.iter().chain(&after)).map_err(refusal)?;
+    let bounds = roles::bounds(&held, &caller.role, callers.is_global_admin(&caller), &role);
+    roles::within(bounds, before.iter().chain(&after)).map_err(refusal)?;
     callers.store.state_permissions(&caller.space, &role, None, &caller.id, clock::millis()).await?;
     Ok(Json(json!({ "spaceId": caller.space, "role": role, "permissions": after })))
 }

@@ -85,9 +85,10 @@ async fn change(
         return Err(refusal(RoleError::Configured));
     }
     let before = super::role_of(&callers.config, &callers.store, &caller.space, &person).await?;
+    let bounds = roles::bounds(held, &caller.role, callers.is_global_admin(caller), &role);
     for role in [&before, &role] {
         let other = Caller { id: person.clone(), role: role.clone(), ..caller.clone() };
-        roles::within(Some(held), &callers.held(&other).await?).map_err(refusal)?;
+        roles::within(bounds, &callers.held(&other).await?).map_err(refusal)?;
     }
     let change = Granted {
         space: caller.space.clone(),

@@ -13,8 +13,8 @@ use super::{
 pub struct Facts<'a> {
     pub caller: &'a str,
     pub role: &'a str,
-    /// Whether the role may ask in the space.
-    pub may_prompt: bool,
+    /// What the role may do in the space.
+    pub held: &'a [String],
     /// The caller is named in `permissions.admins`.
     pub operator: bool,
     /// Between one person and the bot.
@@ -70,13 +70,13 @@ pub fn decide(facts: Facts<'_>) -> Decision {
         };
     }
     if let Some(command) = command {
-        let giver = Giver { role: facts.role, operator: facts.operator, direct: facts.direct };
+        let giver = Giver { role: facts.role, held: facts.held, operator: facts.operator, direct: facts.direct };
         return match command.gate(giver) {
             Ok(()) => Decision::Command(command),
             Err(refusal) => deny("not_permitted", refused(refusal, command.name()), facts.locale),
         };
     }
-    if !facts.may_prompt {
+    if !facts.held.iter().any(|held| held == "prompt") {
         return deny("not_permitted", Notice::NoPrompt, facts.locale);
     }
     Decision::Run
@@ -126,7 +126,7 @@ mod tests {
         Facts {
             caller,
             role,
-            may_prompt: roles::may(role, "prompt"),
+            held: roles::permissions(role).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().leak(),
             operator: false,
             direct: true,
             prompt: Some(prompt),
@@ -169,7 +169,7 @@ mod tests {
     fn commands_and_what_calls_nobody() {
         let group = Facts { direct: false, ..facts("p:a", "admin", "stop") };
         assert_eq!(decide(group), Decision::Command(Command::Stop));
-        let denied = decide(Facts { role: "member", ..group });
+        let denied = decide(Facts { direct: false, ..facts("p:a", "member", "stop") });
         assert!(
             matches!(&denied, Decision::Deny { code: "not_permitted", reason } if reason.contains("stop")),
             "{denied:?}"

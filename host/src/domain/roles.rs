@@ -60,7 +60,7 @@ pub fn is_built_in(permission: &str) -> bool {
 }
 
 /// Permissions without which an admin could not give the others back.
-const ADMIN_KEEPS: [&str; 4] = ["permissions.get", "permissions.set", "roles.list", "roles.grant"];
+pub const ADMIN_KEEPS: [&str; 4] = ["permissions.get", "permissions.set", "roles.list", "roles.grant"];
 
 /// Why roles or their permissions are not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +102,13 @@ pub fn within<'a>(held: Option<&[String]>, changed: impl IntoIterator<Item = &'a
         Some(beyond) => Err(RoleError::Beyond(beyond.clone())),
         None => Ok(()),
     }
+}
+
+/// What somebody may give and take of a role's: no more than is held, but for the operator's admins; and
+/// an admin gives the admins back what their list had lost, or nobody could.
+pub fn bounds<'a>(held: &'a [String], giver: &str, operator: bool, changed: &str) -> Option<&'a [String]> {
+    let free = operator || (giver == ADMIN_ROLE && changed == ADMIN_ROLE);
+    (!free).then_some(held)
 }
 
 /// Before a plugin's name: the role, and the person, of the runs that it asks for.

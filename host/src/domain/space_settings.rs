@@ -124,8 +124,9 @@ impl SpaceSettings {
     }
 
     /// What is set, by key.
-    pub fn stated(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        SETTINGS.iter().filter_map(|setting| Some((setting.key, self.text(setting.key)?)))
+    pub fn stated(&self) -> impl Iterator<Item = (&str, &str)> {
+        let known = self.0.iter().filter(|(key, _)| is_known(key));
+        known.map(|(key, stored)| (key.as_str(), stored.value.as_str()))
     }
 
     pub fn number(&self, key: &str) -> Option<i64> {

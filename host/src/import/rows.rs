@@ -5,7 +5,11 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Old, Report};
-use crate::domain::{ids::SpaceId, space_settings};
+use crate::domain::{
+    ids::SpaceId,
+    roles,
+    space_settings::{self, ACTIVE_MODEL, PAUSED, RESUME_AT},
+};
 
 /// Tables whose rows have no place here yet, with the column that names one.
 const LATER: &[(&str, &str, &str)] = &[
@@ -126,6 +130,11 @@ fn members(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusq
 
 /// Those that a space has here, too, with a value that is one here.
 fn settings(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusqlite::Result<()> {
+    // Lists of before there were permissions for files allowed files, until that system itself added them.
+    let files_named = from
+        .prepare("SELECT 1 FROM project_config WHERE key = 'migration.media_role_permissions'")
+        .and_then(|mut guard| guard.exists([]))
+        .unwrap_or(false);
     let mut rows = from.prepare(
         "SELECT space_id, key, value, coalesce(updated_by, 'imported'), updated_at FROM space_config ORDER BY space_id, key",
     )?;
@@ -133,7 +142,24 @@ fn settings(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rus
     let mut left = Vec::new();
     while let Some(row) = rows.next()? {
         let (old, key, value): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let fits = space_settings::check(&key, &value).is_ok();
+        if let Some(role) = key.strip_prefix("role.").and_then(|key| key.strip_suffix(".permissions")) {
+            match known_space(db, Some(old.clone()))?.filter(|_| roles::check_name(role).is_ok()) {
+                Some(space) => {
+                    let (by, at) = (row.get::<_, String>(3)?, row.get::<_, i64>(4)?);
+                    let list = permissions(role, &value, files_named);
+                    let taken = db.execute(
+                        "INSERT INTO role_permissions (space, role, permissions, updated_by, updated_at)
+                         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                        params![space, role, serde_json::json!(list).to_string(), by, at],
+                    )? == 1;
+                    report.count("permissions of roles", taken);
+                }
+                None => left.push(format!("{old}/{key}")),
+            }
+            continue;
+        }
+        let paused = (key == PAUSED && value == "true") || (key == RESUME_AT && value.trim().parse::<i64>().is_ok());
+        let fits = paused || key == ACTIVE_MODEL || space_settings::check(&key, &value).is_ok();
         let Some(space) = known_space(db, Some(old.clone()))?.filter(|_| fits) else {
             left.push(format!("{old}/{key}"));
             continue;
@@ -147,6 +173,21 @@ fn settings(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rus
     }
     name("space_config", &left, "no space has these here, or not with that value; set them again", report);
     Ok(())
+}
+
+/// permissions.md 7, and an admin can always give the others back. What is not known here is held by nobody.
+fn permissions<'a>(role: &str, list: &'a str, files_named: bool) -> Vec<&'a str> {
+    const FILES: [&str; 2] = ["media.receive", "media.send"];
+    let mut held: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if !files_named && !held.iter().any(|name| FILES.contains(name)) {
+        held.extend(FILES);
+    }
+    if role == roles::ADMIN_ROLE {
+        held.extend(roles::ADMIN_KEEPS);
+    }
+    held.sort_unstable();
+    held.dedup();
+    held
 }
 
 /// One that somebody has set here already stays.

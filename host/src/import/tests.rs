@@ -35,7 +35,8 @@ INSERT INTO message_platform_ids VALUES
 INSERT INTO chat_state VALUES ('team', 2, 0, 1, 1);
 INSERT INTO tasks (space_id, cron, prompt, next_run_at, created_at, updated_at) VALUES ('team', '0 9 * * *', 'report', 1, 1, 1);
 INSERT INTO space_config VALUES ('team', 'trigger.match', 'always', 'x', 1, 1), ('team', 'context.mode', 'clear', 'telegram:42', 1, 2),
-    ('main', 'rate_limit', 'canary', 'x', 1, 1), ('gone', 'rate_limit', '3', 'x', 1, 1), ('team', 'security.pending_sensitive_prompt', 'canary', 'x', 1, 1);
+    ('main', 'rate_limit', 'canary', 'x', 1, 1), ('gone', 'rate_limit', '3', 'x', 1, 1), ('team', 'security.pending_sensitive_prompt', 'canary', 'x', 1, 1),
+    ('team', 'role.member.permissions', 'prefs.get, flying', 'x', 1, 2), ('team', 'paused', 'true', 'x', 1, 1);
 INSERT INTO space_preferences VALUES ('main', 'tone', 'short', 'telegram:42', 1, 1);
 INSERT INTO mutes VALUES ('team', 'telegram:43', 99, NULL, 'telegram:42', 1);
 INSERT INTO token_usage (space_id, input_tokens, output_tokens, total_tokens, cache_read_tokens, cache_write_tokens, cost, model, provider, created_at)
@@ -163,8 +164,13 @@ async fn a_project_is_brought_over() {
     assert_eq!(projects.new_rows("SELECT conversation || ' ' || message FROM said"), ["telegram:42 901"]);
     for (rows, expected) in [
         (
-            "SELECT space || ' ' || key || ' ' || value || ' ' || updated_by FROM space_settings",
+            "SELECT space || ' ' || key || ' ' || value || ' ' || updated_by FROM space_settings WHERE key <> 'paused'",
             "team context.mode clear telegram:42",
+        ),
+        ("SELECT space || ' ' || value FROM space_settings WHERE key = 'paused'", "team true"),
+        (
+            "SELECT space || ' ' || role || ' ' || permissions FROM role_permissions",
+            r#"team member ["flying","media.receive","media.send","prefs.get"]"#,
         ),
         ("SELECT space || ' ' || key || ' ' || value FROM preferences", "main tone short"),
         ("SELECT space || ' ' || person || ' ' || expires_at FROM mutes", "team telegram:43 99"),
@@ -216,7 +222,8 @@ async fn a_project_is_brought_over() {
         ("messages", count(6, 0)),
         ("spending", count(2, 0)),
         ("settings", count(4, 0)),
-        ("space settings", count(1, 0)),
+        ("space settings", count(2, 0)),
+        ("permissions of roles", count(1, 0)),
         ("preferences", count(1, 0)),
         ("mutes", count(1, 0)),
     ] {

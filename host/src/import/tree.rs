@@ -89,7 +89,7 @@ fn tree(old: &Paths, places: &Places, top: &str, report: &mut Report, cancel: &C
         true => Dir::open_ambient_dir(&places.data_dir, ambient_authority()).ok(),
         false => Some(Dir::open_ambient_dir(&places.data_dir, ambient_authority())?),
     };
-    let too_deep = walk(&old.data_dir.join(top), |found| {
+    let skipped = walk(&old.data_dir.join(top), |found| {
         if cancel.is_cancelled() {
             return Err(io::Error::other(BrokenOff));
         }
@@ -111,8 +111,8 @@ fn tree(old: &Paths, places: &Places, top: &str, report: &mut Report, cancel: &C
         }
         Ok(Step::On)
     })?;
-    for path in too_deep {
-        report.leave(format!("{top}/{}", path.display()), "too many folders in folders");
+    for left in skipped {
+        report.leave(format!("{top}/{}", left.path.display()), left.reason);
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ impl Intake {
         tracing::info!(inbound = inbound.id, %space, person = message.author, command = command.name(), "command");
         Ok(match command {
             Command::Stop => {
-                let found = self.runs.abort(space).await?;
+                let found = self.stop(space).await?;
                 stopped(found.stopped, found.dropped)
             }
             Command::Compact => {

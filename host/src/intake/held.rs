@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Intake, RETRY, Waiting};
 use crate::{
-    domain::{batch, chat::Chat},
+    domain::{batch, chat::Chat, ids::SpaceId},
     store::NewInbound,
 };
 
@@ -79,6 +79,12 @@ impl Held {
 
     pub(super) fn take(&self, key: &Key) -> Vec<Waiting> {
         self.lock().remove(key).map(|batch| batch.messages).unwrap_or_default()
+    }
+
+    /// Every batch of a space.
+    pub(super) fn take_of(&self, space: &SpaceId) -> Vec<Vec<Waiting>> {
+        let of_space = |batch: &Batch| batch.messages.iter().any(|(inbound, _)| inbound.message.space == *space);
+        self.lock().extract_if(|_, batch| of_space(batch)).map(|(_, batch)| batch.messages).collect()
     }
 
     fn complete_at(&self, key: &Key) -> Option<Instant> {
@@ -154,6 +160,23 @@ mod tests {
         assert!(matches!(held.push(&key, waiting, second), Pushed::Joined));
         assert_eq!(held.take(&key).iter().map(|(inbound, _)| inbound.id).collect::<Vec<_>>(), [1, 5]);
         assert!(held.take(&key).is_empty(), "pipeline.md #35: what is not there does no harm");
+    }
+
+    /// A stop ends what waits in the whole space, and in no other.
+    #[test]
+    fn a_space_is_emptied() {
+        let held = Held::default();
+        for (id, conversation) in [(1, "p:dm"), (2, "p:group"), (3, "p:elsewhere")] {
+            let (key, (mut inbound, marks)) = message(id, conversation, None, "p:ada");
+            if id == 3 {
+                inbound.message.space = SpaceId::try_from("other".to_owned()).unwrap();
+            }
+            held.push(&key, (inbound, marks), Duration::from_secs(1));
+        }
+        let main = SpaceId::try_from("main".to_owned()).unwrap();
+        let mut ids: Vec<_> = held.take_of(&main).iter().map(|batch| batch[0].0.id).collect();
+        ids.sort_unstable();
+        assert_eq!((ids, held.lock().len()), (vec![1, 2], 1));
     }
 
     #[test]

@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use crate::{
     approvals::{AnswerError, Approvals, Reading},
-    callers, clock,
+    callers::{self, Stopped},
+    clock,
     config::Config,
     delivery::Delivery,
     domain::{
         batch,
         decision::{self, Decision, Facts},
+        ids::SpaceId,
         stages::Marks,
     },
     plugins::Plugins,
@@ -111,10 +113,11 @@ impl Intake {
         if !decision::is_reserved(&message.author, &role) && self.is_answer(inbound, &role, prompt, &standing).await? {
             return Ok(());
         }
+        let held = callers::held(&self.plugins, &self.store, &message.space, &role).await?;
         let facts = Facts {
             caller: &message.author,
             role: &role,
-            may_prompt: callers::may(&self.plugins, &self.store, &message.space, &role, "prompt").await?,
+            held: &held,
             operator: self.config.admins.contains(&message.author),
             direct: chat.is_none_or(|chat| chat.direct),
             prompt,
@@ -190,6 +193,14 @@ impl Intake {
             held::Pushed::Full(batch) => self.put(batch).await,
         }
         Ok(())
+    }
+
+    /// Ends what a space is doing, and what waits there for more of the same person is answered with it.
+    pub async fn stop(&self, space: &SpaceId) -> Result<Stopped, StoreError> {
+        for batch in self.held.take_of(space) {
+            self.put(batch).await;
+        }
+        self.runs.abort(space).await
     }
 
     /// Neither kept nor answered; a program gets an empty reply.

@@ -87,6 +87,12 @@ impl Values {
         self.set.write().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != plugin);
     }
 
+    fn forget_space(&self, space: &str) {
+        let space = Some(space.to_owned());
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        set.values_mut().for_each(|values| drop(values.remove(&space)));
+    }
+
     fn put(&self, plugin: &str, key: &str, space: Option<&str>, value: Option<&str>) {
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
         let values = set.entry((plugin.to_owned(), key.to_owned())).or_default();
@@ -166,6 +172,12 @@ impl Plugins {
         };
         tracing::info!(plugin = name, ?data, files, "what was kept of a plugin was deleted");
         Ok(Some(Purged { data, files }))
+    }
+
+    /// Of a space that was removed: a later one of its name begins without settings of its own.
+    pub async fn forget_space(&self, space: &str) {
+        let _changing = self.services.values.changing.lock().await;
+        self.services.values.forget_space(space);
     }
 
     /// The settings of all plugins, or of one, with the values in force for the space.

@@ -171,7 +171,7 @@ impl Directories {
 }
 
 /// Makes a folder of the host's own tree, owned by the agent's user and closed to everybody else.
-pub fn make_private(folder: &Path, user: AgentUser) -> io::Result<()> {
+pub(super) fn make_private(folder: &Path, user: AgentUser) -> io::Result<()> {
     if let Some(parent) = folder.parent() {
         std::fs::create_dir_all(parent)?;
     }

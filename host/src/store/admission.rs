@@ -76,14 +76,15 @@ impl Store {
 }
 
 fn usage(db: &Connection, space: &str, person: &str, limits: &Limits, now: i64) -> rusqlite::Result<Usage> {
-    let since = now.saturating_sub(limits.window);
+    // Moments to come are of a clock that was set back: as many as there are, they must not hide the others.
+    let (since, until) = (now.saturating_sub(limits.window), now.saturating_add(limits.window));
     // More than the limit decide nothing.
     let newest = |condition: &str, limit: u32, of: &[&dyn ToSql]| -> rusqlite::Result<Vec<i64>> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let sql = format!("SELECT at FROM asked WHERE at > ?1 {condition} ORDER BY at DESC LIMIT ?2");
-        let mut parameters: Vec<&dyn ToSql> = vec![&since, &limit];
+        let sql = format!("SELECT at FROM asked WHERE at > ?1 AND at < ?3 {condition} ORDER BY at DESC LIMIT ?2");
+        let mut parameters: Vec<&dyn ToSql> = vec![&since, &limit, &until];
         parameters.extend(of);
         let mut statement = db.prepare_cached(&sql)?;
         let found = statement.query_map(&parameters[..], |row| row.get(0))?;
@@ -92,8 +93,8 @@ fn usage(db: &Connection, space: &str, person: &str, limits: &Limits, now: i64) 
         Ok(moments)
     };
     Ok(Usage {
-        person: newest("AND space = ?3 AND person = ?4", limits.person, &[&space, &person])?,
-        space: newest("AND space = ?3", limits.space, &[&space])?,
+        person: newest("AND space = ?4 AND person = ?5", limits.person, &[&space, &person])?,
+        space: newest("AND space = ?4", limits.space, &[&space])?,
         total: newest("", limits.total, &[])?,
         today: match limits.day {
             0 => 0,
@@ -214,6 +215,17 @@ mod tests {
         assert_eq!(ask(&store, "main", "ada", 60_000, three).await, Admitted::Queued, "the first is over");
         assert_eq!(reach(ask(&store, "main", "ada", 60_000, three).await), Some(Reach::Person));
         assert_eq!(ask(&store, "main", "ada", 60_000, limits(4, 0, 0, 0)).await, Admitted::Queued, "another limit");
+    }
+
+    /// Moments to come, as many as there are, hide none of those that count.
+    #[tokio::test]
+    async fn a_clock_that_was_set_back() {
+        let (_folder, store) = store().await;
+        let three = limits(3, 0, 0, 0);
+        for at in [9_000_000, 9_000_001, 9_000_002, 0, 1, 2] {
+            assert_eq!(ask(&store, "main", "ada", at, three).await, Admitted::Queued, "{at}");
+        }
+        assert_eq!(reach(ask(&store, "main", "ada", 3, three).await), Some(Reach::Person));
     }
 
     #[tokio::test]

@@ -157,7 +157,8 @@ fn apply(
             )?;
             db.execute(
                 &format!(
-                    "UPDATE messages SET content = (SELECT {} FROM inbound i WHERE i.id = messages.inbound) WHERE role = 'user'
+                    "UPDATE messages SET content = (SELECT {} || coalesce(char(10, 10) || (SELECT r.appended FROM runs r WHERE r.inbound = i.id), '')
+                                                    FROM inbound i WHERE i.id = messages.inbound) WHERE role = 'user'
                      AND inbound IN (SELECT coalesce(merged_into, id) FROM inbound WHERE conversation = ?1 AND message = ?2)",
                     inbound::WHOLE_TEXT
                 ),
@@ -173,13 +174,17 @@ fn apply(
         }
         Happening::Deleted { conversation, message } => {
             // What was said to the assistant stays in the record of its run; the conversation forgets it.
-            let changed = db.execute(
-                "DELETE FROM messages WHERE role IN ('user', 'ambient')
-                 AND inbound IN (SELECT CASE messages.role WHEN 'user' THEN coalesce(merged_into, id) ELSE id END
-                                 FROM inbound WHERE conversation = ?1 AND message = ?2)",
+            let asked = db.execute(
+                "DELETE FROM messages WHERE role = 'user'
+                 AND inbound IN (SELECT coalesce(merged_into, id) FROM inbound WHERE conversation = ?1 AND message = ?2)",
                 params![conversation, message],
             )?;
-            Ok(if changed > 0 { Taken::Applied } else { Taken::Ignored })
+            let heard = db.execute(
+                "DELETE FROM messages WHERE role = 'ambient'
+                 AND inbound IN (SELECT id FROM inbound WHERE conversation = ?1 AND message = ?2)",
+                params![conversation, message],
+            )?;
+            Ok(if asked + heard > 0 { Taken::Applied } else { Taken::Ignored })
         }
         Happening::Removed { conversation } => {
             conversations::remove(db, &conversation, now)?;

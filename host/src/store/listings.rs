@@ -183,7 +183,10 @@ impl Store {
     /// [`MOST_SEARCHED`].
     pub async fn search(&self, space: &SpaceId, text: &str, limit: u32) -> Result<Vec<Entry>, StoreError> {
         let (space, text) = (space.clone(), text.to_lowercase());
+        // The work has it, not who waits for it: a caller that goes away must not let another one in.
+        let place = self.searching.clone().acquire_owned().await;
         self.read(move |db| {
+            let _place = place;
             let mut statement = db.prepare_cached(
                 "SELECT id, conversation, role, content, created_at FROM messages WHERE space = ?1 ORDER BY id DESC LIMIT ?2",
             )?;

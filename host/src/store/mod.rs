@@ -37,10 +37,13 @@ mod standing;
 mod threads;
 mod timers;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rusqlite::{Connection, ErrorCode, Transaction};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use admission::{Admission, Admitted};
 pub use approvals::{Decision, NewDecision, NewQuestion, Opened, QUESTION_DELIVERY, Question, Settlement, TOO_MANY};
@@ -111,6 +114,8 @@ pub struct Store {
     path: PathBuf,
     writer: mpsc::Sender<Step>,
     reader: mpsc::Sender<Read>,
+    /// One search at a time, however many are asked for.
+    searching: Arc<Semaphore>,
 }
 
 impl Store {
@@ -121,7 +126,12 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let writer = opening::open(path)?;
         let readers = (0..READERS).map(|_| opening::open_for_reading(path)).collect::<Result<_, _>>()?;
-        Ok(Self { path: path.to_owned(), writer: threads::serve_writes(writer), reader: threads::serve_reads(readers) })
+        Ok(Self {
+            path: path.to_owned(),
+            writer: threads::serve_writes(writer),
+            reader: threads::serve_reads(readers),
+            searching: Arc::new(Semaphore::new(1)),
+        })
     }
 
     /// Runs `work` on the writer thread: all of it or nothing, on disk when it returns. What is written

@@ -76,7 +76,8 @@ impl Store {
                 [inbound],
                 |row| {
                     Ok(NewDelivery {
-                        message: format!("place-{inbound}"),
+                        // SQLite gives the ids of removed rows again.
+                        message: format!("place-{inbound}-{now}"),
                         platform: row.get(0)?,
                         conversation: row.get(1)?,
                         thread: row.get(2)?,

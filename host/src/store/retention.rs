@@ -10,7 +10,9 @@ impl Store {
     pub async fn busy_spaces(&self) -> Result<Vec<String>, StoreError> {
         self.read(|db| {
             db.prepare_cached(&format!(
-                "SELECT r.space FROM runs r WHERE {UNFINISHED} UNION ALL SELECT space FROM inbound WHERE decided = 0"
+                "SELECT r.space FROM runs r WHERE {UNFINISHED}
+                 UNION ALL SELECT space FROM runs WHERE answered = 0 AND state IN ('finished', 'failed', 'aborted')
+                 UNION ALL SELECT space FROM inbound WHERE decided = 0"
             ))?
             .query_map([], |row| row.get(0))?
             .collect()

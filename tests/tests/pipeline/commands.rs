@@ -48,6 +48,10 @@ async fn who_may_order_what() {
     say(&host, bob("9", "/teapot"), "echo: /teapot").await;
     say(&host, bob("10", "constructor"), "echo: constructor").await;
 
+    host.execute("INSERT INTO role_permissions VALUES ('main', 'member', '[\"prompt\",\"stop\"]', 'test', 1)");
+    say(&host, in_group("11", "@Mercury stop"), "Nothing is active here.").await;
+    host.execute("DELETE FROM role_permissions");
+
     let answer = host.chat(json!({ "text": "/model active", "callerId": "api:eve" })).await;
     assert!(answer.reply().starts_with("anthropic:"), "{answer:?}");
     let answer = host.chat(json!({ "text": "stop", "callerId": "api:eve" })).await;

@@ -6,13 +6,16 @@ use mercury_bindings::mercury::plugin::{
 };
 
 use super::{Inbox, Offer};
-use crate::plugins::{Interface, capabilities::not_granted, state::State};
+use crate::{
+    domain::guest_text::bounded,
+    plugins::{Interface, capabilities::not_granted, state::State},
+};
 
 /// Events that one call may bring.
 const MOST_EVENTS: usize = 1_000;
 /// Characters of an identifier.
 const MOST_ID: usize = 512;
-/// Characters of a name or title.
+/// Bytes of a name, title or reason: what is longer is cut.
 const MOST_NAME: usize = 512;
 /// Bytes of what the host keeps for the adapter with a conversation, and of its cursor.
 const MOST_KEPT: usize = 16 << 10;
@@ -37,7 +40,7 @@ impl State {
 impl Host for State {
     async fn accept(
         &mut self,
-        events: Vec<Event>,
+        mut events: Vec<Event>,
         cursor: Option<String>,
     ) -> wasmtime::Result<Result<Vec<Outcome>, Error>> {
         self.count_call()?;
@@ -45,6 +48,7 @@ impl Host for State {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
+        events.iter_mut().for_each(cut);
         if let Err(why) = check(&platform, &events).and_then(|()| kept("the cursor", cursor.as_deref())) {
             return Ok(Err(Error::Invalid(why)));
         }
@@ -136,24 +140,24 @@ fn native(what: &str, id: &str) -> Result<(), String> {
     }
 }
 
+/// Cuts what people chose and nobody looks up: a long name is no reason to lose what its bearer said.
+fn cut(event: &mut Event) {
+    let (Happening::Message(message) | Happening::Edited(message)) = &mut event.happening else { return };
+    let quoted = message.quoted.as_mut().and_then(|quoted| quoted.author.as_mut());
+    let names = [&mut message.conversation.title, &mut message.author.display_name].into_iter();
+    let names = names.chain(quoted.map(|author| &mut author.display_name)).flatten();
+    let missing = message.missing.iter_mut().flat_map(|file| [Some(&mut file.reason), file.file_name.as_mut()]);
+    let files = message.attachments.iter_mut().flat_map(|file| [Some(&mut file.mime_type), file.file_name.as_mut()]);
+    for name in names.chain(missing.flatten()).chain(files.flatten()) {
+        *name = bounded(std::mem::take(name), MOST_NAME);
+    }
+}
+
 /// What is kept as it is: no more of it than a platform could mean. Texts are cut by who keeps them.
 fn sizes(message: &Message) -> Result<(), String> {
     let conversation = &message.conversation;
-    let quoted = message.quoted.as_ref().and_then(|quoted| quoted.author.as_ref());
-    for (what, name) in [
-        ("the conversation's title", &conversation.title),
-        ("the conversation's thread", &conversation.thread),
-        ("the author's name", &message.author.display_name),
-        ("the quoted author's name", &quoted.and_then(|author| author.display_name.clone())),
-    ] {
-        if name.as_ref().is_some_and(|name| name.chars().count() > MOST_NAME) {
-            return Err(format!("{what} is longer than {MOST_NAME} characters"));
-        }
-    }
-    let named = message.missing.iter().flat_map(|file| [Some(&file.reason), file.file_name.as_ref()]).flatten();
-    let files = message.attachments.iter().flat_map(|file| [Some(&file.mime_type), file.file_name.as_ref()]).flatten();
-    if named.chain(files).any(|name| name.chars().count() > MOST_NAME) {
-        return Err(format!("a file's name, type or reason is longer than {MOST_NAME} characters"));
+    if let Some(thread) = &conversation.thread {
+        native("the conversation's thread", thread)?;
     }
     if message.attachments.len() + message.missing.len() > MOST_FILES {
         return Err(format!("a message has more than {MOST_FILES} files"));
@@ -230,21 +234,13 @@ mod tests {
             check("telegram", &[Event { id: "1".into(), happening: Happening::Message(message) }])
         };
         assert_eq!(checked(&|_| {}), Ok(()));
-        let long = || Some("x".repeat(MOST_NAME + 1));
         type Change<'a> = dyn Fn(&mut Message) + 'a;
-        let changes: [(&str, &Change<'_>); 9] = [
-            ("title", &|m| m.conversation.title = long()),
-            ("thread", &|m| m.conversation.thread = long()),
-            ("author's name", &|m| m.author.display_name = long()),
-            ("quoted author", &|m| {
-                m.quoted.as_mut().unwrap().author = Some(Person { id: "telegram:1".into(), display_name: long() });
-            }),
+        let changes: [(&str, &Change<'_>); 4] = [
+            ("thread", &|m| m.conversation.thread = Some("x".repeat(MOST_ID + 1))),
             ("the quoted author `slack:1`", &|m| {
                 m.quoted.as_mut().unwrap().author = Some(Person { id: "slack:1".into(), display_name: None });
             }),
             ("address", &|m| m.conversation.address = Some("x".repeat(MOST_KEPT + 1))),
-            ("reason", &|m| m.missing[0].reason = long().unwrap()),
-            ("name", &|m| m.missing[99].file_name = long()),
             ("100 files", &|m| m.missing.push(m.missing[0].clone())),
         ];
         for (says, change) in changes {
@@ -252,5 +248,28 @@ mod tests {
             assert!(why.contains(says), "{says}: {why}");
         }
         assert!(kept("the cursor", Some(&"x".repeat(MOST_KEPT + 1))).is_err() && kept("", None).is_ok());
+    }
+
+    /// A message is not lost for what its author or a chat is called.
+    #[test]
+    fn long_names_are_cut() {
+        let long = || Some("é".repeat(MOST_NAME));
+        let mut message = message();
+        message.conversation.title = long();
+        message.author.display_name = long();
+        message.quoted.as_mut().unwrap().author.as_mut().unwrap().display_name = long();
+        message.missing[0].reason = long().unwrap();
+        message.missing[99].file_name = long();
+        let mut event = Event { id: "1".into(), happening: Happening::Message(message) };
+        cut(&mut event);
+        let Happening::Message(message) = &event.happening else { panic!("{event:?}") };
+        let quoted = message.quoted.as_ref().unwrap().author.as_ref().unwrap();
+        let (title, names) = (&message.conversation.title, [&message.author.display_name, &quoted.display_name]);
+        for name in
+            [title, &Some(message.missing[0].reason.clone()), &message.missing[99].file_name].into_iter().chain(names)
+        {
+            assert_eq!(name.as_deref(), Some(&*format!("{}…", "é".repeat(MOST_NAME / 2))));
+        }
+        assert_eq!((message.text.len(), check("telegram", &[event.clone()])), (2 << 20, Ok(())));
     }
 }
