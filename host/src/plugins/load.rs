@@ -118,7 +118,8 @@ impl Set {
             Origin::Folder => 2,
         };
         let mut waiting = std::mem::take(&mut self.plugins);
-        let is_new = |plugin: &Plugin| !in_use.plugins.iter().any(|used| used.name() == plugin.name());
+        // An update is new, too: it must not take the place of another that stays as it is.
+        let is_new = |plugin: &Arc<Plugin>| !in_use.plugins.iter().any(|used| Arc::ptr_eq(used, plugin));
         waiting.sort_by_key(|plugin| (rank(plugin), is_new(plugin)));
         for plugin in waiting {
             match self.plugins.iter().find_map(|kept| conflict(&plugin.manifest, &kept.manifest)) {
@@ -289,6 +290,7 @@ impl Loader {
         let fitting = set.leave_out_conflicting(old).and_then(|()| set.leave_out_dependents());
         for (name, reason) in &set.disabled[left_out..] {
             changes.added.retain(|added| added != name);
+            changes.updated.retain(|updated| updated != name);
             if !old.disabled.contains(&(name.clone(), reason.clone())) {
                 changes.refused.insert(name.clone(), reason.clone());
             }

@@ -119,20 +119,24 @@ async fn updates(shared: &Shared, fields: &Value) -> Answer {
     let limit = usize::try_from(fields["limit"].as_u64().unwrap_or(100)).unwrap();
     let until = tokio::time::sleep(Duration::from_secs(fields["timeout"].as_u64().unwrap_or(0)));
     tokio::pin!(until);
+    // Once: who hangs here for a dead host must not confirm what comes later.
+    let from = fields["offset"].as_i64().unwrap_or(i64::MIN);
+    let is_left = |update: &Value| update["update_id"].as_i64().unwrap() >= from;
+    {
+        let mut world = shared.world.lock().unwrap();
+        let before = world.updates.len();
+        world.updates.retain(is_left);
+        if world.updates.len() < before {
+            shared.news.notify_waiters();
+        }
+    }
     loop {
         let news = shared.news.notified();
         tokio::pin!(news);
         news.as_mut().enable();
         let found: Vec<Value> = {
-            let mut world = shared.world.lock().unwrap();
-            if let Some(offset) = fields["offset"].as_i64() {
-                let before = world.updates.len();
-                world.updates.retain(|update| update["update_id"].as_i64().unwrap() >= offset);
-                if world.updates.len() < before {
-                    shared.news.notify_waiters();
-                }
-            }
-            world.updates.iter().take(limit).cloned().collect()
+            let world = shared.world.lock().unwrap();
+            world.updates.iter().filter(|update| is_left(update)).take(limit).cloned().collect()
         };
         if !found.is_empty() {
             return Ok(Value::Array(found));

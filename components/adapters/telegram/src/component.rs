@@ -19,8 +19,9 @@ use serde_json::json;
 
 use crate::inbound::{PLATFORM, chat_of};
 
-/// A poll round lasts half a minute, a look at the webhook a minute.
-const SILENCE_LIMIT_MS: u32 = 120_000;
+/// A poll round lasts half a minute, a look at the webhook a minute; but files are fetched within a round,
+/// for which the host gives 360 s.
+const SILENCE_LIMIT_MS: u32 = 400_000;
 
 struct Telegram;
 

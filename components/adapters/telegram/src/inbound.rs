@@ -176,8 +176,8 @@ fn pressed(query: CallbackQuery, bot: &Bot) -> Happening {
     let buttons = asked.reply_markup.iter().flat_map(|markup| markup.inline_keyboard.iter().flatten());
     let label = buttons.filter(|button| button.callback_data.as_ref() == Some(&data)).map(|button| &button.text).next();
     Happening::Message(Message {
-        // Pressing it again says nothing new, so it is the same message.
-        message_id: format!("callback:{}:{}:{data}", asked.message_id, query.from.id),
+        // Pressing it again says nothing new, so it is the same message. The data can be anybody's.
+        message_id: format!("callback:{}:{}:{}", asked.message_id, query.from.id, data.escape_debug()),
         conversation: conversation(&asked),
         author: person(&query.from),
         from_bot: query.from.is_bot,

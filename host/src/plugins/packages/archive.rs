@@ -65,6 +65,12 @@ fn check_descriptions(archive: impl Read) -> Result<(), ArchiveError> {
     let entries = archive.entries().map_err(ArchiveError::Unreadable)?.raw(true);
     for (index, entry) in entries.enumerate() {
         let entry = entry.map_err(ArchiveError::Unreadable)?;
+        // The map of its holes would be read whole.
+        if entry.header().entry_type() == EntryType::GNUSparse {
+            return Err(ArchiveError::Special(
+                String::from_utf8_lossy(&entry.path_bytes()).chars().take(120).collect(),
+            ));
+        }
         let describes = matches!(
             entry.header().entry_type(),
             EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader

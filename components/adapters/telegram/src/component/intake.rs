@@ -39,6 +39,8 @@ const CHAT_IS_FULL_MS: u32 = 30_000;
 const SUSPECT: &str = "suspect:";
 /// For which Telegram keeps updates: 24 hours.
 const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Characters of an event's id that the host takes, with room for its platform.
+const MOST_ID: usize = 400;
 
 pub(super) enum NotTaken {
     Busy(u32),
@@ -63,10 +65,15 @@ pub(super) fn accept(
     }
     let mut events: Vec<_> = readings.iter().map(|reading| reading.event.clone()).collect();
     let mut stored = store(&events, cursor, budget);
-    if let Err(inbox::Error::Invalid(reason)) = &stored {
-        log::error(&format!("the host does not take updates up to {cursor:?}, they are passed over: {reason}"));
+    if matches!(stored, Err(inbox::Error::Invalid(_))) {
+        // One that is not taken takes none of its neighbours along: what was taken alone is known then.
         for event in &mut events {
-            event.happening = Happening::Other(format!("was not taken: {reason}"));
+            if let Err(inbox::Error::Invalid(reason)) = store(std::slice::from_ref(event), None, budget) {
+                log::error(&format!("the host does not take an update before {cursor:?}, it is passed over: {reason}"));
+                // Its name may be the reason, and must not be one again.
+                event.id = event.id.chars().filter(|c| !c.is_control()).take(MOST_ID).collect();
+                event.happening = Happening::Other(format!("was not taken: {reason}"));
+            }
         }
         stored = store(&events, cursor, budget);
     }

@@ -114,6 +114,16 @@ fn a_pressed_button_answers() {
     assert_eq!((quoted.message_id.as_deref(), quoted.from_bot, quoted.text.as_str()), (Some("6"), true, "May I?"));
 }
 
+/// Its data need not be that of any button, and names an event, in which no control character may stand.
+#[test]
+fn a_forged_press_has_a_clean_name() {
+    let update = json!({ "update_id": 11, "callback_query": { "id": "q1", "from": { "id": 42, "first_name": "Dana" },
+        "data": "x\n\u{1b}[2J", "message": { "message_id": 6, "chat": { "id": 42, "type": "private" } } } });
+    let message = of(&update);
+    assert_eq!(message.message_id, "callback:6:42:x\\n\\u{1b}[2J");
+    assert!(!reading(&update).event.id.contains(char::is_control));
+}
+
 /// Whoever presses a button a hundred times says one thing once.
 #[test]
 fn a_second_press_is_the_same_message() {
