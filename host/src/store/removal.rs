@@ -47,6 +47,7 @@ impl Store {
             }
             let mut removed = Removed {
                 messages: count("messages WHERE space")?,
+                tasks: count("tasks WHERE space")?,
                 roles: count("members WHERE space")?,
                 config: count("plugin_settings WHERE space")?
                     + count("role_permissions WHERE space")?
@@ -148,11 +149,16 @@ mod tests {
                 text: "hi".into(),
                 attachments: Vec::new(),
                 received_at: now,
-                chat: Some(crate::domain::chat::Chat { message_id: now.to_string(), direct: true, ..Default::default() }),
+                chat: Some(crate::domain::chat::Chat {
+                    message_id: now.to_string(),
+                    direct: true,
+                    ..Default::default()
+                }),
             };
             let inbound = store.accept(message).await.unwrap().id();
             let run = RunId::from_stored(format!("r{now}"));
-            let new = NewRun { id: run.clone(), inbound, role: "member".into(), created_at: now, marks: Marks::default() };
+            let new =
+                NewRun { id: run.clone(), inbound, role: "member".into(), created_at: now, marks: Marks::default() };
             store.queue(new).await.unwrap();
             store.fail(&run, &crate::domain::failure::Failure::Lost, Marks::default()).await.unwrap();
             let (reply, files) = (place.to_owned(), Vec::new());
