@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Admission, Inbound, NewInbound, Store, StoreError, runs, space_settings, to_json};
+use super::{Admission, Inbound, NewInbound, Store, StoreError, space_settings, to_json};
 use crate::domain::{
     chat::Chat,
     ids::SpaceId,
@@ -303,7 +303,7 @@ impl Store {
     }
 }
 
-pub(super) fn insert(db: &Transaction<'_>, task: &PlannedTask) -> rusqlite::Result<()> {
+pub(crate) fn insert(db: &Transaction<'_>, task: &PlannedTask) -> rusqlite::Result<()> {
     db.execute(
         "INSERT INTO tasks (space, name, prompt, cron, at, timezone, silent, created_by, platform, conversation, thread, direct,
              next_run_at, created_at, updated_at)
@@ -328,7 +328,7 @@ pub(super) fn insert(db: &Transaction<'_>, task: &PlannedTask) -> rusqlite::Resu
     Ok(())
 }
 
-pub(super) fn stop(db: &Transaction<'_>, id: i64, why: &str, now: i64) -> rusqlite::Result<()> {
+pub(crate) fn stop(db: &Transaction<'_>, id: i64, why: &str, now: i64) -> rusqlite::Result<()> {
     db.execute(
         "UPDATE tasks SET active = 0, requested_at = NULL, note = ?2, updated_at = ?3 WHERE id = ?1",
         params![id, why, now],
@@ -552,3 +552,6 @@ fn read_more(row: &Row<'_>) -> rusqlite::Result<Behind> {
 fn read_place(row: &Row<'_>) -> rusqlite::Result<Place> {
     Ok(Place { platform: row.get(0)?, conversation: row.get(1)?, thread: None, direct: row.get(2)? })
 }
+
+#[cfg(test)]
+mod tests;
