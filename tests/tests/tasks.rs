@@ -117,10 +117,13 @@ async fn an_agent_schedules_a_reminder() {
     assert_eq!(said(&host).iter().filter(|text| text.contains("call Bob") && !text.contains("nextRunAt")).count(), 1);
     assert_eq!(host.query::<i64>("SELECT count(*) FROM tasks"), Some(0));
     let kept: String = host
-        .query("SELECT group_concat(role || ':' || content, '|') FROM (SELECT * FROM messages ORDER BY id DESC LIMIT 2)")
+        .query(
+            "SELECT group_concat(role || ':' || content, '|') FROM (SELECT * FROM messages ORDER BY id DESC LIMIT 2)",
+        )
         .unwrap();
     assert!(kept.contains("assistant:call Bob") && kept.contains("user:!reply call Bob"), "{kept}");
-    let who = "SELECT author || ' ' || role FROM runs r JOIN inbound i ON i.id = r.inbound WHERE i.occasion IS NOT NULL";
+    let who =
+        "SELECT author || ' ' || role FROM runs r JOIN inbound i ON i.id = r.inbound WHERE i.occasion IS NOT NULL";
     assert_eq!(host.query::<String>(who).unwrap(), "parley:ada admin");
     // The agent that is asked later knows where its prompt comes from, and what the tasks are.
     plan(&host, daily("!mrctl tasks list")).await;
@@ -195,7 +198,8 @@ async fn what_was_missed_comes_once() {
     runs_over(&host, 1).await;
     let (kept, now) = (task(&host, id).await.unwrap(), millis());
     assert!(kept["nextRunAt"].as_i64().unwrap() > now && kept["lastRunAt"].as_i64().unwrap() <= now, "{kept:#}");
-    let due: i64 = host.query("SELECT json_extract(occasion, '$.due') FROM inbound WHERE occasion IS NOT NULL").unwrap();
+    let due: i64 =
+        host.query("SELECT json_extract(occasion, '$.due') FROM inbound WHERE occasion IS NOT NULL").unwrap();
     assert!(now - due < 25 * 3_600_000, "it is the last time that was missed, not the first");
     host.kill();
     host.start().await;
@@ -210,7 +214,9 @@ async fn what_was_missed_comes_once() {
 async fn a_silent_task_says_nothing() {
     let host = scripted().await;
     for prompt in ["!write outbox/tidied.txt done\n!reply done", "!exit 3"] {
-        let id = plan(&host, json!({ "prompt": prompt, "cron": "@daily", "silent": true, "conversation": "parley:team" })).await;
+        let id =
+            plan(&host, json!({ "prompt": prompt, "cron": "@daily", "silent": true, "conversation": "parley:team" }))
+                .await;
         make_due(&host, id).await;
     }
     let before = called(&host, "deliver").len();
@@ -335,8 +341,14 @@ async fn who_may_do_what() {
         assert_eq!(refused.body["error"], format!("Forbidden: requires '{permission}' permission"));
         let only = json!({ "role": "helper", "permissions": ["prompt", permission] });
         assert_eq!(ask(&host, "parley:ada", "PUT", "/api/permissions", only).await.status, 200);
-        host.execute("INSERT INTO members (space, person, role) VALUES ('main', 'parley:eve', 'helper') ON CONFLICT DO NOTHING");
-        let body = if body.is_null() { body } else { json!({ "prompt": "x", "cron": "@daily", "conversation": "parley:team" }) };
+        host.execute(
+            "INSERT INTO members (space, person, role) VALUES ('main', 'parley:eve', 'helper') ON CONFLICT DO NOTHING",
+        );
+        let body = if body.is_null() {
+            body
+        } else {
+            json!({ "prompt": "x", "cron": "@daily", "conversation": "parley:team" })
+        };
         let allowed = ask(&host, "parley:eve", method, path, body).await;
         assert_eq!(allowed.status, 200, "{method} {path}: {:#}", allowed.body);
     }
@@ -399,7 +411,11 @@ async fn no_task_delays_another() {
     ));
     // Whatever is done with tasks makes the host look.
     ask(&host, "parley:ada", "POST", &format!("/api/tasks/{behind}/resume"), Value::Null).await;
-    host.until("SELECT o.reply FROM outbound o JOIN inbound i ON i.id = o.inbound WHERE i.space = 'other'", "elsewhere").await;
+    host.until(
+        "SELECT o.reply FROM outbound o JOIN inbound i ON i.id = o.inbound WHERE i.space = 'other'",
+        "elsewhere",
+    )
+    .await;
     // Its next time is left out, since the last one is not over.
     make_due(&host, slow).await;
     until(&host, "the time is left out", async || host.log().contains("left out this time").then_some(())).await;
@@ -468,7 +484,8 @@ async fn a_tasks_words_are_a_prompt() {
         let path = format!("/api/tasks/{id}/run");
         assert_eq!(host.request("POST", &path, &boss, Bytes::new()).await.unwrap().status, 200);
     };
-    let answers = "SELECT group_concat(reply, '|') FROM (SELECT o.reply FROM outbound o JOIN inbound i ON i.id = o.inbound
+    let answers =
+        "SELECT group_concat(reply, '|') FROM (SELECT o.reply FROM outbound o JOIN inbound i ON i.id = o.inbound
                    WHERE i.occasion IS NOT NULL ORDER BY i.id)";
     plan("stop").await;
     host.until(answers, "echo: stop").await;
@@ -531,7 +548,8 @@ async fn a_conversation_that_left_gets_nothing() {
     host.create_space("other");
     command(&host, &["conversations", "link", "parley:team", "other"]);
     make_due(&host, id).await;
-    let stopped = until(&host, "it is stopped", async || task(&host, id).await.filter(|task| task["active"] == 0)).await;
+    let stopped =
+        until(&host, "it is stopped", async || task(&host, id).await.filter(|task| task["active"] == 0)).await;
     assert!(stopped["note"].as_str().unwrap().contains("no longer one of its space"), "{stopped:#}");
     assert_eq!(host.query::<i64>("SELECT count(*) FROM inbound WHERE occasion IS NOT NULL"), Some(0));
 }
@@ -578,7 +596,12 @@ async fn the_operator_looks() {
     assert_eq!(task(&host, second).await.unwrap()["nextRunAt"], 32_482_533_600_000_i64, "eight o'clock in Berlin");
     assert!(command(&host, &["tasks", "pause", "1"]).contains("rests"));
     let listed = command(&host, &["tasks", "list"]);
-    assert!(listed.contains("read the news") && listed.contains("rests") && listed.contains("2999-05-01 08:00 Europe/Berlin"), "{listed}");
+    assert!(
+        listed.contains("read the news")
+            && listed.contains("rests")
+            && listed.contains("2999-05-01 08:00 Europe/Berlin"),
+        "{listed}"
+    );
     assert!(command(&host, &["tasks", "resume", "1"]).contains("Asia/Tokyo"));
     command(&host, &["tasks", "delete", "2"]);
     let left: Value = serde_json::from_str(&command(&host, &["tasks", "list", "--space", "main", "--json"])).unwrap();
@@ -593,5 +616,8 @@ fn a_wrong_zone_stops_the_start() {
     let host = Setup::scripted("runc").set("MERCURY_DEFAULT_TIMEZONE", "Berlin").prepare();
     let output = host.command(&["tasks", "list"]).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && error.contains("MERCURY_DEFAULT_TIMEZONE") && error.contains("Europe/Berlin"), "{error}");
+    assert!(
+        !output.status.success() && error.contains("MERCURY_DEFAULT_TIMEZONE") && error.contains("Europe/Berlin"),
+        "{error}"
+    );
 }

@@ -300,7 +300,9 @@ async fn tasks_come_along() {
         ],
         "the moment of what comes once is the old host's"
     );
-    let due = projects.new_rows("SELECT CASE WHEN next_run_at = 1 THEN 'missed' ELSE 'later' END FROM tasks WHERE active ORDER BY id");
+    let due = projects.new_rows(
+        "SELECT CASE WHEN next_run_at = 1 THEN 'missed' ELSE 'later' END FROM tasks WHERE active ORDER BY id",
+    );
     assert_eq!(due, ["missed", "later", "missed"], "what was missed meanwhile comes once");
     for (what, why) in [
         ("task #3 of main, which is #3 here, rests", "several conversations"),

@@ -262,7 +262,10 @@ async fn where_an_answer_goes() {
     let heads = fixture.store.heads().await.unwrap();
     let [(delivery, _)] = &heads[..] else { panic!("{heads:?}") };
     let new = &delivery.new;
-    assert_eq!((new.conversation.as_str(), new.thread.as_deref(), new.reply_to.as_deref()), ("p:group", Some("7"), None));
+    assert_eq!(
+        (new.conversation.as_str(), new.thread.as_deref(), new.reply_to.as_deref()),
+        ("p:group", Some("7"), None)
+    );
     assert_eq!(fixture.count("SELECT count(*) FROM messages").await, 2, "a silent task is no part of the conversation");
     assert_eq!(fixture.count("SELECT count(*) FROM outbound WHERE state = 'suppressed'").await, 1);
     assert_eq!(fixture.count("SELECT count(*) FROM members").await, 0, "nobody becomes a member by the clock");
