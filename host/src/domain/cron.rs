@@ -138,7 +138,7 @@ mod tests {
             "a time that does not exist comes when it is passed over"
         );
         assert_eq!(
-            next(&berlin("30 2,14 * * *"), "2026-03-28T13:00:00Z", 2),
+            next(&berlin("30 2,14 * * *"), "2026-03-28T14:00:00Z", 2),
             ["2026-03-29T01:00:00Z", "2026-03-29T12:30:00Z"],
             "also where there are several"
         );
