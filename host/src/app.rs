@@ -146,6 +146,8 @@ impl App {
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
         tokio::spawn(rooms.schedule.clone().run(hand_over.clone()));
+        // Behind the adapters: what was missed is to be said.
+        tokio::spawn(hand_over.clone().run_until_cancelled_owned(schedule::run_tasks(rooms.intake.clone())));
         let retention = Retention::new(&config, rooms.store.clone());
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(retention.run()));
         let endings = schedule::tell_endings(rooms.plugins.clone(), rooms.store.clone(), rooms.runs.task_ended.clone());

@@ -20,6 +20,7 @@ const SMALL: &[(&str, &str)] = &[
     ("boundaries", "one for each conversation in which somebody began anew"),
     ("told", "gone when its time is over: a day at most"),
     ("timers", "a few for each plugin"),
+    ("tasks", "as many as the spaces may have"),
     ("sessions", "as many as one operator may have open"),
     ("json_each", "a parameter"),
     ("(subquery-1)", "what the statement itself has grouped"),
@@ -89,7 +90,7 @@ fn statements() -> Vec<Statement> {
                 sql if sql.contains("{table} WHERE plugin") => {
                     &["plugin_kv", "timers", "plugin_settings", "plugin_jobs", "plugin_tasks", "cursors"]
                 }
-                _ => &["inbound", "messages", "deliveries"],
+                _ => &["inbound", "messages", "deliveries", "tasks"],
             };
             match sql.contains("{table}") {
                 false => statements.push(Statement { file: file.clone(), sql }),

@@ -78,6 +78,41 @@ pub(crate) fn conversations(line: &Line) -> Result<Request, Error> {
     Ok(Request::get(if line.has("unlinked") { "/api/conversations?linked=false" } else { "/api/conversations" }))
 }
 
+/// What is wrong in itself is told here; the host says the rest.
+pub(crate) fn plan(line: &Line) -> Result<Request, Error> {
+    let given = |name: &str| line.option(name).filter(|value| !value.trim().is_empty());
+    let Some(prompt) = given("prompt") else { return Err(Error::Incomplete("Missing --prompt")) };
+    let body = match (given("cron"), given("at")) {
+        (None, None) => return Err(Error::Incomplete("Missing --cron or --at")),
+        (Some(_), Some(_)) => return Err(Error::Incomplete("Cannot use both --cron and --at")),
+        (cron, at) => json!({
+            "prompt": prompt, "cron": cron, "at": at, "silent": line.has("silent"), "timezone": given("timezone"),
+            "name": given("name"),
+        }),
+    };
+    Ok(Request::post("/api/tasks", body.to_string().into_bytes()))
+}
+
+fn task(line: &Line) -> String {
+    format!("/api/tasks/{}", segment(line.word(0).trim_start_matches('#')))
+}
+
+pub(crate) fn pause_task(line: &Line) -> Result<Request, Error> {
+    Ok(Request::post(&format!("{}/pause", task(line)), Vec::new()))
+}
+
+pub(crate) fn resume_task(line: &Line) -> Result<Request, Error> {
+    Ok(Request::post(&format!("{}/resume", task(line)), Vec::new()))
+}
+
+pub(crate) fn run_task(line: &Line) -> Result<Request, Error> {
+    Ok(Request::post(&format!("{}/run", task(line)), Vec::new()))
+}
+
+pub(crate) fn delete_task(line: &Line) -> Result<Request, Error> {
+    Ok(Request::delete(&task(line)))
+}
+
 pub(crate) fn recall(line: &Line) -> Result<Request, Error> {
     let limit = line.option("limit").map(|limit| format!("&limit={}", segment(limit))).unwrap_or_default();
     Ok(Request::get(&format!("/api/messages/search?q={}{limit}", segment(&line.words(0)))))

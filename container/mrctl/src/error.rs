@@ -30,6 +30,8 @@ pub enum Error {
     Input(std::io::Error),
     #[error("Config key not set: {0}")]
     NotSet(String),
+    #[error("{0}. Run 'mrctl help tasks create'.")]
+    Incomplete(&'static str),
     #[error("Usage: mrctl {command} {usage}")]
     Usage { command: &'static str, usage: &'static str },
     #[error("cannot reach the host at {socket}: {source}")]

@@ -103,6 +103,13 @@ fn mistakes_are_named() {
     let cases = [
         (&["x"][..], "error: Unknown command 'x'. Run 'mrctl help'.\n"),
         (&["help", "x"], "error: Unknown command 'x'. Run 'mrctl help'.\n"),
+        (&["tasks", "create", "--cron", "* * * * *"], "error: Missing --prompt. Run 'mrctl help tasks create'.\n"),
+        (&["tasks", "create", "--prompt", "x"], "error: Missing --cron or --at. Run 'mrctl help tasks create'.\n"),
+        (
+            &["tasks", "create", "--prompt", "x", "--cron", "* * * * *", "--at", "2026-05-01"],
+            "error: Cannot use both --cron and --at. Run 'mrctl help tasks create'.\n",
+        ),
+        (&["tasks", "run"], "error: Usage: mrctl tasks run <id>\n"),
         (&["whoami", "--y"], "error: Unknown option '--y' of 'whoami'. Run 'mrctl help whoami'.\n"),
         (&["whoami"], "error: cannot reach the host at /nowhere/api.sock: No such file or directory (os error 2)\n"),
     ];
@@ -115,7 +122,7 @@ fn mistakes_are_named() {
     assert!(err.contains("Usage: mrctl"));
 }
 
-/// cli.md 11: what each command asks.
+/// cli.md 11: what each command asks; #39 among them.
 #[test]
 fn commands_ask_their_routes() {
     let ok = "HTTP/1.1 200 OK\r\n\r\n{\"a\":1}";
@@ -126,6 +133,21 @@ fn commands_ask_their_routes() {
             "PUT /api/config",
             "{\"key\":\"napkin.backfill-days\",\"value\":\"30\"}",
         ),
+        (&["tasks", "list", "--json"], "GET /api/tasks", ""),
+        (
+            &["tasks", "create", "--prompt", "What is new?", "--cron", "0 8 * * *", "--timezone", "Asia/Jerusalem"],
+            "POST /api/tasks",
+            "{\"at\":null,\"cron\":\"0 8 * * *\",\"name\":null,\"prompt\":\"What is new?\",\"silent\":false,\"timezone\":\"Asia/Jerusalem\"}",
+        ),
+        (
+            &["tasks", "create", "--silent", "--at=2026-05-01T08:00", "--prompt=tidy up", "--name", "tidy"],
+            "POST /api/tasks",
+            "{\"at\":\"2026-05-01T08:00\",\"cron\":null,\"name\":\"tidy\",\"prompt\":\"tidy up\",\"silent\":true,\"timezone\":null}",
+        ),
+        (&["tasks", "pause", "3"], "POST /api/tasks/3/pause", ""),
+        (&["tasks", "resume", "#3"], "POST /api/tasks/3/resume", ""),
+        (&["tasks", "run", "3"], "POST /api/tasks/3/run", ""),
+        (&["tasks", "delete", "a/b", "--json"], "DELETE /api/tasks/a%2Fb", ""),
         (&["prefs", "list"], "GET /api/prefs", ""),
         (
             &["prefs", "set", "tone", "short", "and", "dry"],

@@ -21,6 +21,7 @@ use crate::{
     domain::{
         confinement::Confinement,
         ids::{RunId, SpaceId},
+        task::Place,
     },
     gateway::Access,
     http::ApiError,
@@ -38,8 +39,10 @@ pub struct Identity {
     pub caller: String,
     pub role: String,
     pub space: SpaceId,
-    /// `None`: a plugin's task, which answers to nobody.
+    /// `None`: a task that answers to nobody.
     pub conversation: Option<String>,
+    /// Where tasks that it makes answer to.
+    pub place: Place,
     /// What its run is denied.
     pub confinement: Confinement,
 }
@@ -80,7 +83,7 @@ pub fn router(
         id: identity.caller.clone(),
         role: identity.role.clone(),
         space: identity.space.clone(),
-        agent: Some(Agent::of(identity.conversation.clone())),
+        agent: Some(Agent::of(identity.conversation.clone(), identity.place.clone())),
     };
     let asked = callers::routes(callers.clone()).merge(callers::shared_routes(callers)).layer(Extension(person));
     let context = Context {

@@ -18,6 +18,7 @@ mod plugins;
 mod prebuild;
 mod recording;
 mod spaces;
+mod tasks;
 mod webhooks;
 
 use std::{
@@ -113,6 +114,7 @@ impl Api {
             .route("/api/conversations/{id}", put(conversations::link))
             .route("/api/deliveries", get(deliveries::list))
             .route("/api/deliveries/{id}/retry", post(deliveries::retry))
+            .route("/api/tasks", get(tasks::list).post(tasks::create))
             .route("/api/config", get(config::list).put(config::set).delete(config::unset))
     }
 
@@ -122,6 +124,7 @@ impl Api {
             .route("/api/console/spaces", get(spaces::list).post(spaces::create))
             .route("/api/console/spaces/{space}", patch(spaces::rename).delete(spaces::remove))
             .route("/api/console/spaces/{space}/messages", get(spaces::messages))
+            .route("/api/console/spaces/{space}/tasks", post(tasks::create_own))
             .route("/api/console/usage", get(spaces::usage))
     }
 

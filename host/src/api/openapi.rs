@@ -166,6 +166,15 @@ const ROUTES: &[Route] = &[
     )
     .query(PAGE),
     route(
+        "post",
+        "/api/console/spaces/{space}/tasks",
+        Console,
+        "Schedules a task of the host's own that comes again.",
+        &["id", "cron", "prompt", "timezone", "name", "nextRunAt"],
+    )
+    .body("{\"cron\": \"0 8 * * *\", \"prompt\": \"What is new today?\", \"timezone\": \"UTC\"}")
+    .status("201"),
+    route(
         "get",
         "/api/console/usage",
         Console,
@@ -283,6 +292,38 @@ const ROUTES: &[Route] = &[
         &["messages"],
     )
     .query(&["q", "limit"]),
+    route(
+        "get",
+        "/api/tasks",
+        Caller,
+        "The space's scheduled tasks, the oldest first. Needs `tasks.list`; the operator may ask without a caller, for all.",
+        &["tasks", "next"],
+    )
+    .query(PAGE),
+    route(
+        "post",
+        "/api/tasks",
+        Caller,
+        "Schedules a task: with `cron` one that comes again, with `at` one that comes once. Needs `tasks.create`.",
+        &["id", "cron", "at", "prompt", "silent", "timezone", "nextRunAt"],
+    )
+    .body("{\"prompt\": \"What is new today?\", \"cron\": \"0 8 * * 1-5\", \"timezone\": \"Europe/Berlin\"}"),
+    route("delete", "/api/tasks/{id}", Caller, "Deletes a task. Needs `tasks.delete`.", &["id", "deleted"]),
+    route("post", "/api/tasks/{id}/pause", Caller, "Lets a task rest. Needs `tasks.pause`.", &["id", "active"]),
+    route(
+        "post",
+        "/api/tasks/{id}/resume",
+        Caller,
+        "Lets a task go on, from now. Needs `tasks.resume`.",
+        &["id", "active", "nextRunAt"],
+    ),
+    route(
+        "post",
+        "/api/tasks/{id}/run",
+        Caller,
+        "Lets a task run soon, whatever its schedule says. Needs `tasks.create`.",
+        &["id", "triggered"],
+    ),
     route("get", "/api/ext", Caller, "The plugins, and what each brings for agents.", &["extensions"]),
     route(
         "get",

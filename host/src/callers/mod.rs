@@ -13,6 +13,7 @@ mod preferences;
 mod roles;
 mod settings;
 mod spaces;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -23,10 +24,12 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 
 pub use conversations::{Filter, view as conversation_view};
 pub use settings::{NewSetting, refusal as setting_refusal};
 pub use spaces::{check_name as check_space_name, remove as remove_space};
+pub use tasks::{NewTask, place as task_place, plan as plan_task};
 
 use crate::{
     config::Config,
@@ -34,6 +37,7 @@ use crate::{
         ids::SpaceId,
         page::Page,
         roles::{ADMIN_ROLE, SYSTEM_ROLE},
+        task::{self, Place},
     },
     http::ApiError,
     plugins::{Answer, Plugins, types},
@@ -54,17 +58,19 @@ pub struct Caller {
 }
 
 /// What guards are told of an agent's request, beside its caller.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
     pub conversation: Option<String>,
+    /// Where its run takes place.
+    place: Place,
     method: String,
     path: String,
 }
 
 impl Agent {
-    /// Of a run that answers to `conversation`, if to any.
-    pub fn of(conversation: Option<String>) -> Self {
-        Self { conversation, ..Self::default() }
+    /// Of a run that takes place in `place`, and answers to `conversation`, if to any.
+    pub fn of(conversation: Option<String>, place: Place) -> Self {
+        Self { conversation, place, method: String::new(), path: String::new() }
     }
 }
 
@@ -97,6 +103,12 @@ pub async fn role_of(config: &Config, store: &Store, space: &SpaceId, person: &s
         true => Ok(ADMIN_ROLE.to_owned()),
         false => store.role_of(space, person).await,
     }
+}
+
+/// The role in which somebody's task runs: what its maker is now. The host's own tasks are made by the operator.
+pub async fn role_of_task(config: &Config, store: &Store, space: &SpaceId, maker: &str) -> Result<String, StoreError> {
+    let role = role_of(config, store, space, maker).await?;
+    Ok(task::role(maker, &role).to_owned())
 }
 
 /// What a stop found.
@@ -137,11 +149,19 @@ pub struct Callers {
     plugins: Arc<Plugins>,
     config: Arc<Config>,
     stops: Arc<dyn Stops>,
+    /// Notified when tasks are to be looked at.
+    tasks_changed: Arc<Notify>,
 }
 
 impl Callers {
-    pub fn new(store: Store, plugins: Arc<Plugins>, config: Arc<Config>, stops: Arc<dyn Stops>) -> Self {
-        Self { store, plugins, config, stops }
+    pub fn new(
+        store: Store,
+        plugins: Arc<Plugins>,
+        config: Arc<Config>,
+        stops: Arc<dyn Stops>,
+        tasks_changed: Arc<Notify>,
+    ) -> Self {
+        Self { store, plugins, config, stops, tasks_changed }
     }
 
     /// Everything that the caller may do here.
@@ -181,8 +201,8 @@ impl Callers {
     }
 }
 
-/// The routes, without those that the operator's own listener answers in two ways: `/api/config` and the
-/// list of conversations.
+/// The routes, without those that the operator's own listener answers in two ways: `/api/config`,
+/// `/api/tasks` and the list of conversations.
 pub fn routes(callers: Callers) -> Router {
     Router::new()
         .route("/api/whoami", get(control::whoami))
@@ -198,6 +218,10 @@ pub fn routes(callers: Callers) -> Router {
         .route("/api/spaces/current", get(spaces::current).delete(spaces::remove_own))
         .route("/api/spaces/current/name", put(spaces::rename))
         .route("/api/messages/search", get(messages::search))
+        .route("/api/tasks/{id}", delete(tasks::remove))
+        .route("/api/tasks/{id}/pause", post(tasks::pause))
+        .route("/api/tasks/{id}/resume", post(tasks::resume))
+        .route("/api/tasks/{id}/run", post(tasks::run))
         .route("/api/ext", get(settings::extensions))
         .route("/api/conversations/{id}/link", post(conversations::link))
         .route("/api/conversations/{id}/unlink", post(conversations::unlink))
@@ -205,18 +229,23 @@ pub fn routes(callers: Callers) -> Router {
         .with_state(callers)
 }
 
-/// The two that [`routes`] leaves out.
+/// Those that [`routes`] leaves out.
 pub fn shared_routes(callers: Callers) -> Router {
     Router::new()
         .route("/api/config", get(settings::list).put(settings::set))
         .route("/api/conversations", get(conversations::list))
+        .route("/api/tasks", get(tasks::list).post(tasks::create))
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .with_state(callers)
 }
 
 /// Where the operator's listener decides by itself whom it answers.
 pub mod answers {
-    pub use super::{conversations::list as conversations, settings::list as settings, settings::set as set_setting};
+    pub use super::{
+        conversations::list as conversations,
+        settings::{list as settings, set as set_setting},
+        tasks::{create as create_task, list as tasks},
+    };
 }
 
 /// `?limit=…&after=…`

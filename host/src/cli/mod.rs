@@ -19,6 +19,7 @@ mod run;
 mod spaces;
 mod status;
 mod stop;
+mod tasks;
 mod terminal;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
@@ -69,6 +70,8 @@ enum Command {
     Adapters(adapters::Adapters),
     /// List the conversations that chat platforms have told of, and link them to spaces.
     Conversations(conversations::Conversations),
+    /// List the tasks that people have scheduled; pause, resume and delete them.
+    Tasks(tasks::Tasks),
     /// List messages that are not sent yet or were given up, and try one again.
     Deliveries(deliveries::Deliveries),
     /// Write a backup of the project to one file. The host may run meanwhile.
@@ -143,6 +146,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Plugins(plugins) => plugins.run(&project).await,
             Command::Adapters(adapters) => adapters.run(&project).await,
             Command::Conversations(conversations) => conversations.run(&project).await,
+            Command::Tasks(tasks) => tasks.run(&project).await,
             Command::Deliveries(deliveries) => deliveries.run(&project).await,
             Command::Backup(backup) => backup.run(&project).await,
             Command::Restore(restore) => restore.run(&project).await,

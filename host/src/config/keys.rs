@@ -73,7 +73,6 @@ const fn int(min: i64, max: i64) -> Kind {
 const DOLLARS: Kind = Kind::Number { min: 0.0, max: 1_000_000.0 };
 
 const ADAPTERS: &str = "chat adapters";
-const SCHEDULER: &str = "the scheduler";
 const CONSOLE: &str = "the management console";
 const SERVICE_ACCOUNTS: &str =
     "service accounts for speech; set MERCURY_GOOGLE_TTS_API_KEY to an API key of Text-to-Speech instead";
@@ -448,15 +447,21 @@ pub(super) const KEYS: &[Key] = &[
     key("console_url", None, Some("MERCURY_CONSOLE_URL"), Kind::Url, None),
     later(key("console_user_id", None, Some("MERCURY_CONSOLE_USER_ID"), Kind::Text, None), CONSOLE),
     secret("console_internal_secret", "MERCURY_CONSOLE_INTERNAL_SECRET"),
-    later(
-        key(
-            "default_timezone",
-            Some("scheduling.default_timezone"),
-            Some("MERCURY_DEFAULT_TIMEZONE"),
-            Kind::Text,
-            None,
-        ),
-        SCHEDULER,
+    key("default_timezone", Some("scheduling.default_timezone"), Some("MERCURY_DEFAULT_TIMEZONE"), Kind::Text, None),
+    // New: how many tasks people may schedule in one space, and how often each may run.
+    key(
+        "max_tasks_per_space",
+        Some("scheduling.max_tasks_per_space"),
+        Some("MERCURY_MAX_TASKS_PER_SPACE"),
+        int(1, 1_000),
+        Some("100"),
+    ),
+    key(
+        "task_min_interval",
+        Some("scheduling.min_interval_minutes"),
+        Some("MERCURY_TASK_MIN_INTERVAL_MINUTES"),
+        int(1, 1_440),
+        Some("1"),
     ),
     later(
         key("ts_allow_live_orders", None, Some("MERCURY_TS_ALLOW_LIVE_ORDERS"), Kind::Bool, Some("false")),

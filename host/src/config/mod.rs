@@ -185,6 +185,12 @@ pub struct Config {
     /// Runs that may wait, altogether and in one space; 0 is no limit.
     pub most_queued: u32,
     pub most_queued_in_space: u32,
+    /// The IANA name of the clock of tasks that name none; without one it is that of UTC.
+    pub default_timezone: Option<String>,
+    /// Tasks that one space may have: 1 to 1,000.
+    pub most_tasks: u32,
+    /// Minutes between two runs of a task at least: 1 to 1,440.
+    pub task_interval: u32,
     /// How long to wait whether a person writes on; none is what the platform is like.
     pub debounce: Option<Duration>,
     pub bind: IpAddr,

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::domain::{
     admins::Admins,
+    cron,
     environment::{self, PassThrough},
     limits, trigger,
     words::{Keys, Locale, Voice},
@@ -197,6 +198,9 @@ impl Settings {
             rate_limits: self.rate_limits(),
             most_queued: self.int("max_queued") as u32,
             most_queued_in_space: self.int("max_queued_per_space") as u32,
+            default_timezone: self.timezone().map_err(invalid)?,
+            most_tasks: self.int("max_tasks_per_space") as u32,
+            task_interval: self.int("task_min_interval") as u32,
             debounce: match self.values.get("debounce_ms") {
                 Some(Value::Int(time)) => Some(Duration::from_millis(time.unsigned_abs())),
                 _ => None,
@@ -247,6 +251,15 @@ impl Settings {
         config.check_exposure()?;
         config.warn_of_plugins();
         Ok(config)
+    }
+
+    /// Weakness C10: a name that no task could have is refused at once.
+    fn timezone(&self) -> Result<Option<String>, String> {
+        let Some(name) = self.text("default_timezone") else { return Ok(None) };
+        match cron::zone(&name) {
+            Ok(_) => Ok(Some(name)),
+            Err(reason) => Err(format!("scheduling.default_timezone / MERCURY_DEFAULT_TIMEZONE: {reason}")),
+        }
     }
 
     fn rate_limits(&self) -> limits::Configured {

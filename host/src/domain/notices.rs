@@ -35,6 +35,21 @@ pub enum Notice<'a> {
     },
     /// A pause is over.
     Resumed,
+    /// Somebody's task failed.
+    TaskFailed {
+        task: &'a str,
+        reason: &'a str,
+    },
+    /// It failed so often that it is stopped.
+    TaskGivenUp {
+        task: &'a str,
+        reason: &'a str,
+        times: u32,
+    },
+    /// Whoever made it may not do that any more.
+    TaskWithdrawn {
+        task: &'a str,
+    },
 }
 
 /// Seconds, minutes or hours, rounded up.
@@ -101,6 +116,26 @@ impl Notice<'_> {
                 text.replace("{ahead}", &ahead.to_string()).replace("{minutes}", &minutes.max(&1).to_string())
             }
             Self::Resumed => pick("The pause is over; I answer again.", "ההפסקה הסתיימה; אני עונה שוב."),
+            Self::TaskFailed { task, reason } => match locale {
+                Locale::English => format!("The scheduled task {task} failed. {reason}"),
+                Locale::Hebrew => format!("המשימה המתוזמנת {task} נכשלה. {reason}"),
+            },
+            Self::TaskGivenUp { task, reason, times } => match locale {
+                Locale::English => format!(
+                    "The scheduled task {task} failed {times} times in a row, so I have paused it. {reason} It goes on when somebody resumes it."
+                ),
+                Locale::Hebrew => format!(
+                    "המשימה המתוזמנת {task} נכשלה {times} פעמים ברציפות, ולכן השהיתי אותה. {reason} היא תמשיך כשמישהו יפעיל אותה מחדש."
+                ),
+            },
+            Self::TaskWithdrawn { task } => match locale {
+                Locale::English => format!(
+                    "I did not run the scheduled task {task}, and paused it: whoever made it may no longer make tasks here."
+                ),
+                Locale::Hebrew => format!(
+                    "לא הרצתי את המשימה המתוזמנת {task} והשהיתי אותה: מי שיצר אותה כבר לא רשאי ליצור כאן משימות."
+                ),
+            },
         }
     }
 
@@ -147,6 +182,9 @@ mod tests {
             Notice::Place { ahead: 1, minutes: 3 },
             Notice::Place { ahead: 4, minutes: 3 },
             Notice::Resumed,
+            Notice::TaskFailed { task: "#3", reason: "" },
+            Notice::TaskGivenUp { task: "#3", reason: "", times: 5 },
+            Notice::TaskWithdrawn { task: "#3" },
         ]
     }
 

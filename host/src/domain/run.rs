@@ -8,6 +8,7 @@ use super::{
     chat::Chat,
     confinement::Confinement,
     ids::{RunId, SpaceId},
+    task::{Occasion, Place},
 };
 
 /// `queued → preparing → running → finished | failed | aborted`, each change one transaction. What
@@ -97,17 +98,35 @@ pub struct Run {
     pub chat: Option<Chat>,
     /// What its plugin wants it to be denied, where one asked for it.
     pub confinement: Option<Confinement>,
+    /// Where somebody's task was due.
+    pub occasion: Option<Occasion>,
 }
 
 impl Run {
-    /// Nobody asked for it, and nobody waits for its answer in a conversation.
+    /// Nobody has just asked for it: a plugin's task, or somebody's that was due.
     pub fn is_scheduled(&self) -> bool {
+        self.is_of_plugin() || self.occasion.is_some()
+    }
+
+    /// A plugin asked for it, and is told of its end.
+    pub fn is_of_plugin(&self) -> bool {
         self.platform == TASK_PLATFORM
     }
 
     /// Where its answer goes, if anywhere.
     pub fn answers_to(&self) -> Option<String> {
-        (!self.is_scheduled()).then(|| self.conversation.clone())
+        let unsent = self.is_of_plugin() || (self.occasion.is_some() && self.chat.is_none());
+        (!unsent).then(|| self.conversation.clone())
+    }
+
+    /// Where it takes place: tasks that it makes answer to there.
+    pub fn place(&self) -> Place {
+        Place {
+            platform: self.platform.clone(),
+            conversation: self.conversation.clone(),
+            thread: self.chat.as_ref().and_then(|chat| chat.thread.clone()),
+            direct: self.chat.as_ref().is_none_or(|chat| chat.direct),
+        }
     }
 
     /// What it is denied: nothing, where nobody asked for anything.

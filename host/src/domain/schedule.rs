@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use croner::{
-    Cron,
-    parser::{CronParser, Seconds, Year},
-};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
+
+use super::cron::{self, Fields, Line};
 
 /// The first run of a job comes within this time of the start, or of its interval where that is shorter,
 /// so that a start does not run all jobs at once.
@@ -17,10 +15,7 @@ const SPREAD: Duration = Duration::from_secs(60);
 pub enum Timing {
     /// Between two starts.
     Every(Duration),
-    Cron {
-        line: Box<Cron>,
-        zone: TimeZone,
-    },
+    Cron(Line),
 }
 
 impl Timing {
@@ -34,14 +29,8 @@ impl Timing {
             (Some(_), None) if zone.is_some() => Err("a time zone belongs to a cron line".into()),
             (Some(seconds), None) => Ok(Self::Every(Duration::from_secs(seconds))),
             (None, Some(line)) => {
-                let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-                let parsed = parser.parse(line).map_err(|error| format!("`{line}` is not understood: {error}"))?;
-                let zone = match zone {
-                    Some(name) => TimeZone::get(name)
-                        .map_err(|_| format!("time-zone `{name}` is not known; write it as in Europe/Berlin"))?,
-                    None => TimeZone::system(),
-                };
-                Ok(Self::Cron { line: Box::new(parsed), zone })
+                let zone = zone.map_or_else(|| Ok(TimeZone::system()), cron::zone)?;
+                Line::parse(line, zone, Fields::Five).map(Self::Cron)
             }
             _ => Err("name one of `every-s` and `cron`".into()),
         }
@@ -53,7 +42,7 @@ impl Timing {
         let soon = now.saturating_add(millis(self.spread().mul_f64(fraction.clamp(0.0, 1.0))));
         match (self, last) {
             (Self::Every(_), None) => Some(soon),
-            (Self::Cron { .. }, None) => self.after(now, now),
+            (Self::Cron(_), None) => self.after(now, now),
             (_, Some(last)) => match self.after(last, now) {
                 Some(due) if due <= now => Some(soon),
                 due => due,
@@ -68,18 +57,14 @@ impl Timing {
         let last = last.min(now);
         match self {
             Self::Every(interval) => Some(last.saturating_add(millis(*interval)).max(now)),
-            Self::Cron { line, zone } => {
-                let last = Timestamp::from_millisecond(last).ok()?.to_zoned(zone.clone());
-                let next = line.find_next_occurrence(&last, false).ok()?;
-                Some(next.timestamp().as_millisecond().max(now))
-            }
+            Self::Cron(line) => Some(line.next(last)?.max(now)),
         }
     }
 
     fn spread(&self) -> Duration {
         match self {
             Self::Every(interval) => SPREAD.min(*interval),
-            Self::Cron { .. } => SPREAD,
+            Self::Cron(_) => SPREAD,
         }
     }
 }
@@ -90,6 +75,7 @@ fn millis(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;

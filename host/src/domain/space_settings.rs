@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{pause::Pause, words::Locale};
+use super::{cron, pause::Pause, words::Locale};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Flag,
-    Number { least: i64, most: i64 },
+    Number {
+        least: i64,
+        most: i64,
+    },
     Choice(&'static [&'static str]),
+    /// An IANA name.
+    Zone,
 }
 
 /// A setting that people may change.
@@ -55,8 +60,11 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Number { least: 0, most: 10_000 },
         "How long the assistant waits whether somebody writes on, in milliseconds; 0 is not at all",
     ),
+    setting(TIMEZONE, Kind::Zone, "The clock of scheduled tasks that name none, such as Europe/Berlin"),
     setting("messages.locale", Kind::Choice(&["en", "he"]), "The language of the host's own words"),
 ];
+
+const TIMEZONE: &str = "scheduling.default_timezone";
 
 /// The limit of a role that the operator has made.
 const OF_ROLE: &str = "rate_limit.";
@@ -87,6 +95,7 @@ pub fn check(key: &str, value: &str) -> Result<(), String> {
             value.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number)),
             format!("a whole number from {least} to {most}"),
         ),
+        Kind::Zone => (cron::zone(value).is_ok(), "a time zone such as Europe/Berlin".to_owned()),
     };
     if fits { Ok(()) } else { Err(format!("{key} must be {allowed}")) }
 }
@@ -153,6 +162,11 @@ impl SpaceSettings {
             Some("en") => Locale::English,
             _ => configured,
         }
+    }
+
+    /// The clock of tasks that name none.
+    pub fn timezone(&self) -> Option<&str> {
+        self.fitting(TIMEZONE)
     }
 
     /// Whether earlier messages go into a run.

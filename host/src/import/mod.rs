@@ -6,6 +6,7 @@
 
 mod old;
 mod rows;
+mod tasks;
 mod tree;
 
 use std::{

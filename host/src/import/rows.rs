@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Old, Report};
+use super::{Old, Report, tasks};
 use crate::domain::{
     ids::SpaceId,
     roles,
@@ -13,7 +13,6 @@ use crate::domain::{
 
 /// Tables whose rows have no place here yet, with the column that names one.
 const LATER: &[(&str, &str, &str)] = &[
-    ("tasks", "'#' || id || ' of ' || space_id", "scheduled tasks of people are still to come"),
     ("project_config", "key", "it has no place here yet"),
     ("extension_state", "extension || '/' || key", "the old extensions do not run here; plugins keep their own state"),
     ("wa_identity_aliases", "lid", "WhatsApp is still to come"),
@@ -24,12 +23,12 @@ const MOST_NAMED: usize = 20;
 pub(super) fn bring(old: &Old, db: &Transaction<'_>, mut report: Report, now: i64) -> rusqlite::Result<Report> {
     let source = old.database.to_string_lossy().into_owned();
     let from = &old.connection;
-    let (message, usage) = db
-        .query_row("SELECT last_message, last_usage FROM imports WHERE source = ?1", [&source], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+    let (message, usage, task) = db
+        .query_row("SELECT last_message, last_usage, last_task FROM imports WHERE source = ?1", [&source], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?
-        .unwrap_or((0, 0));
+        .unwrap_or((0, 0, 0));
     spaces(from, db, &mut report)?;
     conversations(from, db, &mut report)?;
     members(from, db, &mut report)?;
@@ -38,10 +37,12 @@ pub(super) fn bring(old: &Old, db: &Transaction<'_>, mut report: Report, now: i6
     mutes(from, db, &mut report)?;
     let message = messages(from, db, message, &mut report)?;
     let usage = spending(from, db, usage, &mut report)?;
+    let task = tasks::bring(from, db, task, &mut report, now)?;
     db.execute(
-        "INSERT INTO imports (source, last_message, last_usage, at) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (source) DO UPDATE SET last_message = excluded.last_message, last_usage = excluded.last_usage, at = excluded.at",
-        params![source, message, usage, now],
+        "INSERT INTO imports (source, last_message, last_usage, last_task, at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (source) DO UPDATE SET last_message = excluded.last_message, last_usage = excluded.last_usage,
+             last_task = excluded.last_task, at = excluded.at",
+        params![source, message, usage, task, now],
     )?;
     for (table, name, why) in LATER {
         leave(from, table, name, why, &mut report)?;
@@ -105,7 +106,7 @@ fn conversations(from: &Connection, db: &Transaction<'_>, report: &mut Report) -
     Ok(())
 }
 
-fn known_space(db: &Transaction<'_>, space: Option<String>) -> rusqlite::Result<Option<String>> {
+pub(super) fn known_space(db: &Transaction<'_>, space: Option<String>) -> rusqlite::Result<Option<String>> {
     let Some(space) = space else { return Ok(None) };
     db.prepare_cached("SELECT id FROM spaces WHERE id = ?1")?.query_row([space], |row| row.get(0)).optional()
 }
@@ -377,6 +378,6 @@ fn has_table(from: &Connection, table: &str) -> rusqlite::Result<bool> {
 }
 
 /// Files of older versions lack some.
-fn has_column(from: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
+pub(super) fn has_column(from: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
     from.query_row("SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2", [table, column], |row| row.get(0))
 }

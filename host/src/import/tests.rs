@@ -226,6 +226,7 @@ async fn a_project_is_brought_over() {
         ("permissions of roles", count(1, 0)),
         ("preferences", count(1, 0)),
         ("mutes", count(1, 0)),
+        ("tasks", count(1, 0)),
     ] {
         assert_eq!(report.counts[what], expected, "{what}");
     }
@@ -242,7 +243,6 @@ async fn what_is_left_is_named() {
         "1 messages of spaces that were deleted",
         "1 messages of tools",
         "1 messages with a list of attachments",
-        "1 of tasks: #1 of team",
         "4 of space_config: gone/rate_limit, main/rate_limit, team/security.pending_sensitive_prompt, team/trigger.match",
         "extensions",
         "whatsapp-auth",
@@ -274,6 +274,54 @@ async fn a_dry_run_says_the_same_and_changes_nothing() {
     let dry = projects.import(true).await.unwrap();
     assert!((files(), rows()) == before);
     assert_eq!(dry.counts["messages"], count(0, 6 + 2), "what was left out counts as seen");
+}
+
+/// Each task answers to one conversation; what cannot run here rests, and says why.
+#[tokio::test]
+async fn tasks_come_along() {
+    let projects = Projects::new();
+    let more = "
+        INSERT INTO conversations (platform, external_id, kind, space_id, first_seen_at, last_seen_at) VALUES
+            ('telegram', '-5', 'group', 'main', 12, 12);
+        INSERT INTO tasks (id, space_id, cron, at, prompt, active, silent, next_run_at, created_by, timezone, name, created_at, updated_at) VALUES
+            (2, 'main', NULL, '2999-05-01T08:00', 'call', 1, 0, 32481000000000, 'telegram:42', NULL, 'Call', 1, 1),
+            (3, 'main', '0 8 * * *', NULL, 'news', 1, 0, 32481000000000, 'telegram:43', 'Asia/Jerusalem', NULL, 1, 1),
+            (5, 'main', '0 8 * * *', NULL, 'tidy', 1, 1, 1, 'telegram:43', NULL, NULL, 1, 1),
+            (6, 'team', 'H * * * *', NULL, 'broken', 1, 0, 1, 'system', NULL, NULL, 1, 1),
+            (7, 'team', '0 8 * * *', NULL, 'asleep', 0, 0, 1, 'system', 'Mars/Base', NULL, 1, 1),
+            (8, 'gone', '0 8 * * *', NULL, 'nobody', 1, 0, 1, 'system', NULL, NULL, 1, 1);";
+    projects.old_db().execute_batch(more).unwrap();
+    let report = projects.import(false).await.unwrap();
+    assert_eq!(report.counts["tasks"], count(6, 0));
+    let rows = "SELECT prompt || ' ' || created_by || ' ' || conversation || ' ' || active || ' ' || coalesce(at, cron) FROM tasks ORDER BY id";
+    let rows = projects.new_rows(rows);
+    assert_eq!(
+        rows,
+        [
+            "report system telegram:-1001:7 1 0 9 * * *",
+            "call telegram:42 telegram:42 1 2999-04-13T12:00:00Z",
+            "news telegram:43 api:telegram:43 0 0 8 * * *",
+            "tidy telegram:43 api:telegram:43 1 0 8 * * *",
+            "broken system telegram:-1001:7 0 H * * * *",
+            "asleep system telegram:-1001:7 0 0 8 * * *",
+        ],
+        "the moment of what comes once is the old host's"
+    );
+    let due = projects.new_rows(
+        "SELECT CASE WHEN next_run_at = 1 THEN 'missed' ELSE 'later' END FROM tasks WHERE active ORDER BY id",
+    );
+    assert_eq!(due, ["missed", "later", "missed"], "what was missed meanwhile comes once");
+    for (what, why) in [
+        ("task #3 of main, which is #3 here, rests", "several conversations"),
+        ("task #6 of team, which is #5 here, rests", "Invalid cron expression"),
+        ("task #8 of gone", "deleted"),
+    ] {
+        let left = report.left.iter().find(|left| left.what == what).unwrap_or_else(|| panic!("{:#?}", report.left));
+        assert!(left.why.contains(why), "{}", left.why);
+    }
+    projects.old_db().execute("UPDATE tasks SET id = 9 WHERE id = 8", []).unwrap();
+    projects.old_db().execute("UPDATE tasks SET space_id = 'team' WHERE id = 9", []).unwrap();
+    assert_eq!(projects.import(false).await.unwrap().counts["tasks"], count(1, 6), "only what is new");
 }
 
 /// Again takes what is new, and what is here by now stays.
@@ -331,11 +379,12 @@ async fn a_file_of_an_older_version_is_understood() {
              CREATE TABLE m (id INTEGER PRIMARY KEY, space_id TEXT, role TEXT, content TEXT, attachments TEXT, created_at INTEGER);
              INSERT INTO m SELECT id, space_id, role, content, attachments, created_at FROM messages;
              PRAGMA foreign_keys = OFF; DROP TABLE messages; ALTER TABLE m RENAME TO messages;
-             ALTER TABLE chat_state DROP COLUMN clear_boundary; ALTER TABLE space_roles DROP COLUMN display_name;",
+             ALTER TABLE chat_state DROP COLUMN clear_boundary; ALTER TABLE space_roles DROP COLUMN display_name;
+             ALTER TABLE tasks DROP COLUMN timezone; ALTER TABLE tasks DROP COLUMN name;",
         )
         .unwrap();
     let report = projects.import(false).await.unwrap();
-    assert_eq!(report.counts["messages"], count(6, 0));
+    assert_eq!((report.counts["messages"], report.counts["tasks"]), (count(6, 0), count(1, 0)));
     assert_eq!(projects.new_rows("SELECT conversation FROM messages WHERE content = 'a cat'"), ["telegram:42"]);
 }
 

@@ -39,6 +39,9 @@ impl Intake {
             }
         };
         let message = &whole.message;
+        if let Some(occasion) = &whole.occasion {
+            return self.ask_for_task(&whole, occasion, *marks).await;
+        }
         let role = callers::role_of(&self.config, &self.store, &message.space, &message.author).await?;
         let settings = self.store.space_settings(&message.space).await?;
         let locale = settings.locale(self.config.voice.locale);

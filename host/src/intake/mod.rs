@@ -5,6 +5,7 @@ mod commands;
 mod held;
 mod lines;
 mod pauses;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ impl Intake {
     pub async fn accept(&self, message: NewInbound, received: u64) -> Result<Accepted, StoreError> {
         let accepted = self.store.accept(message.clone()).await?;
         if let Accepted::New(id) = accepted {
-            self.begin(Inbound { id, message }, received);
+            self.begin(Inbound { id, message, occasion: None }, received);
         }
         Ok(accepted)
     }
@@ -102,6 +103,9 @@ impl Intake {
 
     async fn decide(&self, inbound: &Inbound, marks: Marks) -> Result<(), StoreError> {
         let message = &inbound.message;
+        if let Some(occasion) = &inbound.occasion {
+            return self.decide_task(inbound, occasion, marks).await;
+        }
         let now = clock::millis();
         let role = callers::role_of(&self.config, &self.store, &message.space, &message.author).await?;
         let standing = self.store.standing(&message.space, &message.conversation, &message.author, now).await?;

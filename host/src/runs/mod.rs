@@ -55,6 +55,8 @@ pub struct Runs {
     queue: Arc<Notify>,
     /// Notified when a task of a plugin has its answer on disk.
     pub task_ended: Arc<Notify>,
+    /// Notified when somebody's tasks were changed.
+    pub tasks_changed: Arc<Notify>,
     /// Spaces whose last run is answered while its container is still being removed.
     clearing: Arc<Mutex<HashSet<SpaceId>>>,
     permits: Arc<Semaphore>,
@@ -93,6 +95,7 @@ impl Runs {
             egress,
             queue: Arc::default(),
             task_ended: Arc::default(),
+            tasks_changed: Arc::default(),
             clearing: Arc::default(),
             permits,
             tasks: TaskTracker::new(),

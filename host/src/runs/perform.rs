@@ -134,6 +134,7 @@ impl Runs {
             role: run.role.clone(),
             space: run.space.clone(),
             conversation: run.answers_to(),
+            place: run.place(),
             confinement: run.denied().clone(),
         };
         let caller = identity.for_plugins();
@@ -254,7 +255,7 @@ impl Runs {
         let grace = if outcome.is_ok() { GRACE } else { Duration::ZERO };
         // Nobody waits for a task's answer, and its plugin may look at what the run has made: nothing is
         // to write there any more.
-        let gone_first = run.is_scheduled() && self.sandbox.discard(&run.id, directories, grace).await;
+        let gone_first = run.is_of_plugin() && self.sandbox.discard(&run.id, directories, grace).await;
         self.answer(run, directories, outcome, marks).await;
         // The answer did not wait for the clearing up; the space does: what a container still writes
         // would else turn up in the next run's outbox.

@@ -12,8 +12,10 @@ use crate::{
     domain::{
         failure::{Failure, Status},
         media::{Kind, extension_of_mime},
+        notices::Notice,
         run::Run,
         stages::Marks,
+        task::{self, MOST_FAILURES, Occasion, Word},
         words::Voice,
     },
     media::Lent,
@@ -31,15 +33,40 @@ impl Runs {
             Ok(result) => self.collect(run, directories, result.files.clone().unwrap_or_default()).await,
             Err(_) => Vec::new(),
         };
-        let reply = self.process(run, &outcome, files, &marks).await;
+        let mut reply = self.process(run, &outcome, files, &marks).await;
+        if let Some(occasion) = run.occasion.as_ref().filter(|_| !matches!(outcome, Err(Failure::Aborted))) {
+            self.count_for_task(occasion, &mut reply).await;
+        }
         marks.processed = clock::micros();
         self.insist(|| self.store.answer(&run.id, reply.clone(), marks, clock::millis())).await;
         for stage in marks.stages() {
             metrics::histogram!("mercury_stage_seconds", "stage" => stage.name).record(stage.micros as f64 / 1e6);
         }
         self.delivery.announce(run.inbound);
-        if run.is_scheduled() {
+        if run.is_of_plugin() {
             self.task_ended.notify_one();
+        }
+    }
+
+    /// A task that fails is told of once, and stopped where it goes on failing.
+    async fn count_for_task(&self, occasion: &Occasion, reply: &mut NewOutbound) {
+        let Some(problem) = &reply.problem else {
+            if let Err(error) = self.store.task_went_well(occasion.task).await {
+                tracing::warn!(task = occasion.task, %error, "that a task went well cannot be noted");
+            }
+            return;
+        };
+        let why = format!("it failed {MOST_FAILURES} times in a row: {}", problem.detail);
+        let failures = self.store.task_failed(occasion.task, why, clock::millis()).await.unwrap_or_else(|error| {
+            tracing::warn!(task = occasion.task, %error, "a task's failure cannot be counted");
+            1
+        });
+        let (label, reason, locale) = (occasion.label(), reply.reply.clone(), self.config.voice.locale);
+        let (task, reason) = (label.as_str(), reason.as_str());
+        match task::word(failures) {
+            Word::Said => reply.reply = Notice::TaskFailed { task, reason }.say(locale),
+            Word::Unsaid => reply.suppressed = true,
+            Word::GivenUp => reply.reply = Notice::TaskGivenUp { task, reason, times: failures }.say(locale),
         }
     }
 

@@ -6,6 +6,7 @@ use mercury_protocol::{io as protocol, paths};
 
 use super::Runs;
 use crate::{
+    clock,
     config::Network,
     domain::{additions::Additions, failure::Failure, run::Run, space_settings::ACTIVE_MODEL},
     sandbox::{Directories, Sandbox},
@@ -136,9 +137,10 @@ impl Runs {
     /// Behind the host's own words: what a plugin wants of its task, what the hooks add, and what there is
     /// to know of the container.
     async fn system_prompt(&self, run: &Run, additions: &Additions) -> Result<Option<String>, Failure> {
-        let task = match run.is_scheduled() {
-            true => self.store.task_system_prompt(run.inbound).await.map_err(storage)?,
-            false => None,
+        let task = match &run.occasion {
+            Some(occasion) => Some(occasion.note(clock::millis())),
+            None if run.is_of_plugin() => self.store.task_system_prompt(run.inbound).await.map_err(storage)?,
+            None => None,
         };
         let parts = [
             task,

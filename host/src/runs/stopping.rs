@@ -54,7 +54,7 @@ impl Runs {
     /// The state of what callers may ask.
     pub fn callers(self: &Arc<Self>) -> Callers {
         let stops = Arc::new(Stopper(self.clone()));
-        Callers::new(self.store.clone(), self.plugins.clone(), self.config.clone(), stops)
+        Callers::new(self.store.clone(), self.plugins.clone(), self.config.clone(), stops, self.tasks_changed.clone())
     }
 
     /// The token by which the run is stopped. A stop that was asked for before is in the row; one that

@@ -1,9 +1,11 @@
-//! What plugins do on the host's clock, and hear of without being asked: jobs, and the ends of tasks.
+//! What is done on the host's clock: the jobs of plugins, of the ends of whose tasks they hear as well, and
+//! the tasks of people.
 //!
 //! One task of the runtime for each job, so that a job never overlaps itself. The last run of each is
 //! on disk: what was missed while the host was down is run once.
 
 mod endings;
+mod tasks;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +23,7 @@ use crate::{
 };
 
 pub use endings::tell_endings;
+pub use tasks::run_tasks;
 
 /// The longest sleep until the clock is looked at again: it may have been moved.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);

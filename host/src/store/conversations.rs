@@ -173,7 +173,7 @@ pub(super) fn rekey(db: &Transaction<'_>, from: &str, to: &str, now: i64) -> rus
         params![from, to, now],
     )?;
     db.execute("DELETE FROM conversations WHERE id = ?1 AND ?1 <> ?2", params![from, to])?;
-    for table in ["inbound", "messages", "deliveries"] {
+    for table in ["inbound", "messages", "deliveries", "tasks"] {
         db.execute(&format!("UPDATE {table} SET conversation = ?2 WHERE conversation = ?1"), params![from, to])?;
     }
     for table in ["said", "progress", "boundaries", "told", "confirmations"] {

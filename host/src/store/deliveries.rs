@@ -172,14 +172,15 @@ impl Store {
         self.read(|db| db.query_row("SELECT count(*) FROM deliveries WHERE state = 'dead'", [], |row| row.get(0))).await
     }
 
-    /// Messages of a platform whose run is queued or at work.
+    /// Messages of a platform whose run is queued or at work, as far as somebody has written them.
     pub async fn at_work(&self, platform: &str) -> Result<Vec<AtWork>, StoreError> {
         let platform = platform.to_owned();
         self.read(move |db| {
             db.prepare_cached(
                 "SELECT i.id, i.conversation, c.address, json_extract(i.chat, '$.thread'), i.received_at
                  FROM runs r JOIN inbound i ON i.id = r.inbound LEFT JOIN conversations c ON c.id = i.conversation
-                 WHERE r.state IN ('queued', 'preparing', 'running') AND i.platform = ?1 AND i.chat IS NOT NULL ORDER BY i.id",
+                 WHERE r.state IN ('queued', 'preparing', 'running') AND i.platform = ?1 AND i.chat IS NOT NULL
+                   AND i.occasion IS NULL ORDER BY i.id",
             )?
             .query_map([platform], |row| {
                 Ok(AtWork {

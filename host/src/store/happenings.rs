@@ -252,7 +252,7 @@ fn accept(
         chat: Some(message.chat),
     };
     Ok(match inbound::insert(db, &new)? {
-        Accepted::New(id) => Taken::New(Box::new(Inbound { id, message: new })),
+        Accepted::New(id) => Taken::New(Box::new(Inbound { id, message: new, occasion: None })),
         Accepted::Duplicate(_) => Taken::Duplicate,
     })
 }

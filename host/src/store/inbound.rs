@@ -8,6 +8,7 @@ use crate::domain::{
     batch::{self, Part},
     chat::Chat,
     ids::SpaceId,
+    task::Occasion,
 };
 
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct NewInbound {
 pub struct Inbound {
     pub id: i64,
     pub message: NewInbound,
+    /// Where nobody has written it: the time at which somebody's task was due.
+    pub occasion: Option<Occasion>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,8 @@ impl Accepted {
     }
 }
 
-const SELECT: &str = "SELECT i.id, i.platform, i.event, i.space, i.conversation, i.author, i.author_name, i.text, i.attachments, i.received_at, i.chat";
+const SELECT: &str = "SELECT i.id, i.platform, i.event, i.space, i.conversation, i.author, i.author_name, i.text, i.attachments, i.received_at, i.chat,
+    i.occasion";
 
 /// The messages that are parts of the message `i`, oldest first, as JSON.
 pub(super) const PARTS: &str =
@@ -151,9 +155,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Inbound> {
         attachments: from_json(8, &row.get::<_, String>(8)?)?,
         chat: row.get::<_, Option<String>>(10)?.map(|text| from_json(10, &text)).transpose()?,
     };
-    let whole = batch::merge(from_json(11, &row.get::<_, String>(11)?)?, last);
+    let whole = batch::merge(from_json(12, &row.get::<_, String>(12)?)?, last);
     Ok(Inbound {
         id: row.get(0)?,
+        occasion: row.get::<_, Option<String>>(11)?.map(|text| from_json(11, &text)).transpose()?,
         message: NewInbound {
             platform: row.get(1)?,
             event: row.get(2)?,

@@ -107,7 +107,7 @@ impl Store {
 pub(super) fn meet(db: &Transaction<'_>, inbound: i64) -> rusqlite::Result<()> {
     db.execute(
         "INSERT INTO members (space, person, role, display_name, created_at, updated_at)
-         SELECT space, author, ?2, nullif(author_name, ''), received_at, received_at FROM inbound WHERE id = ?1 AND platform <> ?3
+         SELECT space, author, ?2, nullif(author_name, ''), received_at, received_at FROM inbound WHERE id = ?1 AND platform <> ?3 AND occasion IS NULL
          ON CONFLICT (space, person) DO UPDATE SET display_name = excluded.display_name, updated_at = excluded.updated_at
          WHERE excluded.display_name IS NOT NULL AND excluded.display_name IS NOT members.display_name",
         params![inbound, roles::MEMBER_ROLE, TASK_PLATFORM],

@@ -34,6 +34,7 @@ mod space_settings;
 mod spaces;
 mod spending;
 mod standing;
+mod tasks;
 mod threads;
 mod timers;
 
@@ -71,6 +72,8 @@ pub use sessions::{Digest, Session};
 pub use space_settings::Ended;
 pub use spending::{CallEnd, CallState, NewCall, RunSpending};
 pub use standing::{Confirmation, Standing};
+pub use tasks::{Found, Planned, PlannedTask, Requested, Task, Turns};
+pub(crate) use tasks::{insert as insert_task, place_for, stop as stop_task};
 pub use timers::Timer;
 
 use threads::{Read, Step};

@@ -68,7 +68,11 @@ pub struct Outbound {
 }
 
 pub(super) fn insert(db: &Transaction<'_>, reply: &NewOutbound, now: i64) -> rusqlite::Result<()> {
-    let state = if reply.suppressed { OutboundState::Suppressed } else { OutboundState::Pending };
+    // Nothing of a silent task is ever sent, whatever became of it.
+    let silent = db
+        .prepare_cached("SELECT 1 FROM inbound WHERE id = ?1 AND json_extract(occasion, '$.silent')")?
+        .exists([reply.inbound])?;
+    let state = if reply.suppressed || silent { OutboundState::Suppressed } else { OutboundState::Pending };
     let inserted = db.execute(
         "INSERT INTO outbound (inbound, run, reply, files, problem, state, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (inbound) DO NOTHING",

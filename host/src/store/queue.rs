@@ -42,14 +42,14 @@ impl Store {
         .await
     }
 
-    /// Whether a run of the same person in the same conversation and thread is queued or at work.
+    /// Whether a run that the same person has asked for in the same conversation and thread is queued or at work.
     pub async fn is_asking(&self, conversation: &str, thread: Option<&str>, person: &str) -> Result<bool, StoreError> {
         let (conversation, thread, person) = (conversation.to_owned(), thread.map(str::to_owned), person.to_owned());
         self.read(move |db| {
             db.prepare_cached(
                 "SELECT 1 FROM runs r JOIN inbound i ON i.id = r.inbound
                  WHERE r.state IN ('queued', 'preparing', 'running') AND i.conversation = ?1 AND i.author = ?3
-                   AND json_extract(i.chat, '$.thread') IS ?2",
+                   AND json_extract(i.chat, '$.thread') IS ?2 AND i.occasion IS NULL",
             )?
             .exists(params![conversation, thread, person])
         })

@@ -47,6 +47,7 @@ impl Store {
             }
             let mut removed = Removed {
                 messages: count("messages WHERE space")?,
+                tasks: count("tasks WHERE space")?,
                 roles: count("members WHERE space")?,
                 config: count("plugin_settings WHERE space")?
                     + count("role_permissions WHERE space")?

@@ -49,11 +49,14 @@ pub struct StopRequest {
 /// there ever was.
 pub(super) const UNFINISHED: &str = "r.state IN ('queued', 'preparing', 'running')";
 
+/// What belongs to the conversation: all but a task that answers to nobody.
+const HEARD: &str = "NOT coalesce(json_extract(i.occasion, '$.silent'), 0)";
+
 fn select() -> String {
     format!(
         "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
          i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, i.chat, r.appended,
-         {PARTS}, t.confinement
+         {PARTS}, t.confinement, i.occasion
          FROM runs r JOIN inbound i ON i.id = r.inbound LEFT JOIN plugin_tasks t ON t.inbound = r.inbound"
     )
 }
@@ -183,9 +186,11 @@ impl Store {
                 None if reply.suppressed => {}
                 None => {
                     db.execute(
-                        "INSERT INTO messages (space, conversation, run, role, content, created_at)
-                         SELECT i.space, i.conversation, ?1, 'assistant', ?2, ?3 FROM inbound i
-                         WHERE i.id = ?4 AND i.platform <> ?5 ON CONFLICT DO NOTHING",
+                        &format!(
+                            "INSERT INTO messages (space, conversation, run, role, content, created_at)
+                             SELECT i.space, i.conversation, ?1, 'assistant', ?2, ?3 FROM inbound i
+                             WHERE i.id = ?4 AND i.platform <> ?5 AND {HEARD} ON CONFLICT DO NOTHING"
+                        ),
                         params![run.as_str(), reply.reply, now, reply.inbound, TASK_PLATFORM],
                     )?;
                 }
@@ -314,8 +319,8 @@ pub(super) fn insert(db: &Transaction<'_>, run: &NewRun) -> rusqlite::Result<()>
     db.execute(
         &format!(
             "INSERT INTO messages (space, conversation, run, role, content, created_at, inbound)
-             SELECT i.space, i.conversation, ?1, 'user', {WHOLE_TEXT}, i.received_at, i.id FROM inbound i WHERE i.id = ?2
-             ON CONFLICT DO NOTHING"
+             SELECT i.space, i.conversation, ?1, 'user', {WHOLE_TEXT}, i.received_at, i.id FROM inbound i
+             WHERE i.id = ?2 AND {HEARD} ON CONFLICT DO NOTHING"
         ),
         params![run.id.as_str(), run.inbound],
     )?;
@@ -374,5 +379,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         chat: whole.chat,
         appended: row.get(18)?,
         confinement,
+        occasion: row.get::<_, Option<String>>(21)?.map(|text| from_json(21, &text)).transpose()?,
     })
 }

@@ -77,7 +77,9 @@ warn them once. If they go on, you may mute them with `mrctl mute` (see `mrctl h
 const CAPABILITIES: &str = "\
 ## Capabilities
 
-- Tools are available: bash, read, write and edit.";
+- Tools are available: bash, read, write and edit.
+- What somebody wants later, or again and again, is a task: `mrctl tasks create` (see `mrctl help tasks`). Its prompt is all that you are given then, \
+so it must make sense by itself. Name the person's time zone; ask where you cannot tell it. Say what you have scheduled, and when it comes first.";
 
 const TOOLLESS: &str = "\
 ## Capabilities
