@@ -140,7 +140,11 @@ fn unpack(
     unpacked.set_preserve_permissions(true);
     // Workspaces belong to the agents' user; only root may give them away.
     unpacked.set_preserve_ownerships(rustix::process::geteuid().is_root());
-    unpacked.unpack(to).map_err(|error| {
+    let unpacking = unpacked.unpack(to).and_then(|()| {
+        // The archive's end comes before that of the compressed file, where the checksum of all is.
+        io::copy(&mut unpacked.into_inner(), &mut io::sink()).map(drop)
+    });
+    unpacking.map_err(|error| {
         let mut message = error.to_string();
         if let Some(source) = std::error::Error::source(&error) {
             message = format!("{message}: {source}");

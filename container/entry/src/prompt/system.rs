@@ -13,7 +13,11 @@ pub fn build(request: &Request, tools: bool, now_ms: u64) -> String {
         parts.insert(0, if tools { OVERRIDE } else { OVERRIDE_TOOLLESS }.into());
     }
     let capabilities = if tools { CAPABILITIES } else { TOOLLESS };
-    parts.extend([PERMISSIONS, MODERATION, capabilities, MEMORY, DESTRUCTIVE, PRESENTING, CHARACTER].map(Into::into));
+    parts.extend([PERMISSIONS, MODERATION, capabilities].map(Into::into));
+    if tools {
+        parts.push(TASKS.into());
+    }
+    parts.extend([MEMORY, DESTRUCTIVE, PRESENTING, CHARACTER].map(Into::into));
     if !request.anchor_messages.is_empty() {
         parts.push(ANCHOR.into());
     }
@@ -77,8 +81,12 @@ warn them once. If they go on, you may mute them with `mrctl mute` (see `mrctl h
 const CAPABILITIES: &str = "\
 ## Capabilities
 
-- Tools are available: bash, read, write and edit.
-- What somebody wants later, or again and again, is a task: `mrctl tasks create` (see `mrctl help tasks`). Its prompt is all that you are given then, \
+- Tools are available: bash, read, write and edit.";
+
+const TASKS: &str = "\
+## Tasks
+
+What somebody wants later, or again and again, is a task: `mrctl tasks create` (see `mrctl help tasks`). Its prompt is all that you are given then, \
 so it must make sense by itself. Name the person's time zone; ask where you cannot tell it. Say what you have scheduled, and when it comes first.";
 
 const TOOLLESS: &str = "\
