@@ -112,13 +112,14 @@ async fn an_old_project_is_imported_and_served() {
     let mut host = Setup::scripted("runc").prepare();
     let from = old.path().to_str().unwrap();
     let dry = succeed(&host, &["import", "--dry-run", from]);
-    assert!(dry.contains("Would come along") && dry.contains("1 of tasks: #1 of team"), "{dry}");
+    assert!(dry.contains("Would come along") && dry.contains("  tasks                 1\n"), "{dry}");
     assert!(!host.data_dir().exists());
     let report: Value = serde_json::from_str(&succeed(&host, &["import", "--json", from])).unwrap();
     assert_eq!(report["counts"]["messages"]["taken"], 1);
     host.start().await;
     assert!(fail(&host, &["import", from]).contains("mercury stop"));
     assert_eq!(host.query::<String>("SELECT space FROM conversations"), Some("team".into()));
+    assert_eq!(host.query::<String>("SELECT space FROM tasks"), Some("team".into()));
     assert!(host.data_dir().join("spaces/team/knowledge/ada.md").is_file());
     let status: Value = serde_json::from_str(&succeed(&host, &["status", "--json"])).unwrap();
     assert!(status["storage"]["database"].as_u64().unwrap() > 0 && status["storage"]["spaces"] == 5, "{status:#}");

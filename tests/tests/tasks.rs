@@ -513,7 +513,7 @@ async fn a_tasks_words_are_a_prompt() {
 fn socket(host: &Host) -> PathBuf {
     let runs = std::fs::read_dir(host.data_dir().join("run")).unwrap().flatten();
     let sockets = runs.flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten());
-    sockets.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|it| it == "sock")).expect("a socket")
+    sockets.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|it| it == "sock")).unwrap()
 }
 
 fn on_socket(socket: &Path, body: &Value) -> (u16, Value) {

@@ -218,7 +218,7 @@ pub async fn plan(
         now,
     };
     match store.plan_task(planned, config.most_tasks).await? {
-        Planned::Done(task) => Ok(task),
+        Planned::Done(task) => Ok(*task),
         Planned::UnknownSpace => Err(ApiError::space_not_found(space.as_str())),
         Planned::TooMany => {
             let error = format!("The space {space} has {} tasks, and no more are kept", config.most_tasks);

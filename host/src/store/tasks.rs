@@ -55,7 +55,7 @@ pub struct PlannedTask {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Planned {
-    Done(Task),
+    Done(Box<Task>),
     UnknownSpace,
     /// The space has as many as it may have.
     TooMany,
@@ -122,7 +122,7 @@ impl Store {
             }
             insert(db, &task)?;
             let id = db.last_insert_rowid();
-            Ok(Planned::Done(db.query_row(&format!("{SELECT} WHERE id = ?1"), [id], read)?))
+            Ok(Planned::Done(Box::new(db.query_row(&format!("{SELECT} WHERE id = ?1"), [id], read)?)))
         })
         .await
     }

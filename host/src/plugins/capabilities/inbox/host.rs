@@ -156,7 +156,7 @@ fn cut(event: &mut Event) {
 /// What is kept as it is: no more of it than a platform could mean. Texts are cut by who keeps them.
 fn sizes(message: &Message) -> Result<(), String> {
     let conversation = &message.conversation;
-    if let Some(thread) = &conversation.thread {
+    if let Some(thread) = conversation.thread.as_deref().filter(|thread| !thread.is_empty()) {
         native("the conversation's thread", thread)?;
     }
     if message.attachments.len() + message.missing.len() > MOST_FILES {
