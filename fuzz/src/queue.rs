@@ -77,7 +77,7 @@ impl World {
                     store.queue(run).await.expect("a row");
                 }
             }
-            3 => drop(store.take_next(self.now, Vec::new()).await.expect("a row")),
+            3 => drop(store.take_next(self.now, Vec::new).await.expect("a row")),
             4 => {
                 self.each(with, RunState::Preparing, async |store, run, now| drop(store.mark_running(&run, now).await))
                     .await

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -16,6 +17,7 @@ use crate::{
     adapters::Adapters,
     api::{self, Api, Live},
     approvals::Approvals,
+    callers::Stops,
     clock,
     config::{Config, Runtime},
     credentials::Credentials,
@@ -23,12 +25,14 @@ use crate::{
     delivery::Delivery,
     gateway::{Gateway, GatewayError},
     http::{self, Bodies, Bounded},
-    intake::{Held, Intake, Lines},
-    media::{self, MediaStore},
+    intake::{Held, Intake, Lines, Overrides},
+    media::{self, MediaStore, Quota},
     plugins::{
         Compiler, LoadError, Plugins, Services, Spaces, TaskQueue,
-        packages::{SignatureError, Trust},
+        packages::{Installer, SignatureError, Trust},
     },
+    project::Project,
+    removal::Removals,
     retention::Retention,
     runs::Runs,
     sandbox::Sandbox,
@@ -60,11 +64,6 @@ pub enum AppError {
     TrustedKeys(#[from] SignatureError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    #[error(
-        "{platform} is switched on (ingress.{platform} / MERCURY_ENABLE_{}, or plugins.{platform}.enabled), but its secret {variable} is not set. Set {variable} in .env, or switch {platform} off",
-        platform.to_uppercase()
-    )]
-    MissingSecret { platform: String, variable: String },
 }
 
 /// What the listeners use, once it is there.
@@ -76,9 +75,12 @@ pub struct Rooms {
     pub sandbox: Arc<Sandbox>,
     pub delivery: Delivery,
     pub intake: Intake,
+    /// Ends what a space is doing.
+    pub stops: Arc<dyn Stops>,
     pub runs: Arc<Runs>,
     pub adapters: Arc<Adapters>,
     pub schedule: Schedule,
+    pub installer: Arc<Installer>,
 }
 
 /// What is not configuration but depends on who starts the host.
@@ -88,8 +90,15 @@ pub struct Options {
     pub compiler: Compiler,
     /// Providers that the host serves to its containers: name → base URL.
     pub upstreams: BTreeMap<String, String>,
-    /// Wait for another host of the data directory to end, rather than give up.
-    pub stand_by: bool,
+    /// On the data directory, where it is held already; else nobody waits for another host of it to end.
+    pub lock: Option<Arc<File>>,
+    /// Whose files are the configuration, where the operator may change them from afar.
+    pub project: Option<Arc<Project>>,
+    /// Where `docker login` keeps the registries' credentials.
+    pub docker_config: Option<PathBuf>,
+    /// Answers what is asked over HTTP and does nothing else: no platform is listened or written to, and no task
+    /// and no plugin's job comes due.
+    pub only_asked: bool,
 }
 
 /// A started host.
@@ -101,7 +110,7 @@ pub struct App {
     hand_over: CancellationToken,
     server: JoinHandle<()>,
     /// Held until the host has stopped.
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl App {
@@ -109,7 +118,10 @@ impl App {
     /// by the first run, and by `mercury doctor`.
     pub async fn start(config: Config, credentials: Credentials, options: Options) -> Result<Self, AppError> {
         let config = Arc::new(config);
-        let lock = data_dir::claim(&config.data_dir, options.stand_by).await?;
+        let lock = match options.lock.clone() {
+            Some(lock) => lock,
+            None => Arc::new(data_dir::claim(&config.data_dir, false).await?),
+        };
         let stop = CancellationToken::new();
         let hand_over = CancellationToken::new();
 
@@ -122,11 +134,14 @@ impl App {
             bodies: Bodies::new(api::MOST_BODIES),
             live: Live::default(),
             guesses: Arc::default(),
+            project: options.project.clone(),
             stopping: stop.clone(),
         };
         let live = api.live.clone();
+        tokio::spawn(hand_over.clone().run_until_cancelled_owned(telemetry::sum_up(api.metrics.clone())));
         let (address, server) = listen(api, &config, stop.clone()).await?;
 
+        let only_asked = options.only_asked;
         let rooms = build(&config, credentials, options, &hand_over).await?;
         // Before the first run, and before anything else happens of which plugins hear.
         rooms.plugins.started().await;
@@ -139,20 +154,24 @@ impl App {
         if undecided > 0 {
             tracing::info!(undecided, "messages of a predecessor were decided");
         }
-        rooms.adapters.start();
+        if !only_asked {
+            rooms.adapters.start();
+            // Behind the adapters: what was missed is to be said.
+            tokio::spawn(hand_over.clone().run_until_cancelled_owned(schedule::run_tasks(rooms.intake.clone())));
+            tokio::spawn(rooms.schedule.clone().run(hand_over.clone()));
+        }
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(rooms.intake.clone().end_pauses()));
         let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
         tokio::spawn(async move { sandbox.follow_exits(until).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
-        tokio::spawn(rooms.schedule.clone().run(hand_over.clone()));
-        // Behind the adapters: what was missed is to be said.
-        tokio::spawn(hand_over.clone().run_until_cancelled_owned(schedule::run_tasks(rooms.intake.clone())));
-        let retention = Retention::new(&config, rooms.store.clone());
+        let retention = Retention::new(&config, rooms.store.clone(), rooms.runs.removals.clone());
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(retention.run()));
         let endings = schedule::tell_endings(rooms.plugins.clone(), rooms.store.clone(), rooms.runs.task_ended.clone());
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(endings));
         rooms.runs.log_variables();
+        log_profile(&rooms);
+        rooms.intake.warn_of_closed_spaces().await;
         want_programs(&rooms).await;
         let (plugins, data_dir, until) = (rooms.plugins.clone(), config.data_dir.clone(), hand_over.clone());
         tokio::spawn(async move { plugins.follow(&data_dir, until).await });
@@ -230,6 +249,8 @@ async fn build(
     hand_over: &CancellationToken,
 ) -> Result<Rooms, AppError> {
     let store = Store::open(&config.database_path())?;
+    // Before anything looks for a space's files.
+    Removals::new(store.clone(), config.spaces_dir()).recover().await?;
     let unusable = |source| DataDirError::Unusable { path: config.data_dir.clone(), source };
     let sandbox = Arc::new(Sandbox::new(config.clone()).map_err(unusable)?);
     let media = MediaStore::open(&config.data_dir.join("media"), clock::millis()).map_err(unusable)?;
@@ -238,10 +259,13 @@ async fn build(
         .with_media(media)
         .with_trust(Trust::new(config)?)
         .with_admins(config.admins.clone())
+        .with_members(config.profile.as_ref().and_then(|profile| profile.members.clone()))
         .with_secrets(config.plugin_secrets.clone())
         .with_configuration(config.dotted.clone())
         .with_spaces(Spaces { folder: config.spaces_dir(), user: sandbox.user() });
     let services = Arc::new(services);
+    let (compiler, docker_config) = (options.compiler.clone(), options.docker_config.clone());
+    let installer = Installer::new(&config.data_dir, &config.plugins, Trust::new(config)?, compiler, docker_config);
     let plugins = async {
         let loaded = Plugins::load(&config.data_dir, &config.plugins, options.compiler, services.clone()).await;
         Ok::<_, AppError>(loaded?.ordered(config.plugin_order.clone()))
@@ -254,7 +278,7 @@ async fn build(
     let (plugins, gateway) = tokio::try_join!(plugins, gateway)?;
     if let Some((platform, variable)) = plugins.missing_secrets(|variable| config.plugin_secrets.contains_key(variable))
     {
-        return Err(AppError::MissingSecret { platform, variable });
+        return Err(LoadError::MissingSecret { platform, variable }.into());
     }
     let (plugins, gateway) = (Arc::new(plugins), Arc::new(gateway));
     install_skills(config, &plugins, &sandbox).await;
@@ -283,9 +307,14 @@ async fn build(
         config: config.clone(),
         waiting: Lines::default(),
         held: Held::default(),
+        overrides: Overrides::default(),
+        quota: Arc::new(Quota::new(config.spaces_dir(), config.media.max_disk_bytes)),
     };
+    let stops: Arc<dyn Stops> = Arc::new(intake.clone());
+    runs.stop_by(&stops);
     let adapters = Adapters::new(services, intake.clone(), sandbox.clone());
-    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, runs, adapters, schedule })
+    let installer = Arc::new(installer);
+    Ok(Rooms { store, plugins, approvals, sandbox, delivery, intake, stops, runs, adapters, schedule, installer })
 }
 
 /// Removes files of plugins that nobody took.
@@ -296,6 +325,27 @@ async fn sweep(media: MediaStore) {
         if removed > 0 {
             tracing::info!(removed, "files of plugins that nobody took were removed");
         }
+    }
+}
+
+/// Members may miss what plugins would give them by themselves: who wrote the profile may not have known of them.
+fn log_profile(rooms: &Rooms) {
+    let Some(profile) = &rooms.runs.config.profile else { return };
+    let registry = rooms.plugins.registry();
+    tracing::info!(profile = profile.name, "a profile is active");
+    for plugin in registry.roles.left_out() {
+        tracing::warn!(
+            profile = profile.name,
+            plugin,
+            "members would hold the permission of this plugin, and do not: member_permissions of the profile does not name it"
+        );
+    }
+    for permission in registry.roles.unknown_to_members() {
+        tracing::warn!(
+            profile = profile.name,
+            permission,
+            "the profile lets members have a permission that nothing here has; it counts once a plugin of this name is there"
+        );
     }
 }
 
@@ -327,6 +377,7 @@ async fn follow_plugins(rooms: &Rooms) {
     while changes.changed().await.is_ok() {
         install_skills(&rooms.runs.config, &rooms.plugins, &rooms.sandbox).await;
         want_programs(rooms).await;
+        rooms.intake.warn_of_closed_spaces().await;
         rooms.sandbox.rebuild().await;
     }
 }

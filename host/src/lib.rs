@@ -1,8 +1,8 @@
 //! Mercury's host: a message comes in, a sandboxed agent's answer goes out.
 //!
-//! One room for each concern, arrows only downwards: `cli` → `app` → `api` → `intake`, `schedule` → `runs` →
-//! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins` → `media` → `sandbox`, `credentials` → `store` →
-//! `domain`, `config`.
+//! One room for each concern, arrows only downwards: `cli` → `app`, `profiles` → `api` → `intake`, `schedule` → `runs` →
+//! `agent`, `egress` → `approvals` → `delivery` → `gateway`, `plugins` → `media` → `removal` → `sandbox`, `credentials` →
+//! `store` → `domain`, `project` → `config`.
 
 pub mod adapters;
 pub mod agent;
@@ -26,6 +26,9 @@ pub mod import;
 pub mod intake;
 pub mod media;
 pub mod plugins;
+pub mod profiles;
+pub mod project;
+pub mod removal;
 pub mod resolve;
 pub mod retention;
 pub mod runs;

@@ -1,6 +1,6 @@
 //! Logs and metrics.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -24,6 +24,18 @@ pub fn start_logs(level: &str, json: bool) {
 
 /// Seconds; from a guard's microseconds to a run's minutes.
 const BUCKETS: &[f64] = &[0.000_05, 0.000_2, 0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0];
+
+/// How often measurements are summed up.
+const SUMMED_UP: Duration = Duration::from_secs(5);
+
+/// Sums up what was measured, again and again. Until then each measurement is kept by itself: where nobody reads
+/// the metrics, memory would grow with every message.
+pub async fn sum_up(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(SUMMED_UP).await;
+        metrics.run_upkeep();
+    }
+}
 
 /// Starts collecting. Where a recorder is installed already (a second host in one process), the
 /// handle renders nothing.

@@ -1,16 +1,20 @@
 //! The measured promises, printed: stages of a message for each runtime and image, start to
 //! healthy, idle memory, and a guard's call. `./dev bench` runs it with the shipped profile; `./dev bench plugins` only
-//! what concerns components, `./dev bench storage` only the database.
+//! what concerns components, `./dev bench storage` only the database, `./dev bench reads` only reads over HTTP.
+//! `./dev bench durability` and `./dev bench soak` count what the other figures take for granted.
 //!
 //! Figures come from the host's own marks, so they are what an operator sees in `/chat`'s answer.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and a surprise ends it")]
 
+mod durability;
 mod plugins;
+mod reads;
 mod storage;
 mod webhooks;
 
 use std::{
     collections::BTreeMap,
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,19 +36,35 @@ const RUNS: usize = 20;
 const NOT_HOST: &[&str] = &["create", "start", "agent start", "agent"];
 
 #[tokio::main]
-async fn main() {
-    let argument = std::env::args().nth(1);
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let kept = match arguments.split_first() {
+        Some((first, rest)) if first == "durability" => durability::run(rest).await,
+        Some((first, rest)) if first == "soak" => durability::soak(rest).await,
+        first => {
+            figures(first.map(|(first, _)| first.clone())).await;
+            true
+        }
+    };
+    if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn figures(argument: Option<String>) {
     if argument.as_deref() == Some("plugins") {
         return plugins::run().await;
     }
     if argument.as_deref() == Some("storage") {
         return storage::run().await;
     }
+    if argument.as_deref() == Some("reads") {
+        return reads::run().await;
+    }
     let runs = argument.and_then(|text| text.parse().ok()).unwrap_or(RUNS);
     start_and_idle().await;
     guard_calls().await;
     plugins::run().await;
     storage::run().await;
+    reads::run().await;
     gateway_calls().await;
     for runtime in ["runc", "runsc"] {
         stages(&format!("scripted agent, {runtime}"), Setup::scripted(runtime), runs, None).await;

@@ -27,6 +27,8 @@ use crate::{median, percentile, show};
 const CALLS: usize = 10_000;
 /// Callers of an attacker at once.
 const ATTACKERS: usize = 8;
+/// An attack is under way for so long before the guard's calls count, apart from the first one.
+const UNDER_WAY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run() {
     println!("component                       size    compile       load   call p50   call p99");
@@ -116,7 +118,10 @@ async fn load(data_dir: &Path) -> Plugins {
 async fn call(plugins: &Plugins, interface: Interface) {
     match interface {
         Interface::PromptGuard => drop(plugins.check_prompt(caller(), "hello", Vec::new()).await),
-        Interface::ResultProcessor => drop(plugins.process(result(), Vec::new()).await),
+        Interface::ResultProcessor => {
+            let keeping = mercury::plugins::Keeping { folder: Path::new("unused"), is_allowed: false };
+            drop(plugins.process(result(), Vec::new(), keeping).await);
+        }
         _ => drop(plugins.consult(&caller(), "bash", r#"{"command":"ls"}"#, &Consultation::default()).await),
     }
 }
@@ -175,39 +180,51 @@ async fn throughput() {
     println!("guard calls        {CALLS} in {}, {:.0} a second", show(took), CALLS as f64 / took.as_secs_f64());
 }
 
-/// A guard's calls with and without an attacker beside it, in turns, so that both see the same machine.
+/// A guard's calls with and without an attacker beside it, in turns, so that both see the same machine: in
+/// the first moments of an attack, when nothing is known of the attacker, and later.
 async fn beside(mode: &str) {
     let manifest = format!("[settings.mode]\ndescription = \"m\"\ndefault = \"{mode}\"\n");
     let wasm = std::fs::read(fixture("hostile")).unwrap();
     let attacker = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest: &manifest, wasm };
     let engine = Arc::new(Engine::start(&[attacker]).await);
     let (mut alone, mut together) = (Vec::new(), Vec::new());
+    alone.extend(guard_calls(&engine).await);
+    let first = attacked(&engine, Duration::ZERO).await;
     for _ in 0..4 {
         alone.extend(guard_calls(&engine).await);
-        let stop = Arc::new(AtomicBool::new(false));
-        let attacks: Vec<_> = (0..ATTACKERS)
-            .map(|_| {
-                let (engine, stop) = (engine.clone(), stop.clone());
-                tokio::spawn(async move {
-                    while !stop.load(Ordering::Relaxed) {
-                        engine.prompt("hi").await;
-                    }
-                })
-            })
-            .collect();
-        together.extend(guard_calls(&engine).await);
-        stop.store(true, Ordering::Relaxed);
-        for attack in attacks {
-            attack.await.unwrap();
-        }
+        together.extend(attacked(&engine, UNDER_WAY).await);
     }
     println!(
-        "guard beside {mode:<6} p50 {:>8} alone, {:>8} together; p99 {:>8} alone, {:>8} together",
+        "guard beside {mode:<6} p50 {:>8} alone, {:>8} at first, {:>8} then; p99 {:>8} alone, {:>8} at first, {:>8} then",
         show(median(&alone)),
+        show(median(&first)),
         show(median(&together)),
         show(percentile(&alone, 99)),
+        show(percentile(&first, 99)),
         show(percentile(&together, 99)),
     );
+}
+
+/// The guard's calls while the attacker is called without a pause, from `under_way` after its beginning.
+async fn attacked(engine: &Arc<Engine>, under_way: Duration) -> Vec<Duration> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let attacks: Vec<_> = (0..ATTACKERS)
+        .map(|_| {
+            let (engine, stop) = (engine.clone(), stop.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    engine.prompt("hi").await;
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(under_way).await;
+    let calls = guard_calls(engine).await;
+    stop.store(true, Ordering::Relaxed);
+    for attack in attacks {
+        attack.await.unwrap();
+    }
+    calls
 }
 
 async fn guard_calls(engine: &Engine) -> Vec<Duration> {

@@ -6,7 +6,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -59,12 +59,17 @@ impl Setup {
     }
 
     pub fn with_image(runtime: &str, image: &str) -> Self {
+        Self::on(&required("DOCKER_HOST"), runtime, image)
+    }
+
+    /// With an engine of the suite's own.
+    pub fn on(engine: &str, runtime: &str, image: &str) -> Self {
         let mut setup = Self { environment: BTreeMap::new(), yaml: String::new() };
         for (name, value) in [
             ("MERCURY_CONTAINER_RUNTIME", runtime),
             ("MERCURY_AGENT_IMAGE", image),
             ("MERCURY_ANTHROPIC_API_KEY", crate::docker::CANARY),
-            ("MERCURY_DOCKER_HOST", &required("DOCKER_HOST")),
+            ("MERCURY_DOCKER_HOST", engine),
             ("MERCURY_LOG_LEVEL", "debug"),
             // What a suite puts into the folder of plugins is meant.
             ("MERCURY_PLUGIN_UNLOCKED_FOLDERS", "*"),
@@ -106,6 +111,12 @@ impl Setup {
 impl Host {
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Leaves the project there for whoever looks for a fault.
+    pub fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
+        println!("kept: {}", self.folder.path().display());
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -173,6 +184,11 @@ impl Host {
 
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("a running host").id()
+    }
+
+    /// How it ended, where it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut().expect("a running host").try_wait().unwrap()
     }
 
     /// SIGKILL: nothing is said, nothing is closed.

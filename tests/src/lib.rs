@@ -11,6 +11,8 @@
 
 pub mod agent;
 pub mod docker;
+pub mod durability;
+pub mod engine;
 pub mod guests;
 pub mod host;
 pub mod model;
@@ -19,6 +21,7 @@ pub mod openai;
 pub mod parley;
 pub mod peer;
 pub mod plugins;
+pub mod points;
 pub mod proxy;
 pub mod reference;
 pub mod registry;

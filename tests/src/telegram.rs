@@ -152,7 +152,8 @@ impl Telegram {
         self.with(|world| world.files.insert(file_id.to_owned(), Bytes::copy_from_slice(content)));
     }
 
-    /// `getFile` says that the file has this size, whatever it has.
+    /// `getFile` says that the file has this size, whatever it has; and the file server sends it again and
+    /// again, without end.
     pub fn announce(&self, file_id: &str, size: u64) {
         self.with(|world| world.announced.insert(file_id.to_owned(), size));
     }

@@ -68,6 +68,11 @@ impl Wire {
         self.heard.lock().unwrap().clone()
     }
 
+    /// Connections that stand now.
+    pub fn open(&self) -> usize {
+        self.orders.receiver_count()
+    }
+
     /// Connections so far.
     pub fn connections(&self) -> usize {
         *self.connections.lock().unwrap()

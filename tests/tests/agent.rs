@@ -2,7 +2,7 @@
 //! is told.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use mercury_tests::{
@@ -119,7 +119,37 @@ async fn sub_agents_work_side_by_side_and_in_turn() {
     assert!(told(&model, 6).contains("step two"));
 }
 
-/// agent-entry.md #48: what cannot be done is said, with the agents that there are.
+/// extensions.md #34: of eight tasks four are at work at once, and the next begins when one has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn four_sub_agents_work_at_once() {
+    let eight: Vec<_> = (0..8).map(|_| json!({ "agent": "worker", "task": "x" })).collect();
+    let mut script = vec![Turn::Tool("subagent", json!({ "tasks": eight }))];
+    script.extend((0..8).map(|_| Turn::Held("a report".into())));
+    script.push(Turn::Text("All done.".into()));
+    let model = Model::start(script).await;
+    let host = host("runc", &model).await;
+    let asked = async |number: usize| {
+        let until = Instant::now() + Duration::from_secs(60);
+        while model.requests().len() < number && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // A fifth one would have come by now.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        model.requests().len()
+    };
+    let ask = host.ask("go");
+    let watch = async {
+        assert_eq!(asked(5).await, 5, "the person's question, and four tasks");
+        model.release();
+        assert_eq!(asked(6).await, 6, "the fifth task");
+        (0..7).for_each(|_| model.release());
+    };
+    let (answer, ()) = tokio::join!(ask, watch);
+    assert_eq!(answer.reply(), "All done.");
+    assert!(told(&model, 9).contains("8 of 8 succeeded"), "{}", told(&model, 9));
+}
+
+/// agent-entry.md #48, extensions.md #34: what cannot be done is said, with the agents that there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_call_of_the_subagent_tool_is_explained() {
     let nine: Vec<_> = (0..9).map(|_| json!({ "agent": "worker", "task": "x" })).collect();
@@ -235,16 +265,20 @@ async fn a_failing_model_is_asked_once_per_attempt() {
     assert_eq!(model.requests().len(), 2, "the first attempt and one more");
 }
 
-/// agent-entry.md #20: a prompt over 2 MiB reaches the model, and no argument grows with it.
+/// agent-entry.md #20: a prompt over 2 MiB reaches the model, and no argument grows with it. container.md #67: nor does
+/// one with a system prompt of 300 KiB, more than Linux takes for one argument.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_of_three_mebibytes_reaches_the_model() {
     let arguments = "cat /proc/[0-9]*/cmdline | wc -c > outbox/size.txt";
     let model = Model::start([Turn::Bash(arguments.into()), Turn::Text("read".into())]).await;
     let host = unguarded("runc", &model).await;
     let text = format!("{}the very end", "0123456789abcdef".repeat(3 << 16));
+    let system = format!("{}its very end", "fedcba9876543210".repeat(300 << 6));
+    host.execute(&format!("INSERT INTO space_settings VALUES ('main', 'system_prompt', '{system}', 'x', 1)"));
     let answer = host.ask(&text).await;
     assert_eq!(answer.reply(), "read", "{:#}", answer.body);
     assert!(model.requests()[0].to_string().contains(&text), "whole");
+    assert!(model.requests()[0].to_string().contains(&system), "whole");
     let size: usize = file(&answer).trim().parse().unwrap();
     assert!(size < 16_384, "{size} bytes of arguments");
 }

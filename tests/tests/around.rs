@@ -90,7 +90,7 @@ async fn a_hook_adds_to_a_run() {
     assert!(host.log().contains("variables of a run hook were dropped"), "{}", host.log());
 }
 
-/// extensions.md #6: nothing runs, nothing stays of it, and the person reads the reason.
+/// extensions.md #6, pipeline.md #41: nothing runs, nothing stays of it, and the person reads the reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_blocks_a_run() {
     let mut host = prepare(scripted(), "\"run-hook\"", "", "hook: block");
@@ -102,7 +102,7 @@ async fn a_hook_blocks_a_run() {
     assert_eq!(host.query::<i64>("SELECT count(*) FROM runs WHERE started_at IS NOT NULL"), Some(0));
 }
 
-/// extensions.md #7: it fails closed with words that tell nothing, or open where the manifest says so.
+/// extensions.md #7, pipeline.md #41: it fails closed with words that tell nothing, or open where the manifest says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_fails_closes_unless_it_is_optional() {
     for mode in ["fail", "trap"] {
@@ -141,7 +141,8 @@ const BROKER: &str = "[agent]\npermission = true\n[kv]\nquota-bytes = 100000\n[m
     [[broker.actions]]\nname = \"refuse\"\n[[broker.actions]]\nname = \"trap\"\n[[broker.actions]]\nname = \"file\"\n\
     [[broker.actions]]\nname = \"may\"\n[[broker.actions]]\nname = \"history\"\n[[broker.actions]]\nname = \"task\"\n[[broker.actions]]\nname = \"notes\"\n[[broker.actions]]\nname = \"setting\"\n";
 
-/// extensions.md #22: identity by the socket alone, permission, schema, and every refusal with its code.
+/// extensions.md #22, http-api.md #25, permissions.md #26: identity by the socket alone, permission, schema, and every
+/// refusal with its code; a plugin's own status is passed on, and of its fault nothing but that there was one (502).
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_calls_a_plugin() {
     let host = host_with(scripted(), "\"broker\"", BROKER, "").await;
@@ -176,6 +177,34 @@ async fn an_agent_calls_a_plugin() {
     let claims = [("x-mercury-caller", BOSS), ("x-mercury-space", "other"), ("authorization", "Bearer x")];
     let answer = post(&socket, "/api/capability/around/echo", &claims, &json!({ "room": "A3" })).await;
     assert_eq!((answer.status, &answer.body["code"]), (403, &json!("permission-missing")));
+    host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "finished").await;
+    host.send_message(&json!({ "text": "!sleep 8000", "callerId": BOSS, "messageId": "boss" }));
+    host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "running").await;
+    let own = mercury_tests::agent::socket(&host).await;
+    let large = json!({ "room": "x".repeat(1 << 20) });
+    let answer = post(&own, "/api/capability/around/echo", &[], &large).await;
+    assert_eq!((answer.status, &answer.body["code"]), (400, &json!("invalid-json")), "{:#}", answer.body);
+    assert!(answer.body["error"].as_str().unwrap().contains("more than 1048576 bytes"), "{:#}", answer.body);
+    // What waits for its turn is not read: calls that are begun and never ended hold up their own run alone.
+    let mut halves = Vec::new();
+    for _ in 0..4 {
+        let mut half = tokio::net::UnixStream::connect(&own).await.unwrap();
+        let head = "POST /api/capability/around/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n";
+        tokio::io::AsyncWriteExt::write_all(&mut half, head.as_bytes()).await.unwrap();
+        halves.push(half);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let room = json!({ "room": "A3" });
+    let mut fifth = std::pin::pin!(post(&own, "/api/capability/around/echo", &[], &room));
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(1), &mut fifth).await.is_err(), "it has its turn");
+    halves.pop();
+    assert_eq!(fifth.await.status, 200);
+    drop(halves);
+    for (action, status, code) in [("refuse", 409, "taken"), ("trap", 502, "failed")] {
+        let answer = post(&own, &format!("/api/capability/around/{action}"), &[], &json!({})).await;
+        assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)), "{:#}", answer.body);
+        assert!(!answer.body.to_string().contains("own words"), "{:#}", answer.body);
+    }
 }
 
 /// A plugin is called as often as its manifest says, and a guard on such calls is asked before it.
@@ -240,6 +269,20 @@ async fn a_plugin_brings_a_permission() {
         let (_, answer) = call(&host, "api:ada", &format!("capability around may ;; {arguments}")).await;
         assert_eq!(answer, json!(expected), "{person} {permission}");
     }
+    // What the space says of members reaches everything that the plugin has for agents.
+    let without = json!({ "role": "member", "permissions": ["prompt", "media.send"] });
+    let as_boss = [("x-mercury-caller", BOSS), ("x-mercury-space", "main"), ("content-type", "application/json")];
+    let set = async |method: &str, body: Value| {
+        let path = if method == "PUT" { "/api/permissions" } else { "/api/permissions?role=member" };
+        let answer = host.request(method, path, &as_boss, Bytes::from(body.to_string())).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    set("PUT", without).await;
+    assert_eq!(call(&host, "api:ada", "capability list").await.1, json!({ "capabilities": [] }));
+    assert_eq!(call(&host, "api:ada", "capability around notes").await.1["code"], "permission-missing");
+    let arguments = json!({ "person": "api:ada", "permission": "around" });
+    assert_eq!(call(&host, BOSS, &format!("capability around may ;; {arguments}")).await.1, json!(false));
+    set("DELETE", json!({})).await;
     let (_, said) = call(&host, "api:ada", "capability around history ;; {\"after\":0}").await;
     assert_eq!(said[0], "Author::Person: !whoami", "{said}");
     assert_eq!(said.as_array().unwrap().len(), 2, "a page");
@@ -293,10 +336,36 @@ async fn plugins_hear_of_the_hosts_life() {
     assert_eq!(notes(&host, "life"), "startup\nspace main\n");
     host.create_space("team");
     host.chat(json!({ "text": "!reply x", "spaceId": "team" })).await;
+    // One that comes while the host runs is started like the others.
+    install(&host, "later", "\"lifecycle\"", manifest);
+    assert!(mercury(&host, &["plugins", "reload"]).await.0);
+    let told = "SELECT CAST(value AS TEXT) FROM plugin_kv WHERE plugin = 'later' AND key = 'life'";
+    assert_eq!(host.query::<String>(told).as_deref(), Some("startup\n"));
     host.terminate().await;
     assert_eq!(notes(&host, "life"), "startup\nspace main\nspace team\nshutdown\n");
     host.start().await;
     assert_eq!(notes(&host, "life"), "startup\nspace main\nspace team\nshutdown\nstartup\n");
+}
+
+/// container.md #60, pipeline.md #51 (as architecture.md has it): at its end the host tells every plugin, also where one
+/// fails, hands the run at work over, and leaves a whole database.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_at_the_end_stops_nobody() {
+    // Without a place to write to, every one of its notes fails.
+    let mut host = prepare(scripted(), "\"lifecycle\"", "", "");
+    install(&host, "other", "\"lifecycle\"", "[kv]\nquota-bytes = 100000");
+    host.start().await;
+    host.send("!sleep 60000", "main", "1");
+    host.until("SELECT state FROM runs", "running").await;
+    assert_eq!(host.terminate().await, Some(0), "the log:\n{}", host.log());
+    assert!(host.log().contains("event=\"shutdown\""), "the log:\n{}", host.log());
+    assert_eq!(notes(&host, "life"), "startup\nspace main\nshutdown\n");
+    assert_eq!(
+        host.query::<String>("SELECT state FROM runs").as_deref(),
+        Some("running"),
+        "the next start takes it up"
+    );
+    assert_eq!(host.query::<String>("PRAGMA integrity_check").as_deref(), Some("ok"));
 }
 
 /// extensions.md #26: panels are safe to show, and one that fails leaves a word in its place.
@@ -318,7 +387,7 @@ const VOICE: &str = "[agent]\npermission = false\n[kv]\nquota-bytes = 1000\n[bro
     [settings.provider]\ntype = \"choice\"\nchoices = [\"local\", \"openai\", \"gemini\", \"api\"]\ndefault = \"local\"\n\
     [settings.token]\nsecret = true\n";
 
-/// extensions.md #12 #13: the space's value, the one for all, the configuration's, the default; and what
+/// extensions.md #12 #13, config.md #16: the space's value, the one for all, the configuration's, the default; and what
 /// does not fit is refused wherever it is set.
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_resolved_and_checked() {
@@ -398,7 +467,7 @@ async fn a_plugin_asks_for_agent_runs() {
     assert!(busy.as_str().unwrap().contains("Busy"), "{busy}");
 }
 
-/// extensions.md #9 #10 #11: processors are chained in the configured order; a failure is theirs to see,
+/// extensions.md #9 #10 #11, pipeline.md #42 (its files: a_file_of_an_answer_is_sent): processors are chained in the configured order; a failure is theirs to see,
 /// and to change only with the grant.
 #[tokio::test(flavor = "multi_thread")]
 async fn processors_have_their_order_and_their_limits() {

@@ -9,7 +9,7 @@ use mercury::{
     domain::{egress::Pattern, media::Kind},
     media::{Folder, Lent, MediaStore},
     plugins::{
-        BrokerError, Brokered, Compiler, Plugins, Prepared, Processed, Services,
+        BrokerError, Brokered, Compiler, Keeping, Plugins, Prepared, Processed, Services,
         processor::{Failure, RunResult},
         run::Run,
         types::{Caller, Usage},
@@ -120,20 +120,23 @@ struct Sent {
 
 impl Loaded {
     async fn process(&self, result: RunResult) -> (String, Vec<Sent>) {
-        let processed = self.plugins.process(result, Vec::new()).await;
+        self.process_into("sent", true, result).await
+    }
+
+    /// With files moved to the folder, where they may be sent.
+    async fn process_into(&self, folder: &str, is_allowed: bool, result: RunResult) -> (String, Vec<Sent>) {
+        let folder = self.folder.path().join(folder);
+        let processed = self.plugins.process(result, Vec::new(), Keeping { folder: &folder, is_allowed }).await;
         let Processed::Deliver { reply, attachments, .. } = processed else { panic!("{processed:?}") };
-        let mut sent = Vec::new();
-        for (at, attachment) in attachments.iter().enumerate() {
-            let path = self.folder.path().join(format!("sent-{at}"));
-            attachment.take(&path).await.unwrap();
+        let sent = attachments.iter().map(|attachment| {
             let description = attachment.description();
-            sent.push(Sent {
+            Sent {
                 name: description.file_name.clone().unwrap(),
                 mime_type: description.mime_type.clone(),
-                bytes: std::fs::read(path).unwrap(),
-            });
-        }
-        (reply, sent)
+                bytes: std::fs::read(attachment.moved().unwrap()).unwrap(),
+            }
+        });
+        (reply, sent.collect())
     }
 
     async fn invoke(
@@ -302,6 +305,28 @@ async fn the_processors_have_their_order() {
     let whole = String::from_utf8(sent[0].bytes.clone()).unwrap();
     assert_eq!((sent.len(), sent[0].name.as_str(), sent[0].mime_type.as_str()), (1, "answer.md", "text/markdown"));
     assert!(whole.ends_with("```\nopen\n```") && !whole.contains(&secret), "{whole}");
+}
+
+/// What cannot be sent as a file stays in the message, and no later processor is passed by.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_stays_whole_without_its_file() {
+    let wanted = Wanted::only(&["redact", "long-reply", "usage-footer"]).set("long-reply", "max-chars", "500").set(
+        "long-reply",
+        "keep-chars",
+        "100",
+    );
+    let loaded = wanted.load().await;
+    std::fs::write(loaded.folder.path().join("file"), "").unwrap();
+    let secret = format!("ghp_{}", "aB3dE6gH9j".repeat(4));
+    let reply = format!("{}\n\ntoken {secret}, and the last words", "much of it ".repeat(60));
+    // Who may be sent none; and a disk that takes none.
+    for (folder, is_allowed) in [("none", false), ("file/none", true)] {
+        let (said, sent) = loaded.process_into(folder, is_allowed, result(&reply)).await;
+        assert!(said.contains("token [secret removed], and the last words\n\n_1,200 tokens in"), "{said}");
+        assert!(!said.contains("answer.md") && !said.contains(&secret) && sent.is_empty(), "{said}");
+    }
+    let (said, sent) = loaded.process(result(&reply)).await;
+    assert!(said.contains("answer.md") && !said.contains("the last words") && sent.len() == 1, "{said}");
 }
 
 /// Failures are left as the host words them.

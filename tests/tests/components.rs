@@ -52,7 +52,9 @@ fn resident_kib(host: &Host) -> u64 {
 /// extensions.md #35: what was not granted is not there, and the refusal names the missing line.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_granted_by_default() {
-    for (mode, expected) in [("ungranted", "quota-bytes"), ("files", "Err("), ("environment", "0 variables")] {
+    for (mode, expected) in
+        [("ungranted", "quota-bytes"), ("people", "[inbox]"), ("files", "Err("), ("environment", "0 variables")]
+    {
         let answer = hostile(mode).await.ask("hi").await;
         assert!(answer.body["error"].as_str().unwrap().contains(expected), "{mode}: {:#}", answer.body);
     }
@@ -74,6 +76,23 @@ async fn a_guard_can_be_switched_off() {
     install(&host, "hostile", "\"prompt-guard\"", &hostile_wasm());
     host.start().await;
     assert_eq!(host.ask("!reply passed").await.reply(), "passed");
+}
+
+/// A prompt guard is shown the files of a message, not its text alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_is_shown_the_files() {
+    let mut host =
+        Setup::scripted("runc").yaml("plugins:\n  asking:\n    settings:\n      file: payroll.txt\n").prepare();
+    plugins::install(&host, "asking", "\"prompt-guard\"", &["file"], &plugins::fixture("asking"));
+    host.start().await;
+    let send = async |name: &str| {
+        let files = serde_json::json!([{ "name": name, "data": "eA==" }]);
+        host.chat(serde_json::json!({ "text": "!reply taken", "callerId": "api:ada", "files": files })).await
+    };
+    assert_eq!(send("notes.txt").await.reply(), "taken");
+    let denied = send("payroll.txt").await;
+    assert_eq!((denied.status, denied.code()), (403, "denied_by_guard"), "{:#}", denied.body);
+    assert!(denied.body["error"].as_str().unwrap().contains("no file payroll.txt"), "{:#}", denied.body);
 }
 
 /// The operator's own component takes the place of the built-in one of its name.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mercury::plugins::{Answer, Contract, Declaration, Processed, processor::RunResult, verdicts::Verdict};
+use mercury::plugins::{Answer, Contract, Declaration, Keeping, Processed, processor::RunResult, verdicts::Verdict};
 use mercury_tests::{
     guests::{Guest, World},
     plugins::{Engine, Installed, caller},
@@ -84,7 +84,8 @@ async fn components_of_the_old_line_keep_working() {
         usage: None,
         duration_ms: 1,
     };
-    let processed = engine.plugins.process(result, Vec::new()).await;
+    let keeping = Keeping { folder: Path::new("unused"), is_allowed: false };
+    let processed = engine.plugins.process(result, Vec::new(), keeping).await;
     let Processed::Deliver { reply, attachments, .. } = processed else { panic!("the processor delivers") };
     assert_eq!((reply.as_str(), attachments.len()), ("the key is [secret removed]", 0));
 }

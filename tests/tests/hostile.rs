@@ -6,7 +6,7 @@
 #[path = "../../fuzz/src/host_calls.rs"]
 mod host_calls;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use mercury::plugins::{Answer, Seen, verdicts::Verdict};
 use mercury_tests::{
@@ -105,12 +105,14 @@ async fn recursion_ends_at_either_stack() {
     contained("deep", &attack(&engine(wasm, "").await).await, "stack");
 }
 
-/// A parked guest computes nothing: the guard's patience ends its call, and no other waits for it.
+/// extensions.md #21: a parked guest computes nothing: the guard's patience of 2 s ends its call, which is denied with
+/// the reason, and no other waits for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_guest_is_left_behind() {
     let engine = engine(std::fs::read(fixture("hostile")).unwrap(), &mode("park")).await;
     let (answer, seen) = attack(&engine).await;
-    assert!(matches!(answer, Answer::Deny(_)));
+    let Answer::Deny(said) = answer else { panic!("{answer:?}") };
+    assert!(said.contains("is unavailable"), "{said}");
     assert_eq!((seen.timeouts, seen.faults.len()), (1, 0));
     assert!(Duration::from_secs_f64(seen.cpu_seconds) < DEADLINE, "{}", seen.cpu_seconds);
 }
@@ -246,18 +248,48 @@ async fn the_breaker_spares_guards_and_required_processors() {
     ])
     .await;
     for _ in 0..7 {
-        let processed = engine.plugins.process(result(), Vec::new()).await;
+        let keeping = mercury::plugins::Keeping { folder: Path::new("unused"), is_allowed: false };
+        let processed = engine.plugins.process(result(), Vec::new(), keeping).await;
         assert!(
             matches!(&processed, mercury::plugins::Processed::Withhold { plugin } if plugin == "b-required"),
             "{processed:?}"
         );
     }
+    let world = World::of_contract("export mercury:plugin/run-hook@0.2.0;");
+    let wasm = world.component(&Guest { body: "unreachable".into(), ..Guest::default() });
+    let hooks = Engine::start(&[Installed { name: "c-hook", provides: "\"run-hook\"", manifest: "", wasm }]).await;
+    for _ in 0..7 {
+        let run = mercury::plugins::run::Run {
+            id: "r".into(),
+            caller: mercury_tests::plugins::caller(),
+            prompt: "p".into(),
+            attachments: Vec::new(),
+            scheduled: false,
+        };
+        let prepared = hooks.plugins.before_run(run, Vec::new()).await;
+        assert!(matches!(&prepared, mercury::plugins::Prepared::Failed { plugin } if plugin == "c-hook"));
+    }
+    assert_eq!((hooks.seen("c-hook").calls, hooks.seen("c-hook").skipped), (7, 0));
     let (optional, required) = (engine.seen("a-optional"), engine.seen("b-required"));
     assert_eq!((optional.calls, optional.skipped), (5, 2));
     assert_eq!((required.calls, required.skipped), (7, 0));
     let loaded = engine.plugins.loaded();
     let resting = loaded.iter().filter(|plugin| plugin.is_resting());
     assert_eq!(resting.map(|plugin| plugin.name()).collect::<Vec<_>>(), ["a-optional"]);
+}
+
+/// Promise 10: what fails again and again, and is a guard, denies all the same and is called seldom. After 20 ms of
+/// computing it rests for 2 s, so that of those who ask at once few reach it before their time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_that_fails_in_a_row_is_paced() {
+    let manifest = format!("{}[limits]\ndeadline-ms = 20\nconcurrency = 4\n", mode("loop"));
+    let wasm = std::fs::read(fixture("hostile")).unwrap();
+    let attacker = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest: &manifest, wasm };
+    let engine = Engine::start(&[attacker]).await;
+    let answers = futures_util::future::join_all((0..64).map(|_| engine.prompt("hi"))).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Answer::Deny(_))));
+    let calls = engine.seen("attacker").calls;
+    assert!((5..20).contains(&calls), "{calls} of 64 calls were made");
 }
 
 fn result() -> mercury::plugins::processor::RunResult {

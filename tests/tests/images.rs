@@ -133,7 +133,8 @@ async fn a_failed_build_leaves_what_plugins_bring() {
     assert_eq!(agent.tags().len(), 1);
 }
 
-/// extensions.md 7 [R]: a plugin whose install line fails takes no program from the others of a running host.
+/// extensions.md 7 [R], #18 without its dashboard: a plugin whose install line fails takes no program from the others of
+/// a running host.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_image_before_stays_in_use() {
     let agent = Agent::new("before");

@@ -7,6 +7,7 @@ use mercury_tests::{
     full_image,
     host::Setup,
     model::{Model, Turn},
+    telegram::{self, Telegram, hosted},
 };
 
 async fn real_pi(runtime: &str) {
@@ -120,4 +121,18 @@ async fn the_demonstration_needs_no_key() {
         "{out}{err}"
     );
     assert!(out.contains("agent start") && out.contains("What next"), "{out}");
+}
+
+/// In a project it listens to nobody and leaves the data alone: no model of a demonstration answers people.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demonstration_meets_nobody_of_the_project() {
+    let fake = Telegram::start().await;
+    let host = hosted::setup(&fake).prepare();
+    fake.push(telegram::direct(5, serde_json::json!({ "text": "!reply to a person" })));
+    let mut command = host.command(&["demo", "!reply to the operator"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("to the operator"), "{out}{err}");
+    assert_eq!(fake.calls().len(), 0, "{:?}", fake.calls());
+    assert!(!host.data_dir().join("state.db").exists() && host.folder().join(".local/state/mercury/demo").exists());
 }

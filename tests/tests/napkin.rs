@@ -196,11 +196,13 @@ async fn a_killed_host_loses_and_doubles_nothing() {
     assert_eq!(asked(&host), 1);
 }
 
-/// A vault that an agent has filled up or dug deep: it is said, and other spaces go on.
+/// A vault that an agent has filled up or dug deep: it is said, and other spaces go on. A day on which
+/// somebody wrote a great deal is no such thing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vault_out_of_bounds_is_left_alone() {
     let host = start().await;
-    for space in ["deep", "large", "plain"] {
+    let spaces = ["deep", "large", "loud", "plain"];
+    for space in spaces {
         host.create_space(space);
         say(&host, space, "hello").await;
         set(&host, "around.orders", "!write knowledge/people/ada.md met", space).await;
@@ -211,7 +213,9 @@ async fn a_vault_out_of_bounds_is_left_alone() {
     }
     std::fs::create_dir_all(&deep).unwrap();
     std::fs::File::create(vault(&host, "large").join("huge.bin")).unwrap().set_len(1 << 32).unwrap();
-    for space in ["deep", "large", "plain"] {
+    let loud = vault(&host, "loud").join(".messages/1970-01-01.jsonl");
+    std::fs::File::create(loud).unwrap().set_len(17 << 20).unwrap();
+    for space in spaces {
         distill(&host, space).await;
     }
     told(&host, "plain", 1).await;
@@ -220,6 +224,8 @@ async fn a_vault_out_of_bounds_is_left_alone() {
     let found = state(&host, "large");
     assert!(found["last_failure"].as_str().unwrap().contains("huge.bin is larger than 1 MiB"), "{found:#}");
     assert!(note(&host, "large", "people/ada.md").is_none(), "it did not begin");
+    told(&host, "loud", 1).await;
+    assert_eq!(note(&host, "loud", "people/ada.md").as_deref(), Some("met"), "{:#}", state(&host, "loud"));
     told(&host, "deep", 1).await;
     assert_eq!(note(&host, "deep", "people/ada.md").as_deref(), Some("met"));
     assert!(deep.is_dir());

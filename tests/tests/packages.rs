@@ -236,20 +236,27 @@ async fn a_plugin_comes_in_an_archive() {
     assert_eq!(version(&host, "tidy").await.as_deref(), Some("1.0.0"));
 }
 
-/// Files that were changed after the installation are not loaded; an update puts them right.
+/// Files that were changed after the installation are not loaded; an update puts them right, and the version before
+/// is still there for when this one fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_files_are_refused_and_put_right() {
     let host = project("");
-    let folder = plugin(&host, "tidy", "1.0.0", "");
+    let folder = plugin(&host, "tidy", "0.9.0", "");
     good(&host, &["add", text(&folder), "--yes", "--allow-unsigned"]).await;
+    plugin(&host, "tidy", "1.0.0", "");
+    good(&host, &["update", "tidy"]).await;
     let packages = host.data_dir().join("plugins/.packages");
-    let installed = std::fs::read_dir(&packages).unwrap().flatten().next().unwrap().path();
+    let all = || std::fs::read_dir(&packages).unwrap().flatten().map(|entry| entry.path());
+    let is_new = |path: &PathBuf| std::fs::read_to_string(path.join("plugin.toml")).unwrap().contains("1.0.0");
+    let installed = all().find(is_new).unwrap();
     std::fs::write(installed.join("plugin.toml"), "name = \"tidy\"\n").unwrap();
     let listed = good(&host, &["list", "--json"]).await.json();
     let tidy = listed["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "tidy").unwrap().clone();
     assert!(tidy["state"].as_str().unwrap().starts_with("refused"), "{tidy}");
     good(&host, &["update", "tidy"]).await;
     assert_eq!(version(&host, "tidy").await.as_deref(), Some("1.0.0"));
+    let lock = std::fs::read_to_string(host.data_dir().join("plugins/plugins.lock")).unwrap();
+    assert!(lock.contains("version = \"0.9.0\"") && all().count() == 2, "{lock}");
 }
 
 /// A running host takes up what is added, exchanged and removed, while messages are answered; a version

@@ -228,5 +228,11 @@ async fn a_folder_of_a_space_is_shared_with_its_agent() {
     std::os::unix::fs::symlink(host.data_dir(), &knowledge).unwrap();
     let (results, _) = probe(&host, "", json!([{ "call": "files.list", "path": "/spaces/main/knowledge" }])).await;
     assert_eq!(results[1]["ok"], json!([]), "a new folder in the link's place");
+    // However many spaces there are: each folder is a handle of the plugin's.
+    for n in 0..1_100 {
+        std::fs::create_dir(host.data_dir().join(format!("spaces/more-{n}"))).unwrap();
+    }
+    let (results, _) = probe(&host, "", json!([{ "call": "files.list", "path": "/spaces/more-7/knowledge" }])).await;
+    assert_eq!(results[1]["ok"], json!([]), "{results:?}");
     assert_eq!(std::fs::read_to_string(host.data_dir().join("outside.txt")).unwrap(), "outside");
 }

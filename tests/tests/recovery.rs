@@ -65,7 +65,7 @@ async fn killed_between_create_and_start() {
     assert_eq!(again(&host, "!reply created", "1").await.reply(), "created");
 }
 
-/// The container is adopted, and its socket speaks for the same caller as before.
+/// storage.md #30: the container is adopted, and its socket speaks for the same caller as before.
 async fn killed_while_running(runtime: &str) {
     let mut host = Setup::scripted(runtime).start().await;
     let text = "!sleep 3000\n!whoami";
@@ -148,7 +148,7 @@ async fn the_result_came_while_no_host_was_there() {
     assert_eq!(answer.body["files"][0]["filename"], "late.txt");
 }
 
-/// The container is gone and left nothing: the person is told, and nothing runs twice.
+/// storage.md #30: the container is gone and left nothing: the person is told, and nothing runs twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_container_vanished_while_no_host_was_there() {
     let mut host = Setup::scripted("runc").start().await;

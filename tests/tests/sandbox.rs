@@ -150,17 +150,65 @@ async fn doctor_proves_the_runtimes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_says_how_to_mend() {
-    let host = Setup::scripted("runc")
+    let mut host = Setup::scripted("runc")
         .set("MERCURY_DOCKER_HOST", "unix:///nonexistent.sock")
         .set("MERCURY_ANTHROPIC_API_KEY", "")
+        .set("MERCURY_ENABLE_TELEGRAM", "true")
         .prepare();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    host.set("MERCURY_PORT", &taken.local_addr().unwrap().port().to_string());
     let mut command = host.command(&["doctor"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success());
-    for part in ["MERCURY_ANTHROPIC_API_KEY", "systemctl start docker", "2 errors"] {
+    let parts = [
+        "MERCURY_ANTHROPIC_API_KEY",
+        "systemctl start docker",
+        "MERCURY_TELEGRAM_BOT_TOKEN is not set",
+        "server.port / MERCURY_PORT",
+        "4 errors",
+    ];
+    for part in parts {
         assert!(text.contains(part), "`{part}` is missing in:\n{text}");
     }
+}
+
+/// What a start would only warn of is said before it: a guard with a name or a setting that nobody reads guards nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_knows_what_nobody_reads() {
+    let yaml = "plugins:\n  permision-guard:\n    settings: { ask-before: rm }\n  permission-guard:\n    settings: { ask-befor: rm }\n  web-search:\n    enabled: true\n";
+    let host = Setup::scripted("runc").yaml(yaml).prepare();
+    let mut command = host.command(&["doctor"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "plugins.permision-guard of the configuration belongs to no plugin that is here; the nearest is `permission-guard`",
+        "permission-guard has no setting ask-befor, which is set for it; the nearest is `ask-before`",
+        "web-search needs the plugin web-browser, which is not in use",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+}
+
+/// A value of a guard that it would not read stops the start, with what it may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guards_values_are_checked() {
+    let yaml = "plugins:\n  permission-guard:\n    settings: { ask-timeout-s: \"5\" }\n";
+    let mut host = Setup::scripted("runc").yaml(yaml).prepare();
+    host.spawn();
+    assert_ne!(host.ended().await, Some(0));
+    let log = host.log();
+    assert!(log.contains("plugins.permission-guard.settings.ask-timeout-s: `5` is not between 10 and 86400"), "{log}");
+}
+
+/// A mistyped folder is no project, and does not become one.
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let host = Setup::scripted("runc").prepare();
+    let output = host.command(&["--project", "typo", "spaces", "list"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("there is no folder typo"), "{text}");
+    assert!(!host.folder().join("typo").exists());
 }
 
 /// What an agent left running ends with its answer, and writes into nobody else's reply.

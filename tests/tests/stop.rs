@@ -160,6 +160,17 @@ async fn stop_hands_over() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "Nothing is going on in main.");
 }
 
+/// Who has just broken the configuration of a running host can still end it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_configuration_stops_no_stop() {
+    let mut host = Setup::scripted("runc").start().await;
+    std::fs::write(host.folder().join("mercury.yaml"), "budgets:\n  day_usd: fifty\n").unwrap();
+    let output = command(&host, &["stop"]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("budgets.day_usd must be a number"), "{said}");
+    assert_eq!(host.ended().await, Some(0));
+}
+
 /// container.md #61: whoever asks twice is not kept waiting: exit code 1 at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_signal_ends_it_at_once() {

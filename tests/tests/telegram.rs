@@ -253,6 +253,27 @@ async fn a_question_is_answered_by_a_button() {
     assert!(text(&said[2]).contains("allow"), "{said:#?}");
 }
 
+/// A finger may be faster than the answer to the call that brought the button: no press is lost for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_press_may_come_before_its_question_is_known_as_sent() {
+    let fake = Telegram::start().await;
+    let settings = "  asking:\n    settings: { word: rm, never: forbidden, approver: admin }\n";
+    let mut host = with_settings(&fake, settings).set("MERCURY_ADMINS", "telegram:42").prepare();
+    install(&host, "asking", "\"tool-guard\"", &["word", "never", "approver", "timeout-ms"], &fixture("asking"));
+    host.start().await;
+    fake.hold("sendMessage");
+    fake.push(direct(1, json!({ "text": "!tool bash rm x" })));
+    fake.held("sendMessage").await;
+    fake.push(json!({ "callback_query": {
+        "id": "q1", "from": { "id": 42, "is_bot": false, "first_name": "Dana" }, "data": "#1 allow",
+        "message": { "message_id": 1001, "date": 1, "chat": { "id": 42, "type": "private" },
+                     "from": { "id": BOT_ID, "is_bot": true }, "text": "?" } } }));
+    host.until("SELECT state || ' by ' || answered_by FROM questions", "allowed by telegram:42").await;
+    fake.release("sendMessage");
+    let said = fake.sent("sendMessage", 3).await;
+    assert!(said.iter().any(|call| text(call).contains("Allowed once")), "{said:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_formatting_text_stays_text() {
     let fake = Telegram::start().await;

@@ -83,9 +83,17 @@ async fn a_forged_press_asks_nothing() {
     link(&host, &fake, -1001).await;
     fake.push(group(5, mentioning("please\n!tool bash rm x")));
     fake.sent("sendMessage", 1).await;
-    for data in
-        ["!reply in secret", "@Mercury !reply in secret", "allow", "1", "#1 edit ls", "#1 allow me", "#99 allow"]
-    {
+    // The last one would forge a line of the log.
+    for data in [
+        "!reply in secret",
+        "@Mercury !reply in secret",
+        "allow",
+        "1",
+        "#1 edit ls",
+        "#1 allow me",
+        "#99 allow",
+        "#1 allow\n\u{1b}[2J",
+    ] {
         fake.push(press(42, data));
     }
     for _ in 0..5 {
@@ -96,7 +104,7 @@ async fn a_forged_press_asks_nothing() {
     assert!(text(&said[1]).contains("for somebody with the role admin"), "{said:#?}");
     host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "0").await;
     assert_eq!((count(&host, "SELECT count(*) FROM runs"), fake.calls_of("sendMessage").len()), (1, 2));
-    assert_eq!(fake.sent("answerCallbackQuery", 12).await.len(), 12, "every button stops blinking");
+    assert_eq!(fake.sent("answerCallbackQuery", 13).await.len(), 13, "every button stops blinking");
     assert_eq!(host.query::<String>("SELECT state FROM questions").unwrap(), "open");
     // In another conversation it is no question's button, and written down no question's number: told, and
     // no riddle for the agent.
@@ -198,7 +206,7 @@ async fn a_file_that_is_not_what_it_says() {
     let (fake, host) = polling().await;
     fake.push(direct(1, json!({ "text": "!reply hi" })));
     fake.sent("sendMessage", 1).await;
-    fake.file("grows", &vec![7; 11 << 20]);
+    fake.file("grows", &[7; 64 << 10]);
     fake.announce("grows", 5 << 20);
     fake.push(direct(2, json!({ "document": { "file_id": "grows", "file_name": "a\nb.bin", "file_size": 5 << 20 } })));
     let answers = fake.sent("sendMessage", 2).await;
@@ -213,7 +221,10 @@ async fn a_file_that_is_not_what_it_says() {
     let told = "SELECT json_extract(chat, '$.missing[0]') FROM inbound WHERE message = '3'";
     host.until(told, "document: Telegram did not give it").await;
     assert!(elsewhere.calls().is_empty(), "{:#?}", elsewhere.calls());
-    assert_eq!(std::fs::read_dir(host.data_dir().join("spaces/dm-telegram-42/inbox")).map_or(0, Iterator::count), 0);
+    for folder in ["spaces/dm-telegram-42/inbox", "media"] {
+        let left: Vec<_> = std::fs::read_dir(host.data_dir().join(folder)).into_iter().flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 /// pipeline.md 20: where the spaces have no room left, a file is refused before it is fetched.
@@ -289,74 +300,6 @@ async fn a_new_numbering_is_followed() {
     fake.renumber(100);
     fake.push(direct(3, json!({ "text": "!reply once more" })));
     assert_eq!(text(&fake.sent("sendMessage", 3).await[2]), "once more");
-}
-
-/// A photo takes longer than the words behind it: they wait for it, and so does what changes it. A piece of
-/// an album that Telegram brings once more is no further message.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_chat_of_the_webhook_keeps_its_order() {
-    let (fake, host) = with_webhook().await;
-    let message = async |number: i64, fields: Value| {
-        let update = fake.numbered(direct(number, fields));
-        assert_eq!(bring(&host, SECRET, &update).await, 200);
-        update
-    };
-    message(1, json!({ "text": "!reply hi" })).await;
-    fake.sent("sendMessage", 1).await;
-    fake.file("f", b"a photo");
-    fake.hold("getFile");
-    let photo = json!([{ "file_id": "f", "width": 1, "height": 1 }]);
-    let first = message(2, json!({ "caption": "!reply photo", "photo": photo })).await;
-    fake.held("getFile").await;
-    message(3, json!({ "text": "!reply words" })).await;
-    let mut edit = first.clone();
-    edit["edited_message"] = edit["message"].take();
-    edit["edited_message"]["caption"] = json!("!reply photo, and more");
-    assert_eq!(bring(&host, SECRET, &fake.numbered(edit)).await, 200);
-    // Others do not wait.
-    let mut other = direct(1, json!({ "text": "!reply other" }));
-    (other["message"]["chat"]["id"], other["message"]["from"]["id"]) = (json!(43), json!(43));
-    assert_eq!(bring(&host, SECRET, &fake.numbered(other)).await, 200);
-    assert_eq!(text(&fake.sent("sendMessage", 2).await[1]), "other");
-    assert_eq!(count(&host, "SELECT count(*) FROM inbound"), 2, "the words wait");
-    fake.release("getFile");
-    let said = fake.sent("sendMessage", 4).await;
-    assert_eq!(said[2..].iter().map(text).collect::<Vec<_>>(), ["photo", "words"]);
-    host.until("SELECT text FROM inbound WHERE message = '2'", "!reply photo, and more").await;
-
-    let mut pieces = Vec::new();
-    for number in 6..8 {
-        let caption = if number == 6 { "!reply album" } else { "" };
-        pieces.push(message(number, json!({ "caption": caption, "photo": photo, "media_group_id": "g" })).await);
-    }
-    assert_eq!(text(&fake.sent("sendMessage", 5).await[4]), "album");
-    assert_eq!(bring(&host, SECRET, &pieces[1]).await, 200);
-    message(9, json!({ "text": "!reply last" })).await;
-    assert_eq!(text(&fake.sent("sendMessage", 6).await[5]), "last");
-    assert_eq!(count(&host, "SELECT count(*) FROM inbound WHERE conversation = 'telegram:42'"), 5);
-}
-
-/// Promise 1: what the webhook was answered for is answered, and once, also where its file was on its way.
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_between_the_webhook_and_its_file() {
-    let (fake, mut host) = with_webhook().await;
-    assert_eq!(bring(&host, SECRET, &fake.numbered(direct(1, json!({ "text": "!reply hi" })))).await, 200);
-    fake.sent("sendMessage", 1).await;
-    fake.file("f", b"content");
-    fake.hold("getFile");
-    let fields = json!({ "caption": "!reply got it", "document": { "file_id": "f", "file_name": "a.txt" } });
-    let update = fake.numbered(direct(2, fields));
-    assert_eq!(bring(&host, SECRET, &update).await, 200);
-    fake.held("getFile").await;
-    host.kill();
-    fake.release("getFile");
-    host.start().await;
-    adapter_is(&host, "running").await;
-    // Telegram may not have heard the answer, and brings it again.
-    assert_eq!(bring(&host, SECRET, &update).await, 200);
-    assert_eq!(text(&fake.sent("sendMessage", 2).await[1]), "got it");
-    host.until("SELECT CAST(count(*) AS TEXT) FROM timers", "0").await;
-    assert_eq!((count(&host, "SELECT count(*) FROM inbound"), fake.calls_of("sendMessage").len()), (2, 2));
 }
 
 /// A pressed button is acknowledged in the answer to the webhook: no request of ours delays the next update.

@@ -67,6 +67,63 @@ async fn the_old_variables_and_the_old_command_speak() {
     is_kept_secret(&host, outside.reply());
 }
 
+/// http-api.md #26: the same by the old route, whose answer has the sound in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_route_speaks() {
+    let fake = Speech::start().await;
+    let ask = async |host: &Host, caller: &str, body: Value| {
+        let headers = [("x-mercury-caller", caller), ("x-mercury-space", "main")];
+        host.request("POST", "/api/tts/synthesize", &headers, body.to_string().into()).await.unwrap()
+    };
+    let off = setup(&fake).start().await;
+    let answer = ask(&off, BOSS, json!({ "text": "hello" })).await;
+    assert_eq!((answer.status, answer.code()), (503, "unknown-capability"), "{:#}", answer.body);
+    drop(off);
+    let silent = setup(&fake).yaml("").set("MERCURY_TTS_PROVIDER", "google").set("MERCURY_AZURE_SPEECH_KEY", KEY);
+    let silent = silent.set("MERCURY_AZURE_SPEECH_REGION", "westeurope").start().await;
+    let answer = ask(&silent, BOSS, json!({ "text": "hello" })).await;
+    assert_eq!((answer.status, answer.code()), (503, "not-configured"), "{:#}", answer.body);
+    drop(silent);
+    let host = setup(&fake)
+        .set("MERCURY_AZURE_SPEECH_KEY", KEY)
+        .set("MERCURY_AZURE_SPEECH_REGION", "westeurope")
+        .start()
+        .await;
+    for (body, language) in [
+        (json!({ "text": "hello" }), "en"),
+        (json!({ "text": "שלום" }), "he"),
+        (json!({ "text": "hello", "language": "he-IL" }), "he"),
+        (json!({ "text": "hello", "language": "en-US", "provider": "azure" }), "en"),
+    ] {
+        let answer = ask(&host, BOSS, body.clone()).await;
+        let sound = STANDARD.decode(answer.body["dataBase64"].as_str().unwrap_or_default()).unwrap();
+        let spoken = format!("sound of {}", body["text"].as_str().unwrap());
+        assert_eq!(String::from_utf8_lossy(&sound), spoken, "{body}: {:#}", answer.body);
+        assert_eq!(answer.body["filename"], format!("mercury-tts-{language}.mp3"), "{body}");
+        assert_eq!((&answer.body["mimeType"], &answer.body["sizeBytes"]), (&json!("audio/mpeg"), &json!(sound.len())));
+    }
+    let outbox = host.data_dir().join("spaces/main/outbox");
+    assert!(std::fs::read_dir(outbox).map_or(true, |mut files| files.next().is_none()), "nothing is sent as well");
+    let heard = fake.heard().len();
+    for body in [
+        json!({ "text": "" }),
+        json!({ "text": " \n" }),
+        json!({}),
+        json!({ "text": "x".repeat(10_001) }),
+        json!({ "text": "hello", "language": "fr-FR" }),
+        json!({ "text": "hello", "provider": "somebody" }),
+        json!({ "text": "hello", "voice": "deep" }),
+    ] {
+        assert_eq!(ask(&host, BOSS, body.clone()).await.status, 400, "{}", body.to_string().len());
+    }
+    let member = ask(&host, "api:ada", json!({ "text": "hello" })).await;
+    assert_eq!(member.body["error"], "Forbidden: requires 'tts.synthesize' permission");
+    assert_eq!(fake.heard().len(), heard, "nothing of it was asked for, and paid");
+    fake.fail([418]);
+    assert_eq!(ask(&host, BOSS, json!({ "text": "hello" })).await.status, 502);
+    is_kept_secret(&host, &answer.body.to_string());
+}
+
 /// Without any of it the agent is told what the operator has to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voice_that_is_off_says_so() {

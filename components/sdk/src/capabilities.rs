@@ -2,8 +2,8 @@
 //! granted returns an error that names the missing line.
 
 pub use self::bindings::mercury::plugin::{
-    credentials, deliveries, history, http, inbox, kv, media, messenger, permissions, settings, signatures, sockets,
-    tasks, timers, trouble, types, verdicts,
+    credentials, deliveries, history, http, identities, inbox, kv, media, messenger, permissions, settings, signatures,
+    sockets, tasks, timers, trouble, types, verdicts,
 };
 
 /// Lines for the host's log, under the plugin's name.

@@ -175,6 +175,14 @@ interface!(
     []
 );
 interface!(
+    connection_status,
+    "How the service stands that the plugin's `[connection]` presents.",
+    "package mercury:sdk; world connection-status-part { export mercury:plugin/connection-status@0.2.0; }",
+    "mercury:sdk/connection-status-part",
+    "mercury_plugin::connection_status::bindings",
+    []
+);
+interface!(
     lifecycle,
     "Start, new spaces, shutdown.",
     "package mercury:sdk; world lifecycle-part { export mercury:plugin/lifecycle@0.2.0; }",

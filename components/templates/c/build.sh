@@ -25,7 +25,7 @@ fi
 
 wit-bindgen c wit --world plugin --out-dir bindings >/dev/null
 flags='-Os -flto -Wl,--strip-all'
-[ "${1:-}" = debug ] && flags='-g -O1'
+[ "${1:-}" = debug ] && flags='-g -O0'
 sources=$(find src -name '*.c' ! -name '*_test.c')
 # shellcheck disable=SC2086
 "$clang" --target=wasm32-wasi -mexec-model=reactor -std=c17 -Wall -Wextra -Werror $flags -Ibindings \

@@ -47,6 +47,7 @@ impl Snapshot {
 mod tests {
     use super::*;
 
+    /// pipeline.md #47
     #[test]
     fn new_changed_and_replaced_files_are_named_in_order_of_writing() {
         let dir = tempfile::tempdir().unwrap();

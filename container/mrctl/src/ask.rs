@@ -22,8 +22,87 @@ fn put(path: &str, body: &serde_json::Value) -> Result<Request, Error> {
     Ok(Request::put(path, body.to_string().into_bytes()))
 }
 
+fn post(path: &str, body: &serde_json::Value) -> Result<Request, Error> {
+    Ok(Request::post(path, body.to_string().into_bytes()))
+}
+
 pub(crate) fn stop(_: &Line) -> Result<Request, Error> {
     Ok(Request::post("/api/stop", Vec::new()))
+}
+
+pub(crate) fn compact(_: &Line) -> Result<Request, Error> {
+    Ok(Request::post("/api/compact", Vec::new()))
+}
+
+pub(crate) fn clear(_: &Line) -> Result<Request, Error> {
+    Ok(Request::post("/api/clear", Vec::new()))
+}
+
+/// The words behind the person are the time: `1 hr` may come in two.
+pub(crate) fn mute(line: &Line) -> Result<Request, Error> {
+    let mut body = json!({ "platformUserId": line.word(0), "duration": line.words(1) });
+    if let Some(reason) = line.option("reason") {
+        body["reason"] = json!(reason);
+    }
+    if line.has("confirm") {
+        body["confirm"] = json!(true);
+    }
+    post("/api/mutes", &body)
+}
+
+pub(crate) fn unmute(line: &Line) -> Result<Request, Error> {
+    Ok(Request::delete(&format!("/api/mutes/{}", segment(line.word(0)))))
+}
+
+pub(crate) fn link(line: &Line) -> Result<Request, Error> {
+    let path = format!("/api/conversations/{}/link", segment(line.word(0)));
+    post(&path, &json!({ "spaceId": line.word(1) }))
+}
+
+pub(crate) fn unlink(line: &Line) -> Result<Request, Error> {
+    Ok(Request::post(&format!("/api/conversations/{}/unlink", segment(line.word(0))), Vec::new()))
+}
+
+pub(crate) fn media(line: &Line) -> Result<Request, Error> {
+    page(line, if line.has("outbox") { "/api/media?folder=outbox" } else { "/api/media?folder=inbox" })
+}
+
+/// One page of a list: what was asked for of its length, and where it begins.
+pub(crate) fn page(line: &Line, path: &str) -> Result<Request, Error> {
+    let mut path = path.to_owned();
+    for name in ["limit", "after"] {
+        if let Some(value) = line.option(name) {
+            let sign = if path.contains('?') { '&' } else { '?' };
+            path.push_str(&format!("{sign}{name}={}", segment(value)));
+        }
+    }
+    Ok(Request::get(&path))
+}
+
+pub(crate) fn purge(line: &Line) -> Result<Request, Error> {
+    let (inbox, outbox) = (line.has("inbox"), line.has("outbox"));
+    let both = !inbox && !outbox;
+    post("/api/media/purge", &json!({ "inbox": inbox || both, "outbox": outbox || both }))
+}
+
+/// Of the words, or of a file.
+pub(crate) fn set_character(line: &Line) -> Result<Request, Error> {
+    let text = match (line.option("file"), line.positionals.is_empty()) {
+        (Some(path), true) => {
+            std::fs::read_to_string(path).map_err(|source| Error::NotRead { path: path.to_owned(), source })?
+        }
+        (None, false) => line.words(0),
+        _ => return Err(Error::usage("character set")),
+    };
+    put("/api/character", &json!({ "text": text }))
+}
+
+pub(crate) fn send(line: &Line) -> Result<Request, Error> {
+    post("/api/send", &json!({ "recipient": line.word(0), "text": line.words(1) }))
+}
+
+pub(crate) fn broadcast(line: &Line) -> Result<Request, Error> {
+    post("/api/broadcast", &json!({ "text": line.words(0) }))
 }
 
 pub(crate) fn set_setting(line: &Line) -> Result<Request, Error> {
@@ -44,7 +123,7 @@ pub(crate) fn delete_preference(line: &Line) -> Result<Request, Error> {
 
 pub(crate) fn grant(line: &Line) -> Result<Request, Error> {
     let body = json!({ "platformUserId": line.word(0), "role": line.option("role").unwrap_or("admin") });
-    Ok(Request::post("/api/roles", body.to_string().into_bytes()))
+    post("/api/roles", &body)
 }
 
 pub(crate) fn revoke(line: &Line) -> Result<Request, Error> {

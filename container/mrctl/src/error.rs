@@ -18,6 +18,8 @@ pub enum Error {
     NoValue { command: &'static str, option: &'static str },
     #[error("'{0}' is no place for a file: name one inside the workspace, such as outbox/answer.mp3")]
     OutsideWorkspace(String),
+    #[error("{path} cannot be read: {source}")]
+    NotRead { path: String, source: std::io::Error },
     #[error("{path} cannot be written: {source}")]
     NotWritten { path: String, source: std::io::Error },
     #[error("the host made no sound file")]
@@ -54,6 +56,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The words do not fit the command of this name.
+    pub(crate) fn usage(command: &'static str) -> Self {
+        let row = crate::commands::COMMANDS.iter().find(|row| row.name == command);
+        Self::Usage { command, usage: row.map_or("", |row| row.usage) }
+    }
+
     /// What the host's answer with an error status says: its `error` field, or all of it.
     pub(crate) fn refused(status: u16, body: &[u8]) -> Self {
         match serde_json::from_slice::<ErrorBody>(body) {

@@ -34,6 +34,11 @@ pub(crate) fn whole(_: &Line, response: &Response) -> Result<Shown, Error> {
     json(response)
 }
 
+/// One page of a list, whole.
+pub(crate) fn page(_: &Line, response: &Response) -> Result<Shown, Error> {
+    Ok(Shown { err: more(&read(response)?), ..json(response)? })
+}
+
 /// The plugin's own document on stdout; where files were attached, their names on stderr.
 pub(crate) fn invoked(_: &Line, response: &Response) -> Result<Shown, Error> {
     let answer: socket::CapabilityAnswer = serde_json::from_slice(&response.body).map_err(Error::NotJson)?;
@@ -84,14 +89,112 @@ pub(crate) fn messages(_: &Line, response: &Response) -> Result<Shown, Error> {
         let at = utc(message["createdAt"].as_i64().unwrap_or_default());
         format!("[{at}] {}: {}", text(&message["role"]), text(&message["content"]))
     })?;
-    Ok(if shown.out.is_empty() { "(no matches)\n".to_owned().into() } else { shown })
+    let out = if shown.out.is_empty() { "(no matches)\n".to_owned() } else { shown.out };
+    let all = read(response)?["complete"] != false;
+    let err = if all { "" } else { "Only the newest messages were looked at; older ones may match, too.\n" };
+    Ok(Shown { out, err: err.to_owned() })
+}
+
+/// Each with how it stands, and what is said of that.
+pub(crate) fn connections(_: &Line, response: &Response) -> Result<Shown, Error> {
+    rows(response, "connections", |it| {
+        let about = if it["detail"].is_null() { &it["error"] } else { &it["detail"] };
+        [&it["name"], &it["displayName"], &it["status"], about].map(text).join("\t")
+    })
+}
+
+/// A warning, with the command that goes through with it; a mute as it is.
+pub(crate) fn muted(line: &Line, response: &Response) -> Result<Shown, Error> {
+    let answer = read(response)?;
+    if answer["warning"] != true {
+        return json(response);
+    }
+    let reason = line.option("reason").map(|reason| format!(" --reason {}", quoted(reason))).unwrap_or_default();
+    let command = format!("mrctl mute {} {}{reason} --confirm", quoted(line.word(0)), quoted(&line.words(1)));
+    Ok(format!("{}\n\nTo go through with it: {command}\n", text(&answer["message"])).into())
+}
+
+pub(crate) fn mutes(_: &Line, response: &Response) -> Result<Shown, Error> {
+    rows(response, "mutes", |mute| {
+        let until = utc(mute["expiresAt"].as_i64().unwrap_or_default());
+        [text(&mute["platformUserId"]), format!("until {until}"), text(&mute["reason"])].join("\t")
+    })
+}
+
+pub(crate) fn files(_: &Line, response: &Response) -> Result<Shown, Error> {
+    rows(response, "files", |file| {
+        let size = if file["isFolder"] == true { "folder".to_owned() } else { bytes(&file["sizeBytes"]) };
+        [text(&file["name"]), size, utc(file["modifiedAt"].as_i64().unwrap_or_default())].join("\t")
+    })
+}
+
+/// What takes how much room; the disk and the database for whoever may see all spaces.
+pub(crate) fn disk(_: &Line, response: &Response) -> Result<Shown, Error> {
+    let answer = read(response)?;
+    let mut out = String::new();
+    if let Some(disk) = answer["disk"].as_object() {
+        let of = |name: &str| disk.get(name).map(bytes).unwrap_or_default();
+        let percent = disk.get("usedPercent").map(text).unwrap_or_default();
+        let (total, used, free) = (of("totalBytes"), of("usedBytes"), of("freeBytes"));
+        out.push_str(&format!("Disk: {total} total · {used} used ({percent}%) · {free} free\n"));
+    }
+    for space in answer["spaces"].as_array().into_iter().flatten() {
+        let of = |name: &str| bytes(&space[name]);
+        let (inbox, outbox, total) = (of("inboxBytes"), of("outboxBytes"), of("totalBytes"));
+        out.push_str(&format!("{}: inbox {inbox} · outbox {outbox} · total {total}\n", text(&space["spaceId"])));
+    }
+    if !answer["databaseBytes"].is_null() {
+        out.push_str(&format!("Database: {}\n", bytes(&answer["databaseBytes"])));
+    }
+    Ok(out.into())
+}
+
+pub(crate) fn plugins(_: &Line, response: &Response) -> Result<Shown, Error> {
+    rows(response, "extensions", |plugin| {
+        let brings = [("hasCli", "commands"), ("hasSkill", "skill")];
+        let brings: Vec<_> = brings.iter().filter(|(field, _)| plugin[field] == true).map(|(_, word)| *word).collect();
+        [text(&plugin["name"]), brings.join(", ")].join("\t")
+    })
+}
+
+pub(crate) fn character(_: &Line, response: &Response) -> Result<Shown, Error> {
+    match read(response)?["character"].as_str() {
+        Some(character) => Ok(format!("{character}\n").into()),
+        None => Ok("(not set)\n".to_owned().into()),
+    }
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
+    match !word.is_empty() && word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// `1.5 MB`: of 1024, with one digit behind the point.
+fn bytes(value: &Value) -> String {
+    let mut size = value.as_u64().unwrap_or_default() as f64;
+    for unit in ["B", "KB", "MB"] {
+        if size < 1024.0 {
+            return if unit == "B" { format!("{size} B") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.1} GB")
 }
 
 fn rows(response: &Response, list: &str, row: impl Fn(&Value) -> String) -> Result<Shown, Error> {
     let answer = read(response)?;
     let rows = answer[list].as_array().into_iter().flatten();
-    let more = answer["next"].as_str().map(|_| format!("There are more {list} than these.\n")).unwrap_or_default();
-    Ok(Shown { out: rows.map(|it| format!("{}\n", row(it))).collect(), err: more })
+    Ok(Shown { out: rows.map(|it| format!("{}\n", row(it))).collect(), err: more(&answer) })
+}
+
+/// How the next page is had, where there is one.
+fn more(answer: &Value) -> String {
+    let next = answer["next"].as_str();
+    next.map(|next| format!("There are more than these: add --after {}\n", quoted(next))).unwrap_or_default()
 }
 
 fn read(response: &Response) -> Result<Value, Error> {
@@ -135,6 +238,15 @@ mod tests {
             shown.out,
             "{\n  \"spaceId\": \"main\",\n  \"callerId\": \"a\",\n  \"permissions\": [\n    \"x\"\n  ]\n}\n"
         );
+    }
+
+    #[test]
+    fn sizes() {
+        for (size, expected) in
+            [(0_u64, "0 B"), (1023, "1023 B"), (1024, "1.0 KB"), (1_572_864, "1.5 MB"), (5_u64 << 40, "5120.0 GB")]
+        {
+            assert_eq!(bytes(&Value::from(size)), expected);
+        }
     }
 
     #[test]

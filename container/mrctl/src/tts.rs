@@ -8,7 +8,6 @@ use mercury_protocol::{paths, socket};
 use serde_json::{Map, Value};
 
 use crate::client::{Request, Response};
-use crate::commands::Command;
 use crate::error::Error;
 use crate::line::Line;
 use crate::show::Shown;
@@ -16,7 +15,7 @@ use crate::show::Shown;
 const NAME: &str = "tts synthesize";
 
 pub(crate) fn request(line: &Line) -> Result<Request, Error> {
-    let usage = || Error::Usage { command: NAME, usage: usage() };
+    let usage = || Error::usage(NAME);
     let text = line.option("text").ok_or_else(usage)?;
     // Before anything is spoken, and paid for.
     target(line.option("out").ok_or_else(usage)?, &workspace())?;
@@ -31,10 +30,6 @@ pub(crate) fn request(line: &Line) -> Result<Request, Error> {
 pub(crate) fn show(line: &Line, response: &Response) -> Result<Shown, Error> {
     let answer: socket::CapabilityAnswer = serde_json::from_slice(&response.body).map_err(Error::NotJson)?;
     keep(line, &answer, &workspace())
-}
-
-fn usage() -> &'static str {
-    crate::commands::COMMANDS.iter().find(|command: &&Command| command.name == NAME).map_or("", |command| command.usage)
 }
 
 /// This run's, by the variable that `entry` sets.

@@ -65,7 +65,8 @@ fn a_capability_prints_its_document() {
     assert!(request.ends_with("{\"kind\":\"bar\"}"), "{request}");
 }
 
-/// examples.md 1.4: errors are one JSON object on stderr, with code and whether to try again.
+/// cli.md #42, examples.md 1.4: errors are one JSON object on stderr, with code and whether to try again; what is no
+/// JSON is asked of nobody.
 #[test]
 fn a_capabilitys_refusal_is_json() {
     let answer = "HTTP/1.1 429 No\r\n\r\n{\"error\":\"slow down\",\"code\":\"rate-limited\",\"retryable\":true}";
@@ -128,6 +129,24 @@ fn commands_ask_their_routes() {
     let ok = "HTTP/1.1 200 OK\r\n\r\n{\"a\":1}";
     for (line, request, body) in [
         (&["stop"][..], "POST /api/stop", ""),
+        (&["compact"], "POST /api/compact", ""),
+        (&["clear"], "POST /api/clear", ""),
+        (
+            &["mute", "u", "1", "hr", "--confirm", "--reason", "spam"],
+            "POST /api/mutes",
+            "{\"confirm\":true,\"duration\":\"1 hr\",\"platformUserId\":\"u\",\"reason\":\"spam\"}",
+        ),
+        (&["unmute", "a:b"], "DELETE /api/mutes/a%3Ab", ""),
+        (&["conversations", "link", "t:1", "main"], "POST /api/conversations/t%3A1/link", "{\"spaceId\":\"main\"}"),
+        (&["conversations", "unlink", "t:1"], "POST /api/conversations/t%3A1/unlink", ""),
+        (&["media", "list", "--outbox", "--json"], "GET /api/media?folder=outbox", ""),
+        (&["media", "clear"], "POST /api/media/purge", "{\"inbox\":true,\"outbox\":true}"),
+        (&["media", "clear", "--inbox"], "POST /api/media/purge", "{\"inbox\":true,\"outbox\":false}"),
+        (&["disk", "--json"], "GET /api/storage", ""),
+        (&["character", "set", "Dry", "and", "brief"], "PUT /api/character", "{\"text\":\"Dry and brief\"}"),
+        (&["character", "clear"], "DELETE /api/character", ""),
+        (&["send", "main", "Good", "morning"], "POST /api/send", "{\"recipient\":\"main\",\"text\":\"Good morning\"}"),
+        (&["broadcast", "Tea", "is", "ready"], "POST /api/broadcast", "{\"text\":\"Tea is ready\"}"),
         (
             &["config", "set", "napkin.backfill-days", "30"],
             "PUT /api/config",
@@ -156,6 +175,11 @@ fn commands_ask_their_routes() {
         ),
         (&["prefs", "delete", "a/b"], "DELETE /api/prefs/a%2Fb", ""),
         (&["roles", "list"], "GET /api/roles", ""),
+        (&["roles", "list", "--after", "1.a b"], "GET /api/roles?after=1.a%20b", ""),
+        (&["tasks", "list", "--limit", "5"], "GET /api/tasks?limit=5", ""),
+        (&["mutes", "--json", "--after", "7.u", "--limit", "500"], "GET /api/mutes?limit=500&after=7.u", ""),
+        (&["spaces", "list", "--json", "--after=1.main"], "GET /api/spaces?after=1.main", ""),
+        (&["media", "list", "--json", "--outbox", "--limit=5"], "GET /api/media?folder=outbox&limit=5", ""),
         (&["roles", "grant", "u"], "POST /api/roles", "{\"platformUserId\":\"u\",\"role\":\"admin\"}"),
         (
             &["roles", "grant", "--role", "guest", "u"],
@@ -183,22 +207,58 @@ fn commands_ask_their_routes() {
     }
 }
 
-/// cli.md #37 #40: what is shown where it is not the answer as it is.
+/// cli.md #36 #37 #40 #41: what is shown where it is not the answer as it is.
 #[test]
 fn answers_are_shortened() {
     let config = "HTTP/1.1 200 OK\r\n\r\n{\"config\":{\"a.b\":\"7\"}}";
     let messages = "HTTP/1.1 200 OK\r\n\r\n{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"createdAt\":0}]}";
     let spaces = "HTTP/1.1 200 OK\r\n\r\n{\"spaces\":[{\"id\":\"main\",\"name\":\"Us\"}],\"next\":\"1.main\"}";
+    let tasks = "HTTP/1.1 200 OK\r\n\r\n{\"tasks\":[],\"next\":\"2.7\"}";
+    let bounded = "HTTP/1.1 200 OK\r\n\r\n{\"messages\":[],\"complete\":false}";
     let conversations = "HTTP/1.1 200 OK\r\n\r\n{\"conversations\":[{\"id\":\"t:1\",\"kind\":\"dm\",\"observedTitle\":null,\"spaceId\":\"main\"}]}";
+    let warning = "HTTP/1.1 200 OK\r\n\r\n{\"warning\":true,\"message\":\"Think.\"}";
+    let confirm = "Think.\n\nTo go through with it: mrctl mute 'a b' 10m --reason 'it'\\''s spam' --confirm\n";
+    let disk = "HTTP/1.1 200 OK\r\n\r\n{\"disk\":{\"totalBytes\":2048,\"usedBytes\":1024,\"freeBytes\":1024,\"usedPercent\":50.0},\"spaces\":[{\"spaceId\":\"main\",\"inboxBytes\":1,\"outboxBytes\":0,\"totalBytes\":1572864}],\"databaseBytes\":7}";
+    let sizes = "Disk: 2.0 KB total · 1.0 KB used (50.0%) · 1.0 KB free\nmain: inbox 1 B · outbox 0 B · total 1.5 MB\nDatabase: 7 B\n";
+    let mutes = "HTTP/1.1 200 OK\r\n\r\n{\"mutes\":[{\"platformUserId\":\"u\",\"expiresAt\":0,\"reason\":null}]}";
+    let files = "HTTP/1.1 200 OK\r\n\r\n{\"files\":[{\"name\":\"a\",\"sizeBytes\":9,\"modifiedAt\":0,\"isFolder\":false},{\"name\":\"b\",\"sizeBytes\":0,\"modifiedAt\":0,\"isFolder\":true}],\"next\":\"0.b c\"}";
+    let plugins = "HTTP/1.1 200 OK\r\n\r\n{\"extensions\":[{\"name\":\"charts\",\"hasCli\":true,\"hasSkill\":true}]}";
+    let connections = "HTTP/1.1 200 OK\r\n\r\n{\"connections\":[{\"name\":\"a\",\"displayName\":\"Mail\",\"status\":\"unknown\",\"detail\":null,\"error\":\"late\"}]}";
     for (line, answer, expected) in [
-        (&["config", "get", "a.b"][..], config, (0, "7\n", "")),
+        (&["mute", "a b", "10m", "--reason", "it's spam"][..], warning, (0, confirm, "")),
+        (&["disk"], disk, (0, sizes, "")),
+        (&["mutes"], mutes, (0, "u\tuntil 1970-01-01T00:00:00Z\t\n", "")),
+        (
+            &["media", "list"],
+            files,
+            (
+                0,
+                "a\t9 B\t1970-01-01T00:00:00Z\nb\tfolder\t1970-01-01T00:00:00Z\n",
+                "There are more than these: add --after '0.b c'\n",
+            ),
+        ),
+        (&["ext"], plugins, (0, "charts\tcommands, skill\n", "")),
+        (&["connections"], connections, (0, "a\tMail\tunknown\tlate\n", "")),
+        (&["character", "get"], "HTTP/1.1 200 OK\r\n\r\n{\"character\":null}", (0, "(not set)\n", "")),
+        (&["character", "get"], "HTTP/1.1 200 OK\r\n\r\n{\"character\":\"Dry\"}", (0, "Dry\n", "")),
+        (&["config", "get", "a.b"], config, (0, "7\n", "")),
         (&["config", "get", "a.c"], config, (1, "", "error: Config key not set: a.c\n")),
         (&["prefs", "get", "x"], "HTTP/1.1 200 OK\r\n\r\n{\"value\":\"short\"}", (0, "short\n", "")),
         (&["spaces", "name"], "HTTP/1.1 200 OK\r\n\r\n{\"space\":{\"name\":\"Us\"}}", (0, "Us\n", "")),
-        (&["spaces", "list"], spaces, (0, "main\tUs\n", "There are more spaces than these.\n")),
+        (&["spaces", "list"], spaces, (0, "main\tUs\n", "There are more than these: add --after 1.main\n")),
+        (
+            &["tasks", "list"],
+            tasks,
+            (0, "{\n  \"tasks\": [],\n  \"next\": \"2.7\"\n}\n", "There are more than these: add --after 2.7\n"),
+        ),
         (&["conversations"], conversations, (0, "t:1\tdm\t\tmain\n", "")),
         (&["recall", "hi"], messages, (0, "[1970-01-01T00:00:00Z] user: hi\n", "")),
         (&["recall", "hi"], "HTTP/1.1 200 OK\r\n\r\n{\"messages\":[]}", (0, "(no matches)\n", "")),
+        (
+            &["recall", "hi"],
+            bounded,
+            (0, "(no matches)\n", "Only the newest messages were looked at; older ones may match, too.\n"),
+        ),
     ] {
         let (code, out, err, _) = ask(line, answer);
         assert_eq!((code, out.as_str(), err.as_str()), expected, "{line:?}");
@@ -220,4 +280,23 @@ fn groups_are_explained() {
             "{line:?}"
         );
     }
+}
+
+/// What is said of the assistant may stand in a file; one of the two, and not both.
+#[test]
+fn a_character_comes_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("character.md");
+    std::fs::write(&path, "Dry\nand brief\n").unwrap();
+    let path = path.to_str().unwrap();
+    let (code, _, _, asked) = ask(&["character", "set", "--file", path], "HTTP/1.1 200 OK\r\n\r\n{\"ok\":true}");
+    assert_eq!((code, asked.split_once("\r\n\r\n").unwrap().1), (0, "{\"text\":\"Dry\\nand brief\\n\"}"));
+    let nowhere = Path::new("/nowhere/api.sock");
+    for line in [&["character", "set"][..], &["character", "set", "Dry", "--file", path]] {
+        let (code, _, err) = run(line, nowhere);
+        assert_eq!((code, err.starts_with("error: Usage: mrctl character set")), (1, true), "{line:?}: {err}");
+    }
+    assert!(
+        run(&["character", "set", "--file", "/nowhere/x"], nowhere).2.starts_with("error: /nowhere/x cannot be read")
+    );
 }

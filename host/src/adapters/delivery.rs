@@ -1,7 +1,7 @@
 //! From rows to the platform: in order within a conversation, side by side over conversations.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -32,6 +32,15 @@ const LONGEST_WAIT: u32 = 60 * 60 * 1000;
 /// What follows a message of which a part was left out.
 const NOTICE: &str = "-notice";
 
+/// What a call that failed says of the message; none where the adapter broke over it. Pure.
+fn kind_of(error: &CallError) -> Option<FailureKind> {
+    match error {
+        // It was not even tried.
+        CallError::Busy { .. } | CallError::Broken { .. } => Some(FailureKind::Transient),
+        CallError::Trap { .. } | CallError::Timeout { .. } | CallError::NotExported { .. } => None,
+    }
+}
+
 /// What becomes of an attempt. Pure.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
@@ -39,11 +48,11 @@ enum Verdict {
     Dead,
 }
 
-/// `failures` counts the present one; `age` is the delivery's, in milliseconds.
-fn judge(kind: Option<&FailureKind>, failures: u32, age: i64) -> Verdict {
+/// `failures`, and the `faults` among them, count the present one; `age` is the delivery's, in milliseconds.
+fn judge(kind: Option<&FailureKind>, failures: u32, faults: u32, age: i64) -> Verdict {
     match kind {
         Some(FailureKind::Permanent) => Verdict::Dead,
-        None if failures >= MOST_FAULTS => Verdict::Dead,
+        None if faults >= MOST_FAULTS => Verdict::Dead,
         _ if age >= LONGEST_TRIED => Verdict::Dead,
         Some(FailureKind::RetryAfter(wait)) => {
             Verdict::Again { wait: Duration::from_millis((*wait).min(LONGEST_WAIT).into()) }
@@ -54,11 +63,14 @@ fn judge(kind: Option<&FailureKind>, failures: u32, age: i64) -> Verdict {
     }
 }
 
+/// The deliveries that are at work, each with the conversation that it went to when it began.
+type Busy = Arc<Mutex<HashMap<i64, String>>>;
+
 impl Adapters {
     /// Sends what there is to send until the host stops.
     pub(super) async fn deliver_all(self: Arc<Self>) {
         let mut changes = self.delivery.changes();
-        let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
+        let busy = Busy::default();
         loop {
             changes.borrow_and_update();
             let wait = match self.begin_due(&busy).await {
@@ -75,35 +87,58 @@ impl Adapters {
     }
 
     /// Begins with all that is due, and says when the next will be.
-    async fn begin_due(self: &Arc<Self>, busy: &Arc<Mutex<HashSet<String>>>) -> Result<Option<i64>, StoreError> {
+    async fn begin_due(self: &Arc<Self>, busy: &Busy) -> Result<Option<i64>, StoreError> {
         let now = clock::millis();
         let mut next: Option<i64> = None;
+        // Before the rows are read: what is sent while they are read stands among them as if it were not. Its
+        // conversation has its turn at the next look, which the end of its delivery asks for.
+        let at_work = busy.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (delivery, not_before) in self.store.heads().await? {
-            let Some(line) = self.line(&delivery.new.platform).filter(|line| line.watched.is_running()) else {
+            let Some(line) = self.line(&delivery.new.platform) else {
+                self.give_up_waiting(&delivery, not_before, now).await;
                 continue;
             };
+            // One that is only starting, or rests, will try it, however old it is by then.
+            if !line.watched.is_running() {
+                continue;
+            }
             let conversation = delivery.new.conversation.clone();
-            let mut at_work = busy.lock().unwrap_or_else(PoisonError::into_inner);
-            if at_work.contains(&conversation) {
+            // By both: a group that moves while it is sent to has another name, and the same message at its head.
+            if at_work.contains_key(&delivery.id) || at_work.values().any(|at_work| *at_work == conversation) {
                 continue;
             }
             if not_before > now {
                 next = Some(next.map_or(not_before, |next| next.min(not_before)));
                 continue;
             }
-            at_work.insert(conversation.clone());
-            drop(at_work);
+            busy.lock().unwrap_or_else(PoisonError::into_inner).insert(delivery.id, conversation);
             let (this, busy) = (self.clone(), busy.clone());
+            // A stop lets it end: what the platform has already, and is not marked as sent, would be sent again.
             self.spawn(async move {
-                tokio::select! {
-                    () = this.stop.cancelled() => return,
-                    () = this.deliver(&line, &delivery) => {}
-                }
-                busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&conversation);
+                this.deliver(&line, &delivery).await;
+                busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&delivery.id);
                 this.delivery.stir();
             });
         }
         Ok(next)
+    }
+
+    /// Without an adapter a message is never tried, and what is a day old by the time there is one again
+    /// surprises people.
+    async fn give_up_waiting(&self, delivery: &Delivery, not_before: i64, now: i64) {
+        if now - delivery.created_at.max(not_before) < LONGEST_TRIED {
+            return;
+        }
+        let platform = &delivery.new.platform;
+        let reason = format!("there is no adapter for {platform}, and it has waited for a day");
+        tracing::error!(
+            delivery = delivery.id,
+            platform,
+            "a message is given up: {reason}; `mercury deliveries` lists it"
+        );
+        metrics::counter!("mercury_deliveries_total", "platform" => platform.clone(), "outcome" => "dead").increment(1);
+        let attempt = Attempt::Dead { progress: None, reason };
+        self.insist(|| self.store.attempted(delivery.id, attempt.clone(), false, now)).await;
     }
 
     async fn deliver(&self, line: &Line, delivery: &Delivery) {
@@ -127,13 +162,12 @@ impl Adapters {
                 return self.delivered(delivery, delivered).await;
             }
             Ok(Err(DeliveryFailure { kind, message, progress })) => (Some(kind), message, progress),
-            // It was not even tried: that is no fault of the message.
-            Err(error @ CallError::Busy { .. }) => (Some(FailureKind::Transient), error.to_string(), None),
-            Err(error) => (None, error.to_string(), None),
+            Err(error) => (kind_of(&error), error.to_string(), None),
         };
         let now = clock::millis();
-        let failures = delivery.attempts + 1;
-        let attempt = match judge(kind.as_ref(), failures, now - delivery.created_at) {
+        let (failures, is_fault) = (delivery.attempts + 1, kind.is_none());
+        let faults = delivery.faults + u32::from(is_fault);
+        let attempt = match judge(kind.as_ref(), failures, faults, now - delivery.created_at) {
             Verdict::Again { wait } => {
                 tracing::warn!(
                     delivery = delivery.id,
@@ -159,7 +193,7 @@ impl Adapters {
         let outcome = if matches!(attempt, Attempt::Dead { .. }) { "dead" } else { "failed" };
         metrics::counter!("mercury_deliveries_total", "platform" => new.platform.clone(), "outcome" => outcome)
             .increment(1);
-        self.insist(|| self.store.attempted(delivery.id, attempt.clone(), clock::millis())).await;
+        self.insist(|| self.store.attempted(delivery.id, attempt.clone(), is_fault, clock::millis())).await;
     }
 
     /// The files of an answer, and what became of those that are gone.
@@ -219,17 +253,35 @@ impl Adapters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugins::Fault;
 
     #[test]
     fn what_becomes_of_a_failure() {
-        assert_eq!(judge(Some(&FailureKind::Permanent), 1, 0), Verdict::Dead);
+        assert_eq!(judge(Some(&FailureKind::Permanent), 1, 0, 0), Verdict::Dead);
         let wait = Duration::from_millis(3_000);
-        assert_eq!(judge(Some(&FailureKind::RetryAfter(3_000)), 900, 0), Verdict::Again { wait });
-        assert!(matches!(judge(Some(&FailureKind::Transient), 900, LONGEST_TRIED - 1), Verdict::Again { .. }));
-        assert_eq!(judge(Some(&FailureKind::Transient), 1, LONGEST_TRIED), Verdict::Dead);
-        assert!(matches!(judge(None, MOST_FAULTS - 1, 0), Verdict::Again { .. }));
-        assert_eq!(judge(None, MOST_FAULTS, 0), Verdict::Dead, "a message that breaks its adapter");
-        let endless = judge(Some(&FailureKind::RetryAfter(u32::MAX)), 1, 0);
+        assert_eq!(judge(Some(&FailureKind::RetryAfter(3_000)), 900, 0, 0), Verdict::Again { wait });
+        assert!(matches!(judge(Some(&FailureKind::Transient), 900, 0, LONGEST_TRIED - 1), Verdict::Again { .. }));
+        assert_eq!(judge(Some(&FailureKind::Transient), 1, 0, LONGEST_TRIED), Verdict::Dead);
+        assert!(matches!(judge(None, MOST_FAULTS - 1, MOST_FAULTS - 1, 0), Verdict::Again { .. }));
+        assert_eq!(judge(None, MOST_FAULTS, MOST_FAULTS, 0), Verdict::Dead, "a message that breaks its adapter");
+        assert!(matches!(judge(None, 900, 1, 0), Verdict::Again { .. }), "a platform that was away broke nothing");
+        assert!(matches!(judge(Some(&FailureKind::Transient), 900, MOST_FAULTS, 0), Verdict::Again { .. }));
+        let endless = judge(Some(&FailureKind::RetryAfter(u32::MAX)), 1, 0, 0);
         assert_eq!(endless, Verdict::Again { wait: Duration::from_secs(3600) });
+    }
+
+    /// Others' traps open the breaker, and others' uploads hold the line: that is no fault of a message.
+    #[test]
+    fn what_was_not_tried_is_no_fault() {
+        let (plugin, within) = ("parley".to_owned(), Duration::from_secs(1));
+        let trap = CallError::Trap { plugin: plugin.clone(), export: "x", fault: Fault::Trap, message: String::new() };
+        for error in [trap, CallError::Timeout { plugin: plugin.clone(), export: "x", within }] {
+            assert_eq!(kind_of(&error), None, "{error}");
+        }
+        for error in
+            [CallError::Busy { plugin: plugin.clone(), export: "x", within }, CallError::Broken { plugin, export: "x" }]
+        {
+            assert_eq!(kind_of(&error), Some(FailureKind::Transient), "{error}");
+        }
     }
 }

@@ -6,22 +6,22 @@ use futures_util::future::BoxFuture;
 use mercury_protocol::io::Attachment;
 
 use crate::{
+    adapters::identities::AdapterIdentities,
     callers, clock,
     domain::{
         approval,
         chat::{self as domain_chat, Chat, MOST_FILE_NAME, MOST_NAME, MOST_QUOTED, Quoted},
         ids::SpaceId,
         media::Kind,
-        trigger::Heard,
     },
     intake::Intake,
-    media::{Folder, MediaStore, Placed, Quota},
+    media::{Folder, MediaStore, Placed},
     plugins::{
         chat::{self, Error, Event, Inbox, Message, Offer, Outcome, Refusal},
         types::ConversationKind,
     },
     sandbox::Sandbox,
-    store::{AutoSpace, Batch, Happening, NewHappening, NewMessage, Room, Seen, StoreError, Taken},
+    store::{Batch, Happening, NewHappening, NewMessage, Room, Seen, StoreError, Taken, TakenBatch},
 };
 
 /// Messages that may wait for their decision. A decision takes milliseconds, or with a slow guard its
@@ -32,21 +32,22 @@ const BUSY: u32 = 2_000;
 /// Bytes of a message's text: far above what any platform allows.
 const MOST_TEXT: usize = 1 << 20;
 
+#[derive(Clone)]
 pub(super) struct AdapterInbox {
     intake: Intake,
     sandbox: Arc<Sandbox>,
     media: Option<MediaStore>,
-    quota: Quota,
+    identities: AdapterIdentities,
 }
 
 impl AdapterInbox {
-    pub(super) fn new(intake: Intake, sandbox: Arc<Sandbox>, media: Option<MediaStore>) -> Self {
-        let quota = Quota::new(intake.config.spaces_dir(), intake.config.media.max_disk_bytes);
-        Self { intake, sandbox, media, quota }
-    }
-
-    fn auto_space(&self) -> Option<AutoSpace> {
-        self.intake.config.auto_space.clone().map(|admins| AutoSpace { admins })
+    pub(super) fn new(
+        intake: Intake,
+        sandbox: Arc<Sandbox>,
+        media: Option<MediaStore>,
+        identities: AdapterIdentities,
+    ) -> Self {
+        Self { intake, sandbox, media, identities }
     }
 
     async fn take(
@@ -64,10 +65,11 @@ impl AdapterInbox {
         }
         let placed: Vec<Vec<Attachment>> = happenings.iter().map(attachments_of).collect();
         let store = &self.intake.store;
-        let (auto, now) = (self.auto_space(), clock::millis());
+        let (auto, now) = (self.intake.config.auto_space.clone(), clock::millis());
         let makes_spaces = auto.is_some();
-        let batch = Batch { happenings, cursor, auto, room: ROOM };
-        let taken = match store.take(plugin, platform, batch, now).await {
+        let trigger = self.intake.config.trigger.clone();
+        let batch = Batch { happenings, cursor, auto, trigger, room: ROOM };
+        let TakenBatch { taken, encounters } = match store.take(plugin, platform, batch, now).await {
             Ok(Some(taken)) => taken,
             refused => {
                 // The adapter brings them again, with the files that it still has.
@@ -75,6 +77,9 @@ impl AdapterInbox {
                 return Err(refused.map_or_else(|error| storage(plugin, &error), |_| Error::Busy(BUSY)));
             }
         };
+        for encounter in encounters {
+            self.identities.tell(encounter);
+        }
         let mut outcomes = Vec::with_capacity(taken.len());
         for ((taken, placed), handles) in taken.into_iter().zip(placed).zip(handles) {
             if !matches!(taken, Taken::New(_)) {
@@ -147,7 +152,7 @@ impl AdapterInbox {
             media.describe(plugin, &file.handle, kind, file.mime_type.clone(), given);
             match media.place(plugin, &file.handle, folder, clock::millis()).await {
                 Ok(Placed { name: stored, description }) => {
-                    self.quota.add(description.size_bytes);
+                    self.intake.quota.add(description.size_bytes);
                     placed.push(Attachment {
                         path: format!("/spaces/{space}/inbox/{stored}"),
                         kind: description.kind.to_string(),
@@ -215,8 +220,16 @@ impl AdapterInbox {
         let Some(pressed) = message.quoted.as_ref().and_then(|quoted| quoted.message_id.as_deref()) else {
             return true;
         };
-        match self.intake.store.question_put_by(&message.conversation.id, pressed).await {
-            Ok(put) => put == Some(question),
+        let (store, conversation) = (&self.intake.store, &message.conversation.id);
+        let found = async {
+            // Asked first: it may be written down in between.
+            let is_being_put = store.is_being_put(question, conversation).await?;
+            // A quick finger is faster than our note of what the platform took.
+            let put_by = store.question_put_by(conversation, pressed).await?;
+            Ok::<_, StoreError>(put_by.map_or(is_being_put, |put| put == question))
+        };
+        match found.await {
+            Ok(is_genuine) => is_genuine,
             Err(error) => {
                 tracing::error!(%error, "whether a pressed button is genuine could not be found out");
                 true
@@ -237,14 +250,12 @@ impl AdapterInbox {
             return Happening::Nothing;
         }
         let direct = message.conversation.kind == ConversationKind::Direct;
-        let heard = Heard { direct, text: &text, has_media, mentions_bot: message.mentions_bot };
-        let prompt = if pressed { Some(text.clone()) } else { self.intake.config.trigger.prompt(heard) };
         let chat = Chat {
             message_id: message.message_id,
             thread: message.conversation.thread,
             direct,
             quoted: message.quoted.map(quoted),
-            prompt,
+            prompt: pressed.then(|| text.clone()),
             missing,
         };
         Happening::Message(Box::new(NewMessage {
@@ -258,9 +269,25 @@ impl AdapterInbox {
             author_name: message.author.display_name.as_deref().and_then(person_or_title),
             text,
             attachments,
+            mentions_bot: message.mentions_bot,
             chat,
             received_at: clock::millis(),
         }))
+    }
+
+    /// The space that a message would go to.
+    async fn space_of(&self, platform: &str, offer: Offer<'_>) -> Result<Option<SpaceId>, StoreError> {
+        let store = &self.intake.store;
+        let known = store.conversation(offer.conversation).await?;
+        let linked = known.and_then(|known| known.space).and_then(|space| SpaceId::try_from(space).ok());
+        if linked.is_some() || !offer.direct {
+            return Ok(linked);
+        }
+        if let Some(space) = store.adoptable(offer.conversation).await? {
+            return Ok(Some(space));
+        }
+        let Some(auto) = &self.intake.config.auto_space else { return Ok(None) };
+        Ok(auto.space_for(platform, offer.conversation, &store.identity(offer.author).await?))
     }
 
     /// The space that a file would go to, and the most bytes that it may have.
@@ -270,20 +297,15 @@ impl AdapterInbox {
             tracing::error!(%error, "whether a file is wanted could not be found out");
             Refusal::Refused("the host's database does not answer".into())
         };
-        let known = self.intake.store.conversation(offer.conversation).await.map_err(failed)?;
-        let linked = known.and_then(|known| known.space).and_then(|space| SpaceId::try_from(space).ok());
-        let auto = self.auto_space().filter(|_| offer.direct);
-        let space = linked.or_else(|| auto?.space_for(platform, offer.conversation, offer.author));
-        let space = space.ok_or(Refusal::NotLinked)?;
+        let space = self.space_of(platform, offer).await.map_err(failed)?.ok_or(Refusal::NotLinked)?;
         let role = callers::role_of(config, &self.intake.store, &space, offer.author).await.map_err(failed)?;
         if !config.media.enabled {
             return Err(Refusal::Refused("files are switched off here".into()));
         }
-        let may = callers::may(&self.intake.plugins, &self.intake.store, &space, &role, "media.receive").await;
-        if !may.map_err(failed)? {
+        if !self.intake.plugins.held(&space, &role).await.map_err(failed)?.may_receive() {
             return Err(Refusal::Refused("you may not send files to the assistant here".into()));
         }
-        let left = self.quota.left().await;
+        let left = self.intake.quota.left().await;
         if left.is_some_and(|left| left == 0 || offer.size_bytes.is_some_and(|size| size > left)) {
             return Err(Refusal::Refused("the assistant's disk has no room for it".into()));
         }
@@ -302,7 +324,16 @@ impl Inbox for AdapterInbox {
         events: Vec<Event>,
         cursor: Option<String>,
     ) -> BoxFuture<'a, Result<Vec<Outcome>, Error>> {
-        Box::pin(self.take(plugin, platform, events, cursor))
+        // A task of its own: an adapter's life may end meanwhile, and what is in the database by then would be
+        // decided by nobody until the next start.
+        let (inbox, of) = (self.clone(), (plugin.to_owned(), platform.to_owned()));
+        let taking = tokio::spawn(async move { inbox.take(&of.0, &of.1, events, cursor).await });
+        Box::pin(async move {
+            taking.await.unwrap_or_else(|error| {
+                tracing::error!(plugin, %error, "what an adapter brought was given up");
+                Err(Error::Busy(BUSY))
+            })
+        })
     }
 
     fn cursor<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Option<String>> {

@@ -149,6 +149,7 @@ mod tests {
                 author_name: None,
                 text: "hi".into(),
                 attachments: Vec::new(),
+                mentions_bot: false,
                 chat: crate::domain::chat::Chat { message_id: "1".into(), direct, ..Default::default() },
                 received_at: 1,
             };
@@ -162,6 +163,7 @@ mod tests {
                         happenings: vec![NewHappening { event: id.into(), happening }],
                         cursor: None,
                         auto: None,
+                        trigger: Default::default(),
                         room: Room { most: 9, share: 9, one: 9 },
                     },
                     1,

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod delivery;
+mod identities;
 mod inbox;
 mod messenger;
 mod presence;
@@ -89,8 +90,10 @@ impl Adapters {
             tasks: TaskTracker::new(),
         });
         this.exchange();
-        let inbox = inbox::AdapterInbox::new(intake, sandbox, services.media.clone());
+        let identities = identities::AdapterIdentities::new(this.store.clone());
+        let inbox = inbox::AdapterInbox::new(intake, sandbox, services.media.clone(), identities.clone());
         let _ = services.inbox.set(Arc::new(inbox));
+        let _ = services.identities.set(Arc::new(identities));
         let plugins = this.plugins.clone();
         let reaches = move |platform: &str| plugins.reaches(platform);
         let messenger = messenger::PluginMessenger::new(this.store.clone(), this.delivery.clone(), reaches);

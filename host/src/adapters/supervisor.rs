@@ -4,10 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Adapters, Condition, Line, backoff::Backoff};
 use crate::plugins::{
-    Interface,
+    CallError, Interface,
     adapter::{SocketEvent, SocketEvents, trouble::Trouble},
 };
 
+/// Between two attempts to hand over an event of a socket that its plugin was too busy for, or rested from.
+const UNTRIED_PAUSE: Duration = Duration::from_secs(1);
 /// The shortest pause between two rounds of a long poll whose adapter asks for none: a platform that
 /// answers at once must not be asked in a loop without end.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
@@ -46,6 +48,11 @@ impl Adapters {
             };
             if line.watched.standing(&line.adapter).last_sign_of_life > before {
                 backoff.reset();
+            }
+            // Nobody hears what is said on them until it is started again, which may be never. One that is
+            // stopped may say goodbye first.
+            if !matches!(ended, Ended::Stopped) && !line.stop.is_cancelled() {
+                line.adapter.close_sockets();
             }
             let (wait, reason) = match ended {
                 Ended::Stopped => break,
@@ -110,7 +117,7 @@ impl Adapters {
             ));
         }
         line.watched.described(described);
-        // Before the start, which may open sockets. They stay open while instances come and go.
+        // Before the start, which may open sockets. They stay open while instances come and go, until this ends.
         let events = line.adapter.provides(Interface::SocketClient).then(|| line.adapter.take_socket_events());
         match line.adapter.start().await {
             Ok(Ok(())) => {}
@@ -136,11 +143,19 @@ async fn listen(line: &Line, events: Option<SocketEvents>) -> Ended {
         if matches!(event, SocketEvent::Text(_) | SocketEvent::Binary(_)) {
             line.watched.sign_of_life();
         }
-        match line.adapter.socket_event(socket, event).await {
-            Ok(Ok(())) => {}
-            Ok(Err(said)) => tracing::warn!(platform, "the adapter could not take a socket's event: {said}"),
-            // The instance is made anew for the next event; the socket stays.
-            Err(error) => tracing::warn!(platform, %error, "the adapter failed at a socket's event"),
+        loop {
+            match line.adapter.socket_event(socket.clone(), event.clone()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(said)) => tracing::warn!(platform, "the adapter could not take a socket's event: {said}"),
+                // It was not even tried. What comes meanwhile waits, and then the peer.
+                Err(CallError::Busy { .. } | CallError::Broken { .. }) => {
+                    tokio::time::sleep(UNTRIED_PAUSE).await;
+                    continue;
+                }
+                // The instance is made anew for the next event; the socket stays.
+                Err(error) => tracing::warn!(platform, %error, "the adapter failed at a socket's event"),
+            }
+            break;
         }
     }
     std::future::pending().await

@@ -5,8 +5,10 @@ use std::time::Duration;
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{Path, Request, State, rejection::BytesRejection},
     http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
 };
 use mercury_protocol::socket::{CAPABILITIES, CapabilityAnswer, CapabilityList};
 use serde_json::{Value, json};
@@ -23,14 +25,25 @@ pub(super) const MOST_CALLS: usize = 4;
 /// How long a call may wait for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of arguments.
-const MOST_ARGUMENTS: usize = 1 << 20;
+pub(super) const MOST_ARGUMENTS: usize = 1 << 20;
 /// Values of arguments, about: each costs the host some hundred bytes.
 const MOST_PARTS: usize = 50_000;
 
 /// `GET /api/capability`
 pub(super) async fn list(State(context): State<Context>) -> Json<CapabilityList> {
-    let offers = context.plugins.offers(&context.identity.role);
+    let offers = context.plugins.offers(&context.identity.for_plugins()).await;
     Json(CapabilityList { capabilities: offers.iter().map(|offer| json!(offer)).collect() })
+}
+
+/// Before the body is read: what waits for its turn costs no memory.
+pub(super) async fn bound(State(context): State<Context>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TURN_PATIENCE, context.capabilities.acquire()).await {
+        Ok(_turn) => next.run(request).await,
+        Err(_) => {
+            let reason = "too many calls of this run wait".into();
+            refusal(StatusCode::TOO_MANY_REQUESTS, "busy", reason, true).into_response()
+        }
+    }
 }
 
 /// `POST /api/capability/{capability}/{action}`
@@ -39,10 +52,11 @@ pub(super) async fn invoke(
     Path((capability, action)): Path<(String, String)>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<CapabilityAnswer>, ApiError> {
-    let _turn = tokio::time::timeout(TURN_PATIENCE, context.capabilities.acquire())
-        .await
-        .map_err(|_| refusal(StatusCode::TOO_MANY_REQUESTS, "busy", "too many calls of this run wait".into(), true))?;
-    let arguments = arguments(&body.map_err(|error| malformed(error.body_text()))?)?;
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => malformed(format!("they have more than {MOST_ARGUMENTS} bytes")),
+        _ => malformed(error.body_text()),
+    })?;
+    let arguments = arguments(&body)?;
     let caller = context.identity.for_plugins();
     let path = format!("{CAPABILITIES}/{capability}/{action}");
     if let Answer::Deny(reason) = context.plugins.check_api(&caller, &capability, "POST", &path).await {
@@ -59,9 +73,6 @@ pub(super) async fn invoke(
 fn arguments(body: &[u8]) -> Result<Value, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(json!({}));
-    }
-    if body.len() > MOST_ARGUMENTS {
-        return Err(malformed(format!("they have more than {MOST_ARGUMENTS} bytes")));
     }
     if json::structure(body) > MOST_PARTS {
         return Err(malformed(format!("they have more than {MOST_PARTS} parts")));

@@ -24,7 +24,7 @@ use crate::{
         task::Place,
     },
     gateway::Access,
-    http::ApiError,
+    http::{ApiError, most_body},
     media::Folder,
     plugins::{Plugins, types::Caller},
 };
@@ -95,6 +95,9 @@ pub fn router(
         tool_calls: Arc::new(Semaphore::new(tool_calls::MOST_TOOL_CALLS)),
         looks: Arc::new(Semaphore::new(tool_calls::MOST_LOOKS)),
     };
+    let invoke = post(capability::invoke)
+        .layer(most_body(capability::MOST_ARGUMENTS))
+        .layer(middleware::from_fn_with_state(context.clone(), capability::bound));
     Router::new()
         .route(
             TOOL_CALLS,
@@ -102,9 +105,9 @@ pub fn router(
         )
         .route(&format!("{TOOL_CALLS}/{{question}}"), get(tool_calls::look))
         .route(CAPABILITIES, get(capability::list))
-        .route(&format!("{CAPABILITIES}/{{capability}}/{{action}}"), post(capability::invoke))
+        .route(&format!("{CAPABILITIES}/{{capability}}/{{action}}"), invoke)
         .fallback(|| async { ApiError::not_found() })
-        .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
+        .layer(most_body(MOST_BODY))
         .with_state(context)
         .merge(asked)
         .merge(models.routes())

@@ -8,16 +8,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Api, MOST_BODY, access::require, files};
+use super::{
+    Api, MOST_BODY,
+    access::require,
+    addressed::{Addressed, Claimed},
+    files,
+};
 use crate::{
     app::Rooms,
     approvals::view,
-    clock,
+    callers, clock,
     delivery::News,
-    domain::{approval, ids::SpaceId, roles},
+    domain::{approval, ids::SpaceId},
     http::ApiError,
     store::{Accepted, NewInbound, Outbound, OutboundState},
 };
@@ -29,8 +34,11 @@ struct ChatRequest {
     #[serde(default)]
     text: String,
     caller_id: Option<String>,
+    /// Everywhere else it is called `space`; what is meant for one space must not be said in another.
+    #[serde(alias = "space")]
     space_id: Option<String>,
     author_name: Option<String>,
+    platform: Option<String>,
     /// The client's own id of the message. Sent again, it gets the same answer instead of a second run.
     message_id: Option<String>,
     #[serde(default)]
@@ -49,21 +57,22 @@ struct ChatRequest {
 /// A message, and what its sender waits for.
 struct Asked {
     message: NewInbound,
+    /// To be written to the space.
+    files: Vec<files::GivenFile>,
+    /// What was read lives on in the files until they are written, so its part of the budget does as well.
+    held: Option<OwnedSemaphorePermit>,
     questions_after: Option<i64>,
 }
-
-const ANONYMOUS: &str = "api:anonymous";
 
 pub(super) async fn chat(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
     let received = clock::micros();
     require(request.headers(), api.config.chat_api_key.as_ref())?;
     let rooms = api.rooms()?;
-    let Asked { message, questions_after } = read(&api, rooms, request).await?;
-    let (space, attachments) = (message.space.clone(), message.attachments.clone());
-    let accepted = rooms.intake.accept(message, received).await?;
-    if let Accepted::Duplicate(_) = accepted {
-        files::forget(&api.config.spaces_dir(), &space, &attachments);
-    }
+    let asked = read(&api, rooms, request).await?;
+    let questions_after = asked.questions_after;
+    // A task of its own: a client that no longer waits must leave neither files of no message nor a message
+    // that nobody decides.
+    let accepted = tokio::spawn(keep(api.clone(), asked, received)).await.map_err(given_up)??;
     let news = tokio::select! {
         news = rooms.delivery.next(accepted.id(), questions_after) => news?,
         () = api.stopping.cancelled() => return Err(stopping()),
@@ -77,6 +86,27 @@ pub(super) async fn chat(State(api): State<Api>, request: Request) -> Result<Res
     }
 }
 
+/// Keeps the message with its files, or neither.
+async fn keep(api: Api, asked: Asked, received: u64) -> Result<Accepted, ApiError> {
+    let (rooms, mut message) = (api.rooms()?, asked.message);
+    if !asked.files.is_empty() {
+        message.attachments = save_files(&api, rooms, &message.space, asked.files).await?;
+    }
+    drop(asked.held);
+    let (space, saved) = (message.space.clone(), message.attachments.clone());
+    let accepted = rooms.intake.accept(message, received).await;
+    // Its space may be gone by now, and a later one of the same name must not find them.
+    if !saved.is_empty() && !matches!(accepted, Ok(Accepted::New(_))) {
+        let spaces = api.config.spaces_dir();
+        let _ = tokio::task::spawn_blocking(move || files::forget(&spaces, &space, &saved)).await;
+    }
+    Ok(accepted?)
+}
+
+fn given_up(error: tokio::task::JoinError) -> ApiError {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string(), "")
+}
+
 fn bad_request(code: &str, error: String, next: &str) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, code, error, next)
 }
@@ -86,8 +116,7 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiEr
     let example = "Send JSON such as {\"text\": \"hello\", \"spaceId\": \"main\"}";
     let chat: ChatRequest = serde_json::from_slice(&body.bytes)
         .map_err(|error| bad_request("bad_json", format!("the body is not what /chat takes: {error}"), example))?;
-    // What was read lives on in the files until they are written, so its budget does as well.
-    let _held = body.budget;
+    let held = body.budget;
     drop(body.bytes);
     if chat.text.trim().is_empty() {
         return Err(bad_request("missing_text", "Missing or empty 'text' field".into(), example));
@@ -99,22 +128,23 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiEr
             "Send them in several messages",
         ));
     }
-    let space = chat.space_id.unwrap_or_else(|| SpaceId::MAIN.to_owned());
-    let space = SpaceId::try_from(space).map_err(|error| bad_request("bad_space", error.to_string(), ""))?;
-    if !rooms.store.space_exists(&space).await? {
-        return Err(ApiError::space_not_found(space.as_str()));
-    }
-    let caller = chat.caller_id.filter(|caller| !caller.trim().is_empty()).unwrap_or_else(|| ANONYMOUS.to_owned());
-    if api.config.chat_api_key.is_some() && !caller.eq_ignore_ascii_case(roles::SYSTEM_ROLE) {
-        // Whoever holds the chat key acts for the operator (http-api.md 2.6).
-        rooms.store.set_role(&space, &caller, roles::ADMIN_ROLE, chat.author_name.as_deref()).await?;
-    }
+    let claimed = Claimed {
+        caller: chat.caller_id,
+        space: chat.space_id,
+        author_name: chat.author_name.clone(),
+        platform: chat.platform,
+    };
+    let Addressed { caller, conversation, space } = claimed.resolve(api, rooms).await?;
     let mut text = chat.text.trim().to_owned();
     if let Some(id) = chat.question {
         check_answer(rooms, &space, id, &text).await?;
         text = format!("#{id} {text}");
     }
-    let attachments = save_files(api, rooms, &space, chat.files).await?;
+    let (attachments, files) = match may_send_files(api, rooms, &space, &caller, &chat.files).await? {
+        true => (Vec::new(), chat.files),
+        // The agent is told of them, and that is all that is left.
+        false => (files::withheld(&chat.files), Vec::new()),
+    };
     let message = NewInbound {
         platform: "api".to_owned(),
         // Another caller's message id is another message.
@@ -124,7 +154,7 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiEr
             None => uuid::Uuid::now_v7().to_string(),
         },
         space,
-        conversation: format!("api:{caller}"),
+        conversation,
         author: caller,
         author_name: chat.author_name,
         text,
@@ -132,7 +162,7 @@ async fn read(api: &Api, rooms: &Rooms, request: Request) -> Result<Asked, ApiEr
         received_at: clock::millis(),
         chat: None,
     };
-    Ok(Asked { message, questions_after: chat.questions.then_some(chat.questions_after) })
+    Ok(Asked { message, files, held, questions_after: chat.questions.then_some(chat.questions_after) })
 }
 
 /// A text that is meant as an answer and is none would be a message for the agent.
@@ -152,19 +182,47 @@ async fn check_answer(rooms: &Rooms, space: &SpaceId, id: i64, text: &str) -> Re
     }
 }
 
+/// Whether the files of a message are kept at all: by the caller's permission, and where there is room.
+async fn may_send_files(
+    api: &Api,
+    rooms: &Rooms,
+    space: &SpaceId,
+    caller: &str,
+    given: &[files::GivenFile],
+) -> Result<bool, ApiError> {
+    if given.is_empty() {
+        return Ok(true);
+    }
+    let role = callers::role_of(&api.config, &rooms.store, space, caller).await?;
+    if !rooms.plugins.held(space, &role).await?.may_receive() {
+        return Ok(false);
+    }
+    let bytes = given.iter().map(files::GivenFile::bytes).sum::<u64>();
+    match rooms.intake.quota.left().await {
+        Some(left) if left < bytes => Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "storage_quota",
+            "Storage quota exceeded: the files of the spaces take all that runtime.max_disk_mb gives them",
+            "Send it without files; an admin of the space can clear its own: `mrctl media clear`",
+        )),
+        _ => Ok(true),
+    }
+}
+
 async fn save_files(
     api: &Api,
     rooms: &Rooms,
     space: &SpaceId,
     given: Vec<files::GivenFile>,
 ) -> Result<Vec<mercury_protocol::io::Attachment>, ApiError> {
-    if given.is_empty() {
-        return Ok(Vec::new());
-    }
     let (spaces, space, user) = (api.config.spaces_dir(), space.clone(), rooms.sandbox.user());
     let saved = tokio::task::spawn_blocking(move || files::save(&spaces, &space, user, clock::millis(), given)).await;
     match saved {
-        Ok(Ok(attachments)) => Ok(attachments),
+        Ok(Ok(attachments)) => {
+            let bytes = attachments.iter().filter_map(|attachment| attachment.size_bytes).sum();
+            rooms.intake.quota.add(bytes);
+            Ok(attachments)
+        }
         Ok(Err(error @ files::FileError::NotBase64 { .. })) => {
             Err(bad_request("bad_file", error.to_string(), "Encode file data as standard base64"))
         }
@@ -174,7 +232,7 @@ async fn save_files(
             error.to_string(),
             "Nothing was accepted; free space and send it again",
         )),
-        Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string(), "")),
+        Err(error) => Err(given_up(error)),
     }
 }
 
@@ -204,7 +262,10 @@ async fn respond(api: &Api, rooms: &Rooms, answer: Outbound) -> Result<Response,
         let mut error = ApiError::new(status, &problem.code, problem.detail, &problem.next);
         error.body.reply = Some(answer.reply);
         error.body.run = answer.run.map(|run| run.to_string());
-        return Err(error);
+        return Err(match problem.again_at {
+            Some(at) => error.retry_after(seconds_until(at, clock::millis())),
+            None => error,
+        });
     }
     let run = answer.run.map(|run| {
         serde_json::json!({
@@ -217,6 +278,11 @@ async fn respond(api: &Api, rooms: &Rooms, answer: Outbound) -> Result<Response,
     let reply = if suppressed { String::new() } else { answer.reply };
     let files = if suppressed { Vec::new() } else { answer.files };
     Ok(stream(api, reply, run, files))
+}
+
+/// At least one: who asks again at once is turned away again.
+fn seconds_until(at: i64, now: i64) -> u32 {
+    u32::try_from(at.saturating_sub(now).max(1).unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
 /// `{"reply", "run", "files": […]}`, the files streamed from disk.

@@ -7,8 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Api, spaces::space_id};
 use crate::{
-    callers::{self, Caller, NewSetting, setting_refusal as refusal},
-    clock,
+    callers::{self, Caller, NewSetting, offered_settings, setting_refusal as refusal},
     domain::{ids::SpaceId, space_settings},
     http::{ApiError, Input, Query},
     plugins::EVERYWHERE,
@@ -27,6 +26,7 @@ pub(super) struct Wanted {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Named {
     key: String,
     space: Option<String>,
@@ -42,16 +42,21 @@ pub(super) async fn list(
         return callers::answers::settings(State(api.rooms()?.runs.callers()), caller).await;
     }
     let space = space(wanted.space.as_deref())?;
-    let plugins = &api.rooms()?.plugins;
-    let settings = plugins.settings(wanted.plugin.as_deref(), space.as_ref().map(SpaceId::as_str));
-    // As clients of the replaced system know it: the values, and beside them what there is.
+    Ok(Json(of(&api, space.as_ref(), wanted.plugin.as_deref()).await?))
+}
+
+/// As clients of the replaced system know it: the values, and beside them what there is.
+pub(super) async fn of(api: &Api, space: Option<&SpaceId>, plugin: Option<&str>) -> Result<Value, ApiError> {
+    let rooms = api.rooms()?;
+    let settings = rooms.plugins.settings(plugin, space.map(SpaceId::as_str));
     let mut values: Map<_, _> =
         settings.iter().filter_map(|view| Some((view.key.clone(), Value::String(view.value.clone()?)))).collect();
-    if let (Some(space), None) = (&space, &wanted.plugin) {
-        let set = api.rooms()?.store.space_settings(space).await?;
+    if let (Some(space), None) = (space, plugin) {
+        let set = rooms.store.space_settings(space).await?;
         values.extend(set.stated().map(|(key, value)| (key.to_owned(), Value::from(value))));
     }
-    Ok(Json(json!({ "spaceId": shown(&space), "config": values, "available": settings })))
+    let offered = offered_settings(true);
+    Ok(json!({ "spaceId": shown(space), "config": values, "available": settings, "ofSpaces": offered }))
 }
 
 /// `PUT /api/config` of `{key, value, space?}`
@@ -64,15 +69,21 @@ pub(super) async fn set(
         let callers = api.rooms()?.runs.callers();
         return callers::answers::set_setting(State(callers), caller, Input(given)).await;
     }
-    let (value, space) = (given.text()?, space(given.space.as_deref())?);
+    let space = space(given.space.as_deref())?;
+    let value = put(&api, space.as_ref(), &given).await?;
+    Ok(Json(json!({ "spaceId": shown(space.as_ref()), "key": given.key, "value": value })))
+}
+
+/// The value as it was set, for a space or for all.
+pub(super) async fn put(api: &Api, space: Option<&SpaceId>, given: &NewSetting) -> Result<String, ApiError> {
+    let value = given.text()?;
     if space_settings::is_known(&given.key) {
-        space_settings::check(&given.key, &value).map_err(NewSetting::bad)?;
-        change(&api, space.as_ref(), &given.key, Some(value.clone())).await?;
-        return Ok(Json(json!({ "spaceId": shown(&space), "key": given.key, "value": value })));
+        change(api, space, &given.key, Some(value.clone())).await?;
+    } else {
+        api.rooms()?.plugins.set_setting(&given.key, space, Some(&value)).await.map_err(refusal)?;
     }
-    let set = api.rooms()?.plugins.set_setting(&given.key, space.as_ref(), Some(&value)).await;
-    set.map_err(refusal)?;
-    Ok(Json(json!({ "spaceId": shown(&space), "key": given.key, "value": value })))
+    tracing::info!(space = shown(space), by = OPERATOR, key = given.key, "a setting was set");
+    Ok(value)
 }
 
 /// `DELETE /api/config?key=…&space=…`
@@ -89,24 +100,16 @@ pub(super) async fn unset(
     let space = space(named.space.as_deref())?;
     if space_settings::is_known(&named.key) {
         change(&api, space.as_ref(), &named.key, None).await?;
-        return Ok(Json(json!({ "spaceId": shown(&space), "key": named.key, "deleted": true })));
+        return Ok(Json(json!({ "spaceId": shown(space.as_ref()), "key": named.key, "deleted": true })));
     }
     let unset = api.rooms()?.plugins.set_setting(&named.key, space.as_ref(), None).await;
     unset.map_err(refusal)?;
-    Ok(Json(json!({ "spaceId": shown(&space), "key": named.key, "deleted": true })))
+    Ok(Json(json!({ "spaceId": shown(space.as_ref()), "key": named.key, "deleted": true })))
 }
 
 /// Changes one of the host's own settings of a space, or of all.
 async fn change(api: &Api, space: Option<&SpaceId>, key: &str, value: Option<String>) -> Result<(), ApiError> {
-    let store = &api.rooms()?.store;
-    if let Some(space) = space
-        && !store.space_exists(space).await?
-    {
-        return Err(ApiError::space_not_found(space.as_str()));
-    }
-    let values = vec![(key.to_owned(), value)];
-    store.change_space_settings(space, values, OPERATOR, clock::millis()).await?;
-    Ok(())
+    callers::change_setting(&api.rooms()?.store, space, key, value, OPERATOR).await
 }
 
 /// `None`: all spaces.
@@ -114,6 +117,6 @@ fn space(named: Option<&str>) -> Result<Option<SpaceId>, ApiError> {
     named.filter(|name| *name != EVERYWHERE).map(space_id).transpose()
 }
 
-fn shown(space: &Option<SpaceId>) -> &str {
-    space.as_ref().map_or(EVERYWHERE, SpaceId::as_str)
+fn shown(space: Option<&SpaceId>) -> &str {
+    space.map_or(EVERYWHERE, SpaceId::as_str)
 }

@@ -33,6 +33,13 @@ pub(super) struct GivenFile {
     data: String,
 }
 
+impl GivenFile {
+    /// Of its content, about: three for four letters.
+    pub(super) fn bytes(&self) -> u64 {
+        if self.name.is_empty() { 0 } else { self.data.trim().len() as u64 / 4 * 3 }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
     #[error("the data of file `{name}` is not valid base64: {reason}")]
@@ -41,7 +48,7 @@ pub(super) enum FileError {
     Write { name: String, source: io::Error },
 }
 
-/// Writes the files to the space's inbox. Those without name or data are skipped.
+/// Writes the files to the space's inbox: all of them, or none. Those without name or data are skipped.
 pub(super) fn save(
     spaces: &Path,
     space: &SpaceId,
@@ -51,39 +58,81 @@ pub(super) fn save(
 ) -> Result<Vec<Attachment>, FileError> {
     let mut saved = Vec::new();
     for file in files.into_iter().filter(|file| !file.name.is_empty() && !file.data.is_empty()) {
-        let bytes = STANDARD
-            .decode(file.data.trim())
-            .map_err(|error| FileError::NotBase64 { name: file.name.clone(), reason: error.to_string() })?;
-        // Random, so that files of one name and one moment are kept apart, whoever sent them.
-        let name = format!("{now}-{:08x}-{}", rand::random::<u32>(), safe_name(&file.name));
-        let path = write(spaces, space, user, &name, &bytes)
-            .map_err(|source| FileError::Write { name: file.name.clone(), source })?;
-        let mime = mime_guess::from_path(&path).first_or_octet_stream();
-        saved.push(Attachment {
-            path: format!("/spaces/{space}/inbox/{name}"),
-            kind: match mime.type_().as_str() {
-                kind @ ("image" | "audio" | "video") => kind.to_owned(),
-                _ => "document".to_owned(),
-            },
-            mime_type: mime.to_string(),
-            filename: Some(file.name),
-            size_bytes: Some(bytes.len() as u64),
-        });
+        match save_one(spaces, space, user, now, file) {
+            Ok(attachment) => saved.push(attachment),
+            Err(error) => {
+                forget(spaces, space, &saved);
+                return Err(error);
+            }
+        }
     }
     Ok(saved)
 }
 
-/// Removes what [`save`] wrote for a message that turned out to be known already.
+fn save_one(
+    spaces: &Path,
+    space: &SpaceId,
+    user: AgentUser,
+    now: i64,
+    file: GivenFile,
+) -> Result<Attachment, FileError> {
+    let bytes = STANDARD
+        .decode(file.data.trim())
+        .map_err(|error| FileError::NotBase64 { name: file.name.clone(), reason: error.to_string() })?;
+    // Random, so that files of one name and one moment are kept apart, whoever sent them.
+    let name = format!("{now}-{:08x}-{}", rand::random::<u32>(), safe_name(&file.name));
+    let path = write(spaces, space, user, &name, &bytes)
+        .map_err(|source| FileError::Write { name: file.name.clone(), source })?;
+    let mime = mime_guess::from_path(&path).first_or_octet_stream();
+    Ok(Attachment {
+        path: format!("/spaces/{space}/inbox/{name}"),
+        kind: match mime.type_().as_str() {
+            kind @ ("image" | "audio" | "video") => kind.to_owned(),
+            _ => "document".to_owned(),
+        },
+        mime_type: mime.to_string(),
+        filename: Some(file.name),
+        size_bytes: Some(bytes.len() as u64),
+    })
+}
+
+/// Those with a name and data, as files of a message that were never kept.
+pub(super) fn withheld(files: &[GivenFile]) -> Vec<Attachment> {
+    let given = files.iter().filter(|file| !file.name.is_empty() && !file.data.is_empty());
+    let attachment = |file: &GivenFile| Attachment {
+        path: String::new(),
+        kind: "document".to_owned(),
+        mime_type: "application/octet-stream".to_owned(),
+        filename: Some(file.name.clone()),
+        size_bytes: None,
+    };
+    given.map(attachment).collect()
+}
+
+/// Removes what [`save`] wrote for a message that is not taken. What cannot be removed is logged.
 pub(super) fn forget(spaces: &Path, space: &SpaceId, saved: &[Attachment]) {
-    for name in saved.iter().filter_map(|attachment| attachment.path.rsplit('/').next()) {
-        let _ = std::fs::remove_file(spaces.join(space.as_str()).join("inbox").join(name));
+    let names: Vec<_> = saved.iter().filter_map(|attachment| Some(attachment.path.rsplit_once('/')?.1)).collect();
+    let removed: io::Result<()> = inbox_of(&spaces.join(space.as_str())).and_then(|inbox| {
+        // Each of them, whatever becomes of the others.
+        let outcomes: Vec<_> = names.iter().map(|name| inbox.remove_file(name)).collect();
+        outcomes.into_iter().collect()
+    });
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%space, %error, "files of a message that was not taken stay behind");
+        }
+        _ => {}
     }
+}
+
+fn inbox_of(workspace: &Path) -> io::Result<cap_std::fs::Dir> {
+    use cap_fs_ext::DirExt;
+    cap_std::fs::Dir::open_ambient_dir(workspace, cap_std::ambient_authority())?.open_dir_nofollow("inbox")
 }
 
 /// The inbox belongs to the agent, who may have put a link in its place: the path is opened step
 /// by step without following any.
 fn write(spaces: &Path, space: &SpaceId, user: AgentUser, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
-    use cap_fs_ext::DirExt;
     let workspace = spaces.join(space.as_str());
     for folder in [workspace.clone(), workspace.join("inbox")] {
         if let Err(error) = std::fs::create_dir_all(&folder) {
@@ -91,13 +140,18 @@ fn write(spaces: &Path, space: &SpaceId, user: AgentUser, name: &str, bytes: &[u
         }
         own(&folder, user)?;
     }
-    let inbox =
-        cap_std::fs::Dir::open_ambient_dir(&workspace, cap_std::ambient_authority())?.open_dir_nofollow("inbox")?;
+    let inbox = inbox_of(&workspace)?;
     let mut options = cap_std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     let file = inbox.open_with(name, &options)?;
-    io::Write::write_all(&mut &file, bytes)?;
-    rustix::fs::fchown(&file, Some(rustix::fs::Uid::from_raw(user.uid)), Some(rustix::fs::Gid::from_raw(user.gid)))?;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(user.uid), rustix::fs::Gid::from_raw(user.gid));
+    let written = io::Write::write_all(&mut &file, bytes)
+        .and_then(|()| rustix::fs::fchown(&file, Some(uid), Some(gid)).map_err(io::Error::from));
+    if let Err(error) = written {
+        // Half a file is of no use to anybody; where the disk is full it is in the way.
+        let _ = inbox.remove_file(name);
+        return Err(error);
+    }
     Ok(workspace.join("inbox").join(name))
 }
 
@@ -168,16 +222,45 @@ mod tests {
         }
     }
 
+    fn saved(spaces: &Path, data: &[&str]) -> Result<Vec<Attachment>, FileError> {
+        let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        let files = data.iter().map(|data| GivenFile { name: "x".into(), data: (*data).into() }).collect();
+        save(spaces, &main(), user, 1, files)
+    }
+
+    fn main() -> SpaceId {
+        SpaceId::try_from("main".to_owned()).unwrap()
+    }
+
+    fn files(folder: &Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn all_files_of_a_message_or_none() {
+        let spaces = tempfile::tempdir().unwrap();
+        let inbox = spaces.path().join("main/inbox");
+        assert!(saved(spaces.path(), &["eA==", "eA==", "%%%"]).is_err());
+        assert_eq!(files(&inbox), 0);
+        let kept = saved(spaces.path(), &["eA==", "eA=="]).unwrap();
+        assert_eq!(files(&inbox), 2);
+        forget(spaces.path(), &main(), &kept[..1]);
+        assert_eq!(files(&inbox), 1);
+        // Whatever lies in the inbox's place by then: nothing is removed behind a link.
+        let elsewhere = spaces.path().join("elsewhere");
+        std::fs::rename(&inbox, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &inbox).unwrap();
+        forget(spaces.path(), &main(), &kept);
+        assert_eq!(files(&elsewhere), 1);
+    }
+
     #[test]
     fn an_inbox_that_is_a_link_is_refused() {
         let spaces = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         std::fs::create_dir(spaces.path().join("main")).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), spaces.path().join("main/inbox")).unwrap();
-        let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
-        let space = SpaceId::try_from("main".to_owned()).unwrap();
-        let file = GivenFile { name: "x".into(), data: "eA==".into() };
-        assert!(save(spaces.path(), &space, user, 1, vec![file]).is_err());
-        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        assert!(saved(spaces.path(), &["eA=="]).is_err());
+        assert_eq!(files(elsewhere.path()), 0);
     }
 }

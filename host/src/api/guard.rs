@@ -59,7 +59,7 @@ fn check(api: &Api, request: &Request) -> Result<(), ApiError> {
     }
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if declared.and_then(|text| text.parse::<u64>().ok()).is_some_and(|length| length > MOST_BODY as u64) {
-        return Err(ApiError::too_large("50 MiB"));
+        return Err(ApiError::too_large(MOST_BODY));
     }
     // Adapters have their own word for it.
     if path != "/health" && !webhook { api.rooms().map(drop) } else { Ok(()) }

@@ -22,6 +22,8 @@ use crate::{
     http::{ApiError, Given, Input, Peer, Query},
 };
 
+/// Bytes of a login's body: whoever is not known yet may keep so much waiting in memory.
+pub(super) const MOST_BODY: usize = 4 << 10;
 const DASHBOARD: &str = "/dashboard";
 
 #[derive(Deserialize)]

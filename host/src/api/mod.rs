@@ -3,9 +3,11 @@
 
 mod access;
 mod adapters;
+mod addressed;
 mod approvals;
 mod chat;
 mod config;
+mod console;
 mod conversations;
 mod deliveries;
 mod files;
@@ -32,7 +34,7 @@ use axum::{
     http::StatusCode,
     middleware,
     response::{IntoResponse, Response},
-    routing::{any, get, patch, post, put},
+    routing::{any, delete, get, patch, post, put},
 };
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -46,7 +48,8 @@ use crate::{
     callers,
     config::Config,
     domain::session::Guesses,
-    http::{ApiError, Bodies},
+    http::{ApiError, Bodies, most_body},
+    project::Project,
 };
 
 /// The largest request body, as in the replaced system: 50 MiB.
@@ -65,6 +68,8 @@ pub struct Api {
     pub live: Live,
     /// Wrong ones, at the dashboard's login.
     pub guesses: Arc<Mutex<Guesses>>,
+    /// Whose files are the configuration, where the host may change them.
+    pub project: Option<Arc<Project>>,
     /// Cancelled when the host stops: whoever waits is told.
     pub stopping: CancellationToken,
 }
@@ -77,7 +82,7 @@ impl Api {
         Router::new()
             .route("/health", get(health::health))
             .route("/chat", post(chat::chat))
-            .route("/dashboard/login", get(login::by_link).post(login::login))
+            .route("/dashboard/login", get(login::by_link).post(login::login).layer(most_body(login::MOST_BODY)))
             .route("/webhooks/{platform}", any(webhooks::take))
             .route("/webhooks/{platform}/{*path}", any(webhooks::take))
             .merge(operator)
@@ -126,6 +131,18 @@ impl Api {
             .route("/api/console/spaces/{space}/messages", get(spaces::messages))
             .route("/api/console/spaces/{space}/tasks", post(tasks::create_own))
             .route("/api/console/usage", get(spaces::usage))
+            .route("/api/console/storage", get(spaces::storage))
+            .route("/api/console/spaces/{space}/config", get(console::space_settings).put(console::set_space_setting))
+            .route("/api/console/restart", post(console::restart))
+            .route("/api/console/credentials", post(console::set_credential))
+            .route("/api/console/adapters", get(console::adapters))
+            .route("/api/console/adapters/configure", post(console::configure_adapters))
+            .route("/api/console/adapters/whatsapp/purge", post(console::purge_whatsapp))
+            .route("/api/console/connections", get(console::connections))
+            .route("/api/console/extensions", get(console::extensions))
+            .route("/api/console/extensions/catalog", get(console::catalog))
+            .route("/api/console/extensions/install", post(console::install_extension))
+            .route("/api/console/extensions/{name}", delete(console::remove_extension))
     }
 
     fn rooms(&self) -> Result<&Rooms, ApiError> {

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 
 use super::Api;
 use crate::{
-    callers::{PageQuery, check_space_name, remove_space},
+    callers::{NewName, PageQuery, all_spaces, check_space_name, name_space, remove_space},
     clock,
     domain::{ids::SpaceId, page::Page},
     http::{ApiError, Given, Input, Path, Query},
 };
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NewSpace {
     #[serde(default)]
     id: String,
@@ -29,16 +30,6 @@ impl Given for NewSpace {
     const EXAMPLE: &'static str = "{\"id\": \"team\", \"name\": \"The team\"}";
 }
 
-#[derive(Deserialize)]
-pub(super) struct NewName {
-    #[serde(default)]
-    name: String,
-}
-
-impl Given for NewName {
-    const EXAMPLE: &'static str = "{\"name\": \"The team\"}";
-}
-
 pub(super) fn space_id(text: &str) -> Result<SpaceId, ApiError> {
     SpaceId::try_from(text.to_owned())
         .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_space", error.to_string(), ""))
@@ -46,10 +37,7 @@ pub(super) fn space_id(text: &str) -> Result<SpaceId, ApiError> {
 
 /// `GET /api/console/spaces`: the oldest first.
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<PageQuery>) -> Result<Json<Value>, ApiError> {
-    let page = query.page()?;
-    let spaces = api.rooms()?.store.spaces_page(&page).await?;
-    let (spaces, next) = page.cut(spaces, |space| (space.created_at, space.id.clone()));
-    Ok(Json(json!({ "spaces": spaces, "next": next })))
+    Ok(Json(all_spaces(&api.rooms()?.store, &query.page()?).await?))
 }
 
 /// `POST /api/console/spaces` of `{id, name}`
@@ -60,7 +48,7 @@ pub(super) async fn create(State(api): State<Api>, Input(given): Input<NewSpace>
     }
     let (id, name) = (space_id(&given.id)?, check_space_name(&given.name)?);
     let rooms = api.rooms()?;
-    if !rooms.store.add_space(&id, name, clock::millis()).await? {
+    if !rooms.store.create_named_space(&id, name, clock::millis()).await? {
         let error = format!("Space already exists: {id}");
         return Err(ApiError::new(StatusCode::CONFLICT, "space_exists", error, "Choose another id"));
     }
@@ -75,17 +63,14 @@ pub(super) async fn rename(
     Path(space): Path<String>,
     Input(given): Input<NewName>,
 ) -> Result<Json<Value>, ApiError> {
-    let (id, name) = (space_id(&space)?, check_space_name(&given.name)?);
-    match api.rooms()?.store.rename_space(&id, name, clock::millis()).await? {
-        true => Ok(Json(json!({ "ok": true }))),
-        false => Err(ApiError::space_not_found(id.as_str())),
-    }
+    name_space(&api.rooms()?.store, &space_id(&space)?, &given).await?;
+    Ok(Json(json!({ "ok": true })))
 }
 
 /// `DELETE /api/console/spaces/{space}`
 pub(super) async fn remove(State(api): State<Api>, Path(space): Path<String>) -> Result<Json<Value>, ApiError> {
     let id = space_id(&space)?;
-    let removed = remove_space(&api.rooms()?.store, &api.config, &id).await?;
+    let removed = remove_space(&api.rooms()?.runs.removals, &id).await?;
     tracing::warn!(space = %id, "a space was removed by the operator");
     Ok(Json(json!({ "ok": true, "removed": removed })))
 }
@@ -120,6 +105,11 @@ pub(super) async fn usage(State(api): State<Api>) -> Result<Json<Value>, ApiErro
     Ok(Json(json!({ "totals": totals, "perSpace": spaces })))
 }
 
+/// `GET /api/console/storage`
+pub(super) async fn storage(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!(*api.rooms()?.runs.storage.measured().await)))
+}
+
 #[derive(Deserialize)]
 pub(super) struct RunQuery {
     space: Option<String>,
@@ -144,6 +134,6 @@ pub(super) async fn stop(State(api): State<Api>, Path(space): Path<String>) -> R
     if !rooms.store.space_exists(&id).await? {
         return Err(ApiError::space_not_found(id.as_str()));
     }
-    let found = rooms.intake.stop(&id).await?;
+    let found = rooms.stops.stop(&id).await?;
     Ok(Json(json!({ "stopped": found.stopped, "dropped": found.dropped })))
 }

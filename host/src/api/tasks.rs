@@ -18,6 +18,7 @@ use crate::{
 
 /// What the console sends.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct OfOperator {
     cron: Option<String>,
     prompt: Option<String>,

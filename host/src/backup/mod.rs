@@ -35,7 +35,9 @@ const KEPT: &[&str] =
 const REMADE: &[&str] =
     &["cache", "hidden-program", "instance", "io", "lock", "media", "run", "seal.key", "skills", "tools"];
 /// What opens something elsewhere. `auth.json` may lie in another place, which the configuration names.
-const SECRET_FILES: &[&str] = &["credentials.json", "global/auth.json"];
+const SECRET_FILES: &[&str] = &["credentials.json", SIGN_INS];
+/// Where sign-ins are, unless the configuration says otherwise; in a backup also those of another place.
+const SIGN_INS: &str = "global/auth.json";
 const SECRET_FOLDER: &str = "whatsapp-auth";
 /// Of the project folder.
 const SETTINGS: &[&str] = &["mercury.yaml", "mercury.yml"];
@@ -66,6 +68,18 @@ pub enum BackupError {
         path.display()
     )]
     NotEmpty { path: PathBuf },
+    /// The data directory is the backup's by now; not all around it is.
+    #[error("{} was restored{}, but {what}", data_dir.display(), before(previous.as_deref()))]
+    Unfinished { data_dir: PathBuf, previous: Option<PathBuf>, what: String },
+    #[error(
+        "the backup could not be put in the place of {}: {source}. What was there lies in {}; put it back with: mv {} {}",
+        data_dir.display(), previous.display(), previous.display(), data_dir.display()
+    )]
+    Torn { data_dir: PathBuf, previous: PathBuf, source: io::Error },
+}
+
+fn before(previous: Option<&Path>) -> String {
+    previous.map_or_else(String::new, |path| format!(" (what was there before is in {})", path.display()))
 }
 
 impl BackupError {
@@ -92,6 +106,9 @@ pub struct About {
     /// Milliseconds since the epoch.
     pub created_at: i64,
     pub secrets: bool,
+    /// Where the sign-ins are among the data directory's files, unless in the usual place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sign_ins: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,6 +125,16 @@ pub struct Places {
     pub project: PathBuf,
     pub data_dir: PathBuf,
     pub auth_path: PathBuf,
+}
+
+impl Places {
+    /// Where the sign-ins lie below the data directory, if the configuration puts them there.
+    fn sign_ins_inside(&self) -> Option<PathBuf> {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let inside = real(&self.auth_path).strip_prefix(real(&self.data_dir)).ok().map(Path::to_owned);
+        // Of what is not there yet no real path is known.
+        inside.or_else(|| self.auth_path.strip_prefix(&self.data_dir).ok().map(Path::to_owned))
+    }
 }
 
 /// What was done. Files and their bytes, and what was left out with the reason.

@@ -3,14 +3,18 @@
 use std::{
     fs::File,
     io::{self, Read},
-    path::{Path, PathBuf},
+    os::unix::fs::PermissionsExt,
+    path::{Component, Path, PathBuf},
 };
 
 use flate2::read::GzDecoder;
 use serde::Serialize;
+use tempfile::{NamedTempFile, TempDir};
 use tokio_util::sync::CancellationToken;
 
-use super::{ABOUT, About, BackupError, DATA, DATABASE, ENVIRONMENT, FORM, Interrupted, PROJECT, Places, SETTINGS};
+use super::{
+    ABOUT, About, BackupError, DATA, DATABASE, ENVIRONMENT, FORM, Interrupted, PROJECT, Places, SETTINGS, SIGN_INS,
+};
 use crate::{
     clock, data_dir,
     store::{self, Kind},
@@ -27,6 +31,9 @@ pub struct Restored {
     pub previous: Option<PathBuf>,
     /// Settings that were written; beside the present ones where those differ.
     pub settings: Vec<PathBuf>,
+    /// Where the backup's sign-ins are now, if it has any: where the configuration says, or beside what is
+    /// there already.
+    pub sign_ins: Option<PathBuf>,
 }
 
 /// What the archive says of itself.
@@ -53,7 +60,8 @@ pub fn about(archive: &Path) -> Result<About, BackupError> {
 ///
 /// # Errors
 /// Where a host is at work, something is there already (unless `replace`), or the backup is no whole one.
-/// Then nothing was changed.
+/// Then nothing was changed; but for [`BackupError::Unfinished`] and [`BackupError::Torn`], which say what is
+/// where.
 pub fn restore(
     archive: &Path,
     places: &Places,
@@ -61,8 +69,11 @@ pub fn restore(
     cancel: &CancellationToken,
     progress: impl FnMut(u64, u64),
 ) -> Result<Restored, BackupError> {
-    let restored = bring_back(archive, places, replace, cancel, progress);
-    if restored.is_err() && cancel.is_cancelled() { Err(BackupError::Cancelled) } else { restored }
+    match bring_back(archive, places, replace, cancel, progress) {
+        Err(error @ (BackupError::Unfinished { .. } | BackupError::Torn { .. })) => Err(error),
+        Err(_) if cancel.is_cancelled() => Err(BackupError::Cancelled),
+        outcome => outcome,
+    }
 }
 
 fn bring_back(
@@ -73,7 +84,8 @@ fn bring_back(
     progress: impl FnMut(u64, u64),
 ) -> Result<Restored, BackupError> {
     let about = about(archive)?;
-    let data_dir = &places.data_dir;
+    // A link to it stays, and what it points to is replaced.
+    let data_dir = &places.data_dir.canonicalize().unwrap_or_else(|_| places.data_dir.clone());
     let fail = BackupError::io(data_dir);
     let occupied = match present(data_dir).map_err(&fail)? {
         Present::Nothing => None,
@@ -88,31 +100,42 @@ fn bring_back(
     let parent = data_dir.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(parent).map_err(&fail)?;
     // Beside it, so that it is put in its place by a rename; gone again where something fails.
-    let staging = tempfile::TempDir::with_prefix_in(".mercury-restore-", parent).map_err(&fail)?;
+    let staging = TempDir::with_prefix_in(".mercury-restore-", parent).map_err(&fail)?;
     unpack(archive, staging.path(), cancel, progress)?;
     let fresh = staging.path().join(DATA);
     check(archive, &fresh.join(DATABASE))?;
     close(&fresh).map_err(&fail)?;
+    // All that may fail for want of room or rights comes before the data directory is changed.
+    let (sign_ins, elsewhere) = sign_ins(&about, &fresh, places)?;
+    let mut beside = settings(&staging.path().join(PROJECT), &places.project)?;
+    beside.extend(elsewhere);
     if cancel.is_cancelled() {
         return Err(BackupError::Cancelled);
     }
     // All of it is on disk before it counts.
     File::open(&fresh).and_then(|folder| Ok(rustix::fs::syncfs(folder)?)).map_err(&fail)?;
-    let previous = occupied.as_ref().map(|_| aside(data_dir));
-    put_in_place(&fresh, data_dir, previous.as_deref()).map_err(&fail)?;
-    let settings =
-        settings(&staging.path().join(PROJECT), &places.project).map_err(BackupError::io(&places.project))?;
+    let wanted = occupied.as_ref().map(|_| aside(data_dir));
+    let previous = put_in_place(staging, &fresh, data_dir, wanted)?;
     let previous = previous.filter(|old| match occupied {
         Some((_, Present::Nothing | Present::Empty)) => std::fs::remove_dir_all(old).is_err(),
         _ => true,
     });
-    Ok(Restored { backup: about, previous, settings })
+    let unfinished =
+        |what: String| BackupError::Unfinished { data_dir: data_dir.clone(), previous: previous.clone(), what };
+    let mut settings = publish(beside).map_err(unfinished)?;
+    settings.retain(|path| Some(path) != sign_ins.as_ref());
+    sync_parent(data_dir).map_err(|error| {
+        unfinished(format!("the disk does not confirm it: {error}. See to the disk before you start the host"))
+    })?;
+    Ok(Restored { backup: about, previous, settings, sign_ins })
 }
 
 enum Present {
     Nothing,
     /// A folder with no more than a lock.
     Empty,
+    /// What `mercury init` makes, before anything was said or done here: it is kept beside like all else.
+    Blank,
     Something,
 }
 
@@ -122,7 +145,16 @@ fn present(data_dir: &Path) -> io::Result<Present> {
         Err(error) => Err(error),
         Ok(entries) => {
             let names = entries.map(|entry| entry.map(|it| it.file_name())).collect::<io::Result<Vec<_>>>()?;
-            Ok(if names.iter().all(|name| name == "lock") { Present::Empty } else { Present::Something })
+            let only = |known: &[&str]| names.iter().all(|name| known.iter().any(|known| name == known));
+            let spaces = data_dir.join("spaces");
+            let in_use = spaces.is_dir() && std::fs::read_dir(spaces)?.next().is_some();
+            Ok(if only(&["lock"]) {
+                Present::Empty
+            } else if only(&["lock", "global", "spaces"]) && !in_use {
+                Present::Blank
+            } else {
+                Present::Something
+            })
         }
     }
 }
@@ -172,7 +204,7 @@ fn check(archive: &Path, database: &Path) -> Result<(), BackupError> {
 }
 
 fn close(folder: &Path) -> io::Result<()> {
-    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
 /// `.mercury.before-restore-1700000000000`.
@@ -184,57 +216,132 @@ fn aside(data_dir: &Path) -> PathBuf {
 
 /// By one exchange, where the file system can do that: then the data directory is there at any moment, the
 /// old one or the new one. Else by two renames, between which it is missing, and never half there.
-fn put_in_place(fresh: &Path, data_dir: &Path, previous: Option<&Path>) -> io::Result<()> {
+///
+/// Returns where what was there lies now: in `previous`, if that can be.
+fn put_in_place(
+    staging: TempDir,
+    fresh: &Path,
+    data_dir: &Path,
+    previous: Option<PathBuf>,
+) -> Result<Option<PathBuf>, BackupError> {
     use rustix::{
         fs::{CWD, RenameFlags, renameat_with},
         io::Errno,
     };
+    let fail = BackupError::io(data_dir);
     let Some(previous) = previous else {
-        std::fs::rename(fresh, data_dir)?;
-        return sync_parent(data_dir);
+        std::fs::rename(fresh, data_dir).map_err(&fail)?;
+        return Ok(None);
     };
     let exchange = || renameat_with(CWD, fresh, CWD, data_dir, RenameFlags::EXCHANGE);
     match exchange() {
-        Ok(()) => {
-            // What was there lies in the staging folder now, which must not go with it.
-            if let Err(error) = std::fs::rename(fresh, previous) {
-                exchange()?;
-                return Err(error);
-            }
-        }
+        // What was there lies in the staging folder now, which must not go with it.
+        Ok(()) => match std::fs::rename(fresh, &previous) {
+            Ok(()) => Ok(Some(previous)),
+            Err(error) if exchange().is_ok() => Err(fail(error)),
+            Err(_) => Ok(Some(staging.keep().join(DATA))),
+        },
         Err(Errno::INVAL | Errno::NOSYS) => {
-            std::fs::rename(data_dir, previous)?;
-            if let Err(error) = std::fs::rename(fresh, data_dir) {
-                std::fs::rename(previous, data_dir)?;
-                return Err(error);
+            std::fs::rename(data_dir, &previous).map_err(&fail)?;
+            match std::fs::rename(fresh, data_dir) {
+                Ok(()) => Ok(Some(previous)),
+                Err(error) if std::fs::rename(&previous, data_dir).is_ok() => Err(fail(error)),
+                Err(source) => Err(BackupError::Torn { data_dir: data_dir.to_owned(), previous, source }),
             }
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(fail(error.into())),
     }
-    sync_parent(data_dir)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
+/// A file that is whole under another name, and gets its own once the data directory is in its place.
+struct Beside {
+    content: NamedTempFile,
+    path: PathBuf,
+}
+
 /// The operator's own are never overwritten: what differs is put beside them.
-fn settings(from: &Path, project: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut written = Vec::new();
+fn settings(from: &Path, project: &Path) -> Result<Vec<Beside>, BackupError> {
+    let mut all = Vec::new();
     for name in SETTINGS.iter().copied().chain([ENVIRONMENT]) {
         let Ok(content) = std::fs::read(from.join(name)) else { continue };
-        let present = std::fs::read(project.join(name));
-        if present.as_ref().is_ok_and(|present| *present == content) {
-            continue;
-        }
-        let target = project.join(if present.is_ok() { format!("{name}.restored") } else { name.to_owned() });
         let mode = if name == ENVIRONMENT { 0o600 } else { 0o644 };
-        let mut options = File::options();
-        std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create(true).truncate(true), mode);
-        io::Write::write_all(&mut options.open(&target)?, &content)?;
-        written.push(target);
+        let path = project.join(name);
+        all.extend(beside(&path, &content, mode).map_err(BackupError::io(&path))?);
     }
-    Ok(written)
+    Ok(all)
+}
+
+/// None where the very same is there already.
+fn beside(path: &Path, content: &[u8], mode: u32) -> io::Result<Option<Beside>> {
+    let path = match std::fs::read(path) {
+        Ok(present) if present == content => return Ok(None),
+        Ok(_) => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".restored");
+            name.into()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder)?;
+    let mut file = NamedTempFile::with_prefix_in(".mercury-restore-", folder)?;
+    io::Write::write_all(&mut file, content)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    Ok(Some(Beside { content: file, path }))
+}
+
+/// Sees to it that the backup's sign-ins come to where the configuration keeps them, and returns that place;
+/// outside of the data directory with the file that is still to get its name.
+fn sign_ins(about: &About, fresh: &Path, places: &Places) -> Result<(Option<PathBuf>, Option<Beside>), BackupError> {
+    let is_below = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+    let stored = about.sign_ins.as_deref().filter(|path| is_below(path)).unwrap_or(Path::new(SIGN_INS));
+    let found = fresh.join(stored);
+    if !std::fs::symlink_metadata(&found).is_ok_and(|found| found.is_file()) {
+        return Ok((None, None));
+    }
+    let fail = BackupError::io(&places.auth_path);
+    if let Some(inside) = places.sign_ins_inside() {
+        if inside != stored {
+            let target = fresh.join(&inside);
+            target.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(&fail)?;
+            std::fs::rename(&found, target).map_err(&fail)?;
+        }
+        return Ok((Some(places.data_dir.join(inside)), None));
+    }
+    let content = std::fs::read(&found).map_err(&fail)?;
+    // A second copy would be read by nobody, and open the accounts all the same.
+    std::fs::remove_file(&found).map_err(&fail)?;
+    let file = beside(&places.auth_path, &content, 0o600).map_err(&fail)?;
+    Ok((Some(file.as_ref().map_or_else(|| places.auth_path.clone(), |file| file.path.clone())), file))
+}
+
+/// Gives all of them their names, also where one cannot have its own; the error says what is to be done then.
+fn publish(files: Vec<Beside>) -> Result<Vec<PathBuf>, String> {
+    let (mut written, mut problems) = (Vec::new(), Vec::new());
+    for Beside { content, path } in files {
+        let shown = path.display().to_string();
+        let failed = match content.persist(&path) {
+            Ok(_) => sync_parent(&path).err().map(|error| (error, None)),
+            Err(error) => Some((error.error, error.file.keep().ok().map(|(_, kept)| kept))),
+        };
+        match failed {
+            None => written.push(path),
+            Some((error, None)) => problems.push(format!("{shown} could not be written: {error}")),
+            Some((error, Some(kept))) => {
+                let kept = kept.display();
+                problems.push(format!(
+                    "{shown} could not be written: {error}. What belongs there is in {kept}: mv {kept} {shown}"
+                ));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(written) } else { Err(problems.join("; ")) }
 }
 
 /// The archive's bytes, as long as nobody breaks it off.

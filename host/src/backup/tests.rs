@@ -139,6 +139,58 @@ async fn no_secret_is_in_it_unless_asked_for() {
     assert_eq!(env.permissions().mode() & 0o777, 0o600);
 }
 
+/// What the operator moved elsewhere and left a link to belongs to the project; a link of an agent is a link.
+#[tokio::test]
+async fn the_operators_links_are_followed() {
+    let (project, store) = Project::filled().await;
+    let data_dir = &project.places.data_dir;
+    let elsewhere = project.folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    project.file("elsewhere/team/MEMORY.md", "of the team");
+    project.file("elsewhere/auth.json", "canary-linked");
+    for (path, target) in [
+        ("spaces", "../elsewhere/spaces"),
+        ("spaces/team", "../team"),
+        ("spaces/gone", "nowhere"),
+        ("spaces/.odd", "../team"),
+        ("global/auth.json", "../../elsewhere/auth.json"),
+    ] {
+        let path = data_dir.join(path);
+        if path.is_dir() {
+            std::fs::rename(&path, elsewhere.join(path.file_name().unwrap())).unwrap();
+        } else if path.exists() {
+            std::fs::remove_file(&path).unwrap();
+        }
+        symlink(target, path).unwrap();
+    }
+    let (archive, report) = project.backup(false);
+    let left = report.left_out.join("\n");
+    assert!(left.contains("spaces/gone: what its link points to cannot be read"), "{left}");
+    drop(store);
+    let other = Project::new();
+    other.restore(&archive, false).unwrap();
+    assert_eq!(other.read(".mercury/spaces/main/MEMORY.md").as_deref(), Some("remember"));
+    assert_eq!(other.read(".mercury/spaces/team/MEMORY.md").as_deref(), Some("of the team"));
+    let is_link = |path: &str| std::fs::read_link(other.places.data_dir.join(path)).is_ok();
+    assert!(!is_link("spaces") && !is_link("spaces/team") && is_link("spaces/main/link") && is_link("spaces/.odd"));
+    assert_eq!(other.read(".mercury/global/auth.json"), None, "a secret");
+    let (archive, _) = project.backup(true);
+    let other = Project::new();
+    other.restore(&archive, false).unwrap();
+    assert_eq!(other.read(".mercury/global/auth.json").as_deref(), Some("canary-linked"));
+}
+
+/// An agent makes a file of a terabyte in a moment; an archive would have every byte of it.
+#[tokio::test]
+async fn a_file_that_is_all_hole_is_left_out() {
+    let (project, _store) = Project::filled().await;
+    let hole = project.places.data_dir.join("spaces/main/hole");
+    std::fs::File::create(hole).unwrap().set_len(1 << 40).unwrap();
+    let (_, report) = project.backup(false);
+    assert!(report.left_out.iter().any(|left| left.contains("spaces/main/hole: ")), "{:?}", report.left_out);
+    assert!(report.bytes < 1 << 20, "{}", report.bytes);
+}
+
 /// storage.md #29: writers are not blocked, and what they write is in the copy whole or not at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_is_whole_while_it_is_written_to() {
@@ -166,6 +218,21 @@ async fn the_database_is_whole_while_it_is_written_to() {
     writing.await.unwrap();
 }
 
+/// On a new machine `mercury init` comes first, for the keys; nothing was said there yet.
+#[tokio::test]
+async fn a_project_that_was_only_begun_takes_a_backup() {
+    let (project, store) = Project::filled().await;
+    let (archive, _) = project.backup(false);
+    drop(store);
+    let data = &project.places.data_dir;
+    std::fs::remove_dir_all(data).unwrap();
+    project.file(".mercury/global/AGENTS.md", "as init wrote it");
+    std::fs::create_dir_all(data.join("spaces")).unwrap();
+    let previous = project.restore(&archive, false).unwrap().previous.unwrap();
+    assert_eq!(project.read(".mercury/spaces/main/MEMORY.md").as_deref(), Some("remember"));
+    assert_eq!(std::fs::read_to_string(previous.join("global/AGENTS.md")).unwrap(), "as init wrote it");
+}
+
 #[tokio::test]
 async fn nothing_is_overwritten_unasked() {
     let (project, store) = Project::filled().await;
@@ -182,6 +249,85 @@ async fn nothing_is_overwritten_unasked() {
     assert_eq!(std::fs::read_to_string(previous.join("spaces/main/MEMORY.md")).unwrap(), "changed since");
     assert_eq!(project.read("mercury.yaml").as_deref(), Some("server:\n  port: 9001\n"), "the operator's own stays");
     assert_eq!(project.read("mercury.yaml.restored").as_deref(), Some("server:\n  port: 9000\n"));
+}
+
+/// Sign-ins come to where the configuration keeps them, and lie nowhere else; what is there stays.
+#[tokio::test]
+async fn sign_ins_come_to_their_own_place() {
+    let (mut project, store) = Project::filled().await;
+    project.places.auth_path = project.file("safe/auth.json", "canary-own");
+    std::fs::remove_file(project.places.data_dir.join("global/auth.json")).unwrap();
+    let (archive, _) = project.backup(true);
+    drop(store);
+
+    let mut other = Project::new();
+    other.places.auth_path = other.folder.path().join("deep/safe/auth.json");
+    let restored = other.restore(&archive, false).unwrap();
+    assert_eq!(restored.sign_ins.as_ref(), Some(&other.places.auth_path));
+    assert_eq!(other.read("deep/safe/auth.json").as_deref(), Some("canary-own"));
+    assert_eq!(std::fs::metadata(&other.places.auth_path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(other.read(".mercury/global/auth.json"), None, "no second copy");
+    std::fs::write(&other.places.auth_path, "newer").unwrap();
+    let restored = other.restore(&archive, true).unwrap();
+    assert_eq!(restored.sign_ins, Some(other.folder.path().join("deep/safe/auth.json.restored")));
+    assert!(restored.settings.is_empty(), "the same as there, and sign-ins are no settings: {restored:?}");
+    assert_eq!(other.read("deep/safe/auth.json").as_deref(), Some("newer"));
+
+    // In the usual place there, in one of its own in the data directory here, and the other way round.
+    let mut inside = Project::new();
+    inside.places.auth_path = inside.places.data_dir.join("safe.json");
+    inside.restore(&archive, false).unwrap();
+    assert_eq!(inside.read(".mercury/safe.json").as_deref(), Some("canary-own"));
+    let (archive, _) = inside.backup(true);
+    let usual = Project::new();
+    let restored = usual.restore(&archive, false).unwrap();
+    assert_eq!(restored.sign_ins.as_ref(), Some(&usual.places.auth_path));
+    assert_eq!(usual.read(".mercury/global/auth.json").as_deref(), Some("canary-own"));
+    assert_eq!(usual.read(".mercury/safe.json"), None);
+}
+
+/// What fails is found before anything is changed; what fails after that says where everything is.
+#[tokio::test]
+async fn no_half_state_without_a_word() {
+    let (project, store) = Project::filled().await;
+    let (archive, _) = project.backup(true);
+    drop(store);
+    let other = Project::new();
+    other.file(".mercury/mine", "mine");
+    other.file("mercury.yaml/a-folder", "in the way");
+    let before = other.names();
+    let error = other.restore(&archive, true).unwrap_err();
+    assert!(matches!(&error, BackupError::Io { path, .. } if path.ends_with("mercury.yaml")), "{error}");
+    assert_eq!((other.names(), other.read(".mercury/mine").as_deref()), (before, Some("mine")));
+
+    let other = Project::new();
+    other.file(".mercury/mine", "mine");
+    other.file("mercury.yaml", "another");
+    other.file("mercury.yaml.restored/a-folder", "in the way");
+    let error = other.restore(&archive, true).unwrap_err();
+    let BackupError::Unfinished { previous: Some(previous), what, .. } = &error else { panic!("{error}") };
+    assert_eq!(std::fs::read_to_string(previous.join("mine")).unwrap(), "mine");
+    assert!(error.to_string().contains(&previous.display().to_string()), "{error}");
+    let kept = what.split_once("is in ").unwrap().1.split_once(": mv").unwrap().0;
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "server:\n  port: 9000\n");
+    assert_eq!(other.read(".mercury/spaces/main/MEMORY.md").as_deref(), Some("remember"), "the rest is done");
+    assert!(other.read(".env").is_some());
+}
+
+/// A data directory on another disk, to which the project has a link, stays there.
+#[tokio::test]
+async fn a_link_to_the_data_directory_stays() {
+    let (project, store) = Project::filled().await;
+    let (archive, _) = project.backup(false);
+    drop(store);
+    let other = Project::new();
+    std::fs::create_dir(other.folder.path().join("disk")).unwrap();
+    symlink("disk", &other.places.data_dir).unwrap();
+    other.file("disk/mine", "mine");
+    let previous = other.restore(&archive, true).unwrap().previous.unwrap();
+    assert_eq!(std::fs::read_link(&other.places.data_dir).unwrap(), Path::new("disk"));
+    assert_eq!(other.read("disk/spaces/main/MEMORY.md").as_deref(), Some("remember"));
+    assert_eq!(std::fs::read_to_string(previous.join("mine")).unwrap(), "mine");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -13,14 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ABOUT, About, BackupError, DATA, DATABASE, ENVIRONMENT, FORM, Interrupted, KEPT, Options, PROJECT, Places, REMADE,
-    Report, SECRET_FILES, SECRET_FOLDER, SETTINGS,
+    Report, SECRET_FILES, SECRET_FOLDER, SETTINGS, SIGN_INS,
     walk::{Found, Step, walk},
 };
 use crate::{
     clock,
+    domain::ids::SpaceId,
+    removal,
     store::{self, CopyError, Kind},
 };
 
+/// From this length on a file that is nearly all hole is left out: 1 GiB.
+const HOLLOW: u64 = 1 << 30;
 /// Between two looks whether it is to be broken off: 1 MiB.
 const PIECE: u64 = 1 << 20;
 
@@ -64,7 +68,14 @@ fn pack(
     let schema = copy_database(&places.data_dir.join(DATABASE), &copy, cancel)?;
     let packer = GzEncoder::new(BufWriter::new(file), Compression::default());
     let mut archive = Archive { builder: Builder::new(packer), report: Report::default(), cancel, progress };
-    let about = About { form: FORM, version: crate::VERSION.to_owned(), schema, created_at: clock::millis(), secrets };
+    let about = About {
+        form: FORM,
+        version: crate::VERSION.to_owned(),
+        schema,
+        created_at: clock::millis(),
+        secrets,
+        sign_ins: places.sign_ins_inside().filter(|inside| secrets && inside != Path::new(SIGN_INS)),
+    };
     let about = serde_json::to_vec_pretty(&about).map_err(|error| fail(error.into()))?;
     archive.text(ABOUT, &about).map_err(&fail)?;
     let database = File::open(&copy).map_err(&fail)?;
@@ -128,17 +139,40 @@ fn own_header(mode: u32) -> Header {
     header
 }
 
+/// Without set-user-id and its like: agents own these files.
+fn header(mode: u32, (user, group): (u32, u32), modified: i64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_mode(mode & 0o777);
+    header.set_uid(user.into());
+    header.set_gid(group.into());
+    header.set_mtime(modified.max(0).unsigned_abs());
+    header
+}
+
+/// What becomes of something in the data directory.
+enum Choice {
+    In,
+    Over,
+    /// Left out, and named.
+    Strange,
+}
+
+/// Where only the operator can have put a link: agents write in the folders of their spaces, not beside them.
+fn is_the_operators(path: &Path) -> bool {
+    let mut parts = path.iter();
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(_), None, None) => true,
+        (Some(top), Some(space), None) if top == "spaces" => {
+            SpaceId::try_from(space.to_string_lossy().into_owned()).is_ok()
+        }
+        _ => SECRET_FILES.iter().any(|file| path == Path::new(file)),
+    }
+}
+
 /// Also what the rotation of a credential leaves beside it for a moment: `auth.json.1a2b`.
 fn is_secret(path: &Path) -> bool {
     let text = path.to_string_lossy();
     path.starts_with(SECRET_FOLDER) || SECRET_FILES.iter().any(|file| text.starts_with(file))
-}
-
-/// Where the sign-ins lie below the data directory, if the configuration puts them there.
-fn sign_ins_inside(places: &Places) -> Option<PathBuf> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder = real(&places.data_dir);
-    real(&places.auth_path).strip_prefix(folder).ok().map(Path::to_owned)
 }
 
 /// The file itself, and what a rotation leaves beside it.
@@ -156,24 +190,74 @@ struct Archive<'a, W: Write, P> {
 impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
     /// The data directory, but what is a secret (unless asked for) or is made again.
     fn data(&mut self, places: &Places, secrets: bool) -> io::Result<()> {
-        let own = sign_ins_inside(places);
-        let skipped = walk(&places.data_dir, |found| {
-            let top = found.path.iter().next().unwrap_or_default().to_string_lossy();
-            let is_secret = is_secret(&found.path) || own.as_ref().is_some_and(|own| begins(&found.path, own));
-            if is_secret && !secrets {
-                return Ok(Step::Over);
+        let own = places.sign_ins_inside();
+        self.tree(places, Path::new(""), &|path| {
+            let top = path.iter().next().unwrap_or_default().to_string_lossy();
+            let is_secret = is_secret(path) || own.as_ref().is_some_and(|own| begins(path, own));
+            let known = REMADE.contains(&top.as_ref()) || top.starts_with(DATABASE) || top.starts_with('.');
+            let put_aside = path == Path::new("spaces").join(removal::ASIDE);
+            if (is_secret && !secrets) || put_aside {
+                Choice::Over
+            } else if is_secret || KEPT.contains(&top.as_ref()) {
+                Choice::In
+            } else if known {
+                Choice::Over
+            } else {
+                Choice::Strange
             }
-            if !is_secret && !KEPT.contains(&top.as_ref()) {
-                let known = REMADE.contains(&top.as_ref()) || top.starts_with(DATABASE) || top.starts_with('.');
-                if !known {
-                    self.report.left_out.push(format!("{top}: nobody knows what it is"));
+        })
+    }
+
+    /// What is below `at` in the data directory. Agents' links are kept as they are; the operator's own are
+    /// followed: what he moved to another disk belongs to the project as before.
+    fn tree(&mut self, places: &Places, at: &Path, choose: &dyn Fn(&Path) -> Choice) -> io::Result<()> {
+        let mut linked = Vec::new();
+        let skipped = walk(&places.data_dir.join(at), |found| {
+            let path = at.join(&found.path);
+            match choose(&path) {
+                Choice::Over => return Ok(Step::Over),
+                Choice::Strange => {
+                    self.report.left_out.push(format!("{}: nobody knows what it is", path.display()));
+                    return Ok(Step::Over);
                 }
+                Choice::In => {}
+            }
+            if found.metadata.is_symlink() && is_the_operators(&path) {
+                linked.push(path);
                 return Ok(Step::Over);
             }
-            self.entry(&Path::new(DATA).join(&found.path), found)
+            self.entry(&Path::new(DATA).join(path), found)
         })?;
-        self.report.left_out.extend(skipped.iter().map(|left| format!("{}: {}", left.path.display(), left.reason)));
-        Ok(())
+        self.report
+            .left_out
+            .extend(skipped.iter().map(|left| format!("{}: {}", at.join(&left.path).display(), left.reason)));
+        linked.into_iter().try_for_each(|path| self.linked(places, &path, choose))
+    }
+
+    fn linked(&mut self, places: &Places, path: &Path, choose: &dyn Fn(&Path) -> Choice) -> io::Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let (target, name) = (places.data_dir.join(path), Path::new(DATA).join(path));
+        let opened = std::fs::metadata(&target).and_then(|metadata| match metadata.is_file() || metadata.is_dir() {
+            true => Ok((File::open(&target)?, metadata)),
+            false => Err(io::Error::other("it is neither a file nor a folder")),
+        });
+        let (file, metadata) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let left = format!("{}: what its link points to cannot be read: {error}", path.display());
+                self.report.left_out.push(left);
+                return Ok(());
+            }
+        };
+        let mut header = header(metadata.mode(), (metadata.uid(), metadata.gid()), metadata.mtime());
+        if metadata.is_dir() {
+            header.set_entry_type(EntryType::Directory);
+            header.set_size(0);
+            self.builder.append_data(&mut header, &name, io::empty())?;
+            self.tree(places, path, choose)
+        } else {
+            self.append(&name, header, file)
+        }
     }
 
     fn settings(&mut self, places: &Places, secrets: bool) -> io::Result<()> {
@@ -187,10 +271,8 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
                 Err(error) => return Err(error),
             }
         }
-        let usual = places.data_dir.join("global/auth.json");
-        let elsewhere = places.auth_path != usual && sign_ins_inside(places).is_none();
-        if secrets && elsewhere && places.auth_path.is_file() {
-            self.plain(&format!("{DATA}/global/auth.json"), File::open(&places.auth_path)?, 0o600)?;
+        if secrets && places.sign_ins_inside().is_none() && places.auth_path.is_file() {
+            self.plain(&format!("{DATA}/{SIGN_INS}"), File::open(&places.auth_path)?, 0o600)?;
         }
         Ok(())
     }
@@ -198,12 +280,7 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
     fn entry(&mut self, name: &Path, found: &Found<'_>) -> io::Result<Step> {
         use cap_std::fs::MetadataExt;
         let metadata = &found.metadata;
-        let mut header = Header::new_gnu();
-        // Without set-user-id and its like: agents own these files.
-        header.set_mode(metadata.mode() & 0o777);
-        header.set_uid(metadata.uid().into());
-        header.set_gid(metadata.gid().into());
-        header.set_mtime(metadata.mtime().max(0).unsigned_abs());
+        let mut header = header(metadata.mode(), (metadata.uid(), metadata.gid()), metadata.mtime());
         if metadata.is_dir() {
             header.set_entry_type(EntryType::Directory);
             header.set_size(0);
@@ -215,6 +292,12 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
                 Ok(target) => self.builder.append_link(&mut header, name, target)?,
                 Err(error) => self.leave_out(name, &error),
             }
+        } else if metadata.is_file() && is_hollow(metadata.len(), metadata.blocks()) {
+            self.report.left_out.push(format!(
+                "{}: next to nothing is written of its {} bytes",
+                name.display(),
+                metadata.len()
+            ));
         } else if metadata.is_file() {
             match found.open() {
                 Ok(file) => self.append(name, header, file.into_std())?,
@@ -252,6 +335,12 @@ impl<W: Write, P: FnMut(usize, u64)> Archive<'_, W, P> {
         (self.progress)(self.report.files, self.report.bytes);
         Ok(())
     }
+}
+
+/// Whether a long file is nearly all hole: an agent makes one of a terabyte in a moment, and the archive would have
+/// every byte of it.
+fn is_hollow(length: u64, blocks: u64) -> bool {
+    length > HOLLOW && blocks.saturating_mul(512) < length / 100
 }
 
 /// A file's content in exactly the length that was announced, with zeros for what is cut off meanwhile.

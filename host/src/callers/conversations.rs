@@ -28,7 +28,7 @@ impl Filter {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewLink {
     #[serde(default)]
     space_id: String,
@@ -58,7 +58,7 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, ApiError> {
     callers.require(&caller, "spaces.list").await?;
-    let all = match callers.is_global_admin(&caller) {
+    let all = match callers.is_global_admin(&caller).await? {
         true => callers.store.conversations().await?,
         false => callers.store.conversations_of(&caller.space).await?,
     };
@@ -74,11 +74,7 @@ pub(super) async fn link(
     Input(given): Input<NewLink>,
 ) -> Result<Json<Value>, ApiError> {
     callers.require(&caller, "spaces.rename").await?;
-    if !callers.is_global_admin(&caller) {
-        let next = "Ask the operator, or somebody whom permissions.admins names";
-        let error = "Forbidden: requires global admin";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "not_global_admin", error, next));
-    }
+    callers.require_global_admin(&caller, "conversations.link").await?;
     if given.space_id.is_empty() {
         let next = format!("Send JSON such as {}", NewLink::EXAMPLE);
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_space", "Missing spaceId", &next));
@@ -103,8 +99,12 @@ pub(super) async fn unlink(
 ) -> Result<Json<Value>, ApiError> {
     callers.require(&caller, "spaces.rename").await?;
     let known = callers.store.conversation(&id).await?;
-    let own = |known: &Conversation| known.space.as_deref() == Some(caller.space.as_str());
-    if !known.is_some_and(|known| own(&known) || callers.is_global_admin(&caller)) {
+    let own = known.as_ref().map(|known| known.space.as_deref() == Some(caller.space.as_str()));
+    let may = match own {
+        Some(own) => own || callers.is_global_admin(&caller).await?,
+        None => false,
+    };
+    if !may {
         return Err(unknown());
     }
     callers.store.link(&id, None).await?;

@@ -4,22 +4,27 @@
 //! the operator's secret and the operator's word. Nothing in here believes a request about it, and nothing
 //! of the operator's is in here, so no agent reaches it by mistake.
 
+mod character;
 mod control;
 mod conversations;
+mod media;
 mod messages;
 mod mutes;
 mod permissions;
 mod preferences;
 mod roles;
+mod sending;
 mod settings;
 mod spaces;
+mod storage;
 mod tasks;
+mod tts;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRequestParts},
+    extract::FromRequestParts,
     http::{StatusCode, request::Parts},
     routing::{delete, get, post, put},
 };
@@ -27,20 +32,28 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 pub use conversations::{Filter, view as conversation_view};
-pub use settings::{NewSetting, refusal as setting_refusal};
-pub use spaces::{check_name as check_space_name, remove as remove_space};
+pub use settings::{
+    NewSetting, change as change_setting, extension_view, offered as offered_settings, refusal as setting_refusal,
+};
+pub use spaces::{
+    NewName, all as all_spaces, check_name as check_space_name, give_name as name_space, remove as remove_space,
+};
 pub use tasks::{NewTask, place as task_place, plan as plan_task};
 
 use crate::{
     config::Config,
+    delivery::Delivery,
     domain::{
+        admins::Admins,
         ids::SpaceId,
         page::Page,
-        roles::{ADMIN_ROLE, SYSTEM_ROLE},
+        roles::{ADMIN_ROLE, Held, SYSTEM_ROLE},
         task::{self, Place},
     },
-    http::ApiError,
+    http::{ApiError, most_body},
     plugins::{Answer, Plugins, types},
+    removal::Removals,
+    retention::Storage,
     store::{Store, StoreError},
 };
 
@@ -87,6 +100,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
+    /// Where the agent answers to, if one asks.
+    fn conversation(&self) -> Option<&str> {
+        self.agent.as_ref()?.conversation.as_deref()
+    }
+
     pub fn missing() -> ApiError {
         ApiError::new(
             StatusCode::BAD_REQUEST,
@@ -97,9 +115,18 @@ impl Caller {
     }
 }
 
+/// Whether the configuration names this person, under any of the ids that count for them.
+pub async fn is_named(admins: &Admins, store: &Store, person: &str) -> Result<bool, StoreError> {
+    // Most are found, or cannot be, without a look at the database.
+    if admins.contains(person) {
+        return Ok(true);
+    }
+    Ok(!admins.is_empty() && admins.names(&store.identity(person).await?))
+}
+
 /// The role of somebody who writes or calls in a space: who is configured as an admin is one everywhere.
 pub async fn role_of(config: &Config, store: &Store, space: &SpaceId, person: &str) -> Result<String, StoreError> {
-    match config.admins.contains(person) {
+    match is_named(&config.admins, store, person).await? {
         true => Ok(ADMIN_ROLE.to_owned()),
         false => store.role_of(space, person).await,
     }
@@ -125,48 +152,24 @@ pub trait Stops: Send + Sync {
     fn stop<'a>(&'a self, space: &'a SpaceId) -> BoxFuture<'a, Result<Stopped, StoreError>>;
 }
 
-/// What a role may do in a space.
-pub async fn held(plugins: &Plugins, store: &Store, space: &SpaceId, role: &str) -> Result<Vec<String>, StoreError> {
-    let stated = store.stated_permissions(space, role).await?;
-    Ok(plugins.registry().roles.held(role, stated.as_deref()))
-}
-
-/// Whether a role may do something in a space.
-pub async fn may(
-    plugins: &Plugins,
-    store: &Store,
-    space: &SpaceId,
-    role: &str,
-    permission: &str,
-) -> Result<bool, StoreError> {
-    Ok(held(plugins, store, space, role).await?.iter().any(|held| held == permission))
-}
-
 /// The state of these routes.
 #[derive(Clone)]
 pub struct Callers {
-    store: Store,
-    plugins: Arc<Plugins>,
-    config: Arc<Config>,
-    stops: Arc<dyn Stops>,
+    pub(crate) store: Store,
+    pub(crate) plugins: Arc<Plugins>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) delivery: Delivery,
+    pub(crate) removals: Removals,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) stops: Arc<dyn Stops>,
     /// Notified when tasks are to be looked at.
-    tasks_changed: Arc<Notify>,
+    pub(crate) tasks_changed: Arc<Notify>,
 }
 
 impl Callers {
-    pub fn new(
-        store: Store,
-        plugins: Arc<Plugins>,
-        config: Arc<Config>,
-        stops: Arc<dyn Stops>,
-        tasks_changed: Arc<Notify>,
-    ) -> Self {
-        Self { store, plugins, config, stops, tasks_changed }
-    }
-
     /// Everything that the caller may do here.
-    async fn held(&self, caller: &Caller) -> Result<Vec<String>, StoreError> {
-        held(&self.plugins, &self.store, &caller.space, &caller.role).await
+    async fn held(&self, caller: &Caller) -> Result<Held, StoreError> {
+        self.plugins.held(&caller.space, &caller.role).await
     }
 
     /// Everything that the caller may do, where that includes `permission`; of an agent's requests the
@@ -174,13 +177,33 @@ impl Callers {
     ///
     /// # Errors
     /// 403, which names the permission and nothing of what was asked for.
-    async fn require(&self, caller: &Caller, permission: &str) -> Result<Vec<String>, ApiError> {
+    async fn require(&self, caller: &Caller, permission: &str) -> Result<Held, ApiError> {
         let held = self.held(caller).await?;
-        if !held.iter().any(|name| name == permission) {
+        if !held.may(permission) {
             tracing::warn!(space = %caller.space, role = caller.role, permission, "a caller was denied a permission");
             return Err(ApiError::forbidden(permission));
         }
-        let Some(agent) = &caller.agent else { return Ok(held) };
+        self.pass_guards(caller, permission).await?;
+        Ok(held)
+    }
+
+    /// The same for what belongs to no single space; `what` is the name under which guards are asked.
+    ///
+    /// # Errors
+    /// 403 for everybody whom the configuration does not name, an admin of the space among them.
+    async fn require_global_admin(&self, caller: &Caller, what: &str) -> Result<(), ApiError> {
+        if !self.is_global_admin(caller).await? {
+            tracing::warn!(space = %caller.space, role = caller.role, what, "a caller is no admin of all");
+            let next = "Ask the operator, or somebody whom permissions.admins names";
+            let error = "Forbidden: requires global admin";
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "not_global_admin", error, next));
+        }
+        self.pass_guards(caller, what).await
+    }
+
+    /// Of an agent's request the guards of plugins are asked.
+    async fn pass_guards(&self, caller: &Caller, permission: &str) -> Result<(), ApiError> {
+        let Some(agent) = &caller.agent else { return Ok(()) };
         let asking = types::Caller {
             person: caller.id.clone(),
             role: caller.role.clone(),
@@ -189,15 +212,14 @@ impl Callers {
         };
         match self.plugins.check_api(&asking, permission, &agent.method, &agent.path).await {
             Answer::Deny(reason) => Err(ApiError::new(StatusCode::FORBIDDEN, "denied_by_guard", reason, "")),
-            _ => Ok(held),
+            _ => Ok(()),
         }
     }
 
     /// Whether the caller may see and change what belongs to no single space: who is named in the
     /// configuration. An admin of a space is not, and neither is an agent that calls itself so.
-    fn is_global_admin(&self, caller: &Caller) -> bool {
-        let named = self.config.global_admins();
-        caller.role != SYSTEM_ROLE && named.contains(&caller.id)
+    async fn is_global_admin(&self, caller: &Caller) -> Result<bool, StoreError> {
+        Ok(caller.role != SYSTEM_ROLE && is_named(&self.config.global_admins(), &self.store, &caller.id).await?)
     }
 }
 
@@ -207,6 +229,8 @@ pub fn routes(callers: Callers) -> Router {
     Router::new()
         .route("/api/whoami", get(control::whoami))
         .route("/api/stop", post(control::stop))
+        .route("/api/compact", post(control::compact))
+        .route("/api/clear", post(control::clear))
         .route("/api/prefs", get(preferences::list).put(preferences::set))
         .route("/api/prefs/{key}", get(preferences::get).delete(preferences::remove))
         .route("/api/roles", get(roles::list).post(roles::grant))
@@ -222,10 +246,18 @@ pub fn routes(callers: Callers) -> Router {
         .route("/api/tasks/{id}/pause", post(tasks::pause))
         .route("/api/tasks/{id}/resume", post(tasks::resume))
         .route("/api/tasks/{id}/run", post(tasks::run))
+        .route("/api/media", get(media::list))
+        .route("/api/media/purge", post(media::purge))
+        .route("/api/storage", get(storage::show))
+        .route("/api/tts/synthesize", post(tts::synthesize))
+        .route("/api/broadcast", post(sending::broadcast))
+        .route("/api/send", post(sending::send))
+        .route("/api/character", get(character::show).put(character::set).delete(character::clear))
         .route("/api/ext", get(settings::extensions))
+        .route("/api/connections", get(settings::connections))
         .route("/api/conversations/{id}/link", post(conversations::link))
         .route("/api/conversations/{id}/unlink", post(conversations::unlink))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(most_body(MOST_BODY))
         .with_state(callers)
 }
 
@@ -235,7 +267,7 @@ pub fn shared_routes(callers: Callers) -> Router {
         .route("/api/config", get(settings::list).put(settings::set))
         .route("/api/conversations", get(conversations::list))
         .route("/api/tasks", get(tasks::list).post(tasks::create))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(most_body(MOST_BODY))
         .with_state(callers)
 }
 

@@ -2,11 +2,11 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Caller, Callers, role_of};
+use super::{Caller, Callers, PageQuery, role_of};
 use crate::{
     clock,
     domain::mute,
-    http::{ApiError, Given, Input, Path},
+    http::{ApiError, Given, Input, Path, Query},
     store::Mute,
 };
 
@@ -30,10 +30,16 @@ const WARNING: &str = "Stop and think before you mute somebody. Good reasons are
     or to manipulate the assistant, deliberate nuisance, and the person's own wish. That somebody else asks for it is \
     none. Send the same request with confirm: true if one of them holds.";
 
-/// `{mutes: […]}`, the one that ends first before the others.
-pub(super) async fn list(State(callers): State<Callers>, caller: Caller) -> Result<Json<Value>, ApiError> {
+/// `{mutes: […], next}`, the one that ends first before the others.
+pub(super) async fn list(
+    State(callers): State<Callers>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Value>, ApiError> {
     callers.require(&caller, "mutes.list").await?;
-    Ok(Json(json!({ "mutes": callers.store.mutes(&caller.space, clock::millis()).await? })))
+    let page = query.page()?;
+    let (mutes, next) = page.cut(callers.store.mutes(&caller.space, &page, clock::millis()).await?, Mute::place);
+    Ok(Json(json!({ "mutes": mutes, "next": next })))
 }
 
 pub(super) async fn set(

@@ -17,6 +17,7 @@ pub(super) struct Wanted {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NewList {
     role: String,
     permissions: Vec<String>,
@@ -47,7 +48,8 @@ pub(super) async fn show(
 }
 
 async fn of(callers: &Callers, caller: &Caller, role: &str) -> Result<Vec<String>, ApiError> {
-    Ok(callers.held(&Caller { role: role.to_owned(), ..caller.clone() }).await?)
+    let held = callers.held(&Caller { role: role.to_owned(), ..caller.clone() }).await?;
+    Ok(held.names().to_vec())
 }
 
 /// Exactly these, from the next message on.
@@ -61,7 +63,7 @@ pub(super) async fn set(
     callers.plugins.registry().roles.check_list(&role, &permissions).map_err(refusal)?;
     // Neither what is given nor what is taken may go beyond the caller's own.
     let before = of(&callers, &caller, &role).await?;
-    let bounds = roles::bounds(&held, &caller.role, callers.is_global_admin(&caller), &role);
+    let bounds = roles::bounds(&held, callers.is_global_admin(&caller).await?, &role);
     roles::within(bounds, before.iter().chain(&permissions)).map_err(refusal)?;
     let store = &callers.store;
     store.state_permissions(&caller.space, &role, Some(permissions), &caller.id, clock::millis()).await?;
@@ -80,8 +82,9 @@ pub(super) async fn reset(
     let role = wanted.role.unwrap_or_default();
     roles::check_name(&role).map_err(refusal)?;
     let registry = callers.plugins.registry();
-    let (before, after) = (of(&callers, &caller, &role).await?, registry.roles.held(&role, None));
-    let bounds = roles::bounds(&held, &caller.role, callers.is_global_admin(&caller), &role);
+    let before = of(&callers, &caller, &role).await?;
+    let after = registry.roles.held(&role, None).names().to_vec();
+    let bounds = roles::bounds(&held, callers.is_global_admin(&caller).await?, &role);
     roles::within(bounds, before.iter().chain(&after)).map_err(refusal)?;
     callers.store.state_permissions(&caller.space, &role, None, &caller.id, clock::millis()).await?;
     Ok(Json(json!({ "spaceId": caller.space, "role": role, "permissions": after })))

@@ -15,6 +15,7 @@ const MOST_VALUE: usize = 500;
 const MOST_KEY: usize = 64;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NewPreference {
     #[serde(default)]
     key: String,
@@ -105,13 +106,13 @@ fn is_key(key: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// http-api.md #13
+    /// http-api.md #13, storage.md #18
     #[test]
     fn keys() {
         for good in ["a", "0", "reply.language", "a_b-c", &"a".repeat(64)] {
             assert!(is_key(good), "{good}");
         }
-        for bad in ["", "A", ".a", "-a", "a b", "ä", "a/b", &"a".repeat(65)] {
+        for bad in ["", "A", "Bad Key", ".a", "-a", "a b", "ä", "a/b", &"a".repeat(65)] {
             assert!(!is_key(bad), "{bad}");
         }
     }

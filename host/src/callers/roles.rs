@@ -7,7 +7,7 @@ use crate::{
     clock,
     domain::{
         decision,
-        roles::{self, ADMIN_ROLE, MEMBER_ROLE, RoleError},
+        roles::{self, ADMIN_ROLE, Held, MEMBER_ROLE, RoleError},
     },
     http::{ApiError, Given, Input, Path, Query},
     store::Granted,
@@ -17,7 +17,7 @@ use crate::{
 const MOST_PERSON: usize = 256;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewRole {
     #[serde(default)]
     platform_user_id: String,
@@ -38,8 +38,10 @@ pub(super) async fn list(
     let page = query.page()?;
     let members = callers.store.members(&caller.space, &page).await?;
     let (mut members, next) = page.cut(members, |member| (member.created_at, member.platform_user_id.clone()));
-    for member in members.iter_mut().filter(|member| callers.config.admins.contains(&member.platform_user_id)) {
-        (member.role, member.granted_by) = (ADMIN_ROLE.to_owned(), Some("configuration".to_owned()));
+    for member in &mut members {
+        if super::is_named(&callers.config.admins, &callers.store, &member.platform_user_id).await? {
+            (member.role, member.granted_by) = (ADMIN_ROLE.to_owned(), Some("configuration".to_owned()));
+        }
     }
     Ok(Json(json!({ "roles": members, "next": next })))
 }
@@ -67,7 +69,7 @@ pub(super) async fn revoke(
 async fn change(
     callers: &Callers,
     caller: &Caller,
-    held: &[String],
+    held: &Held,
     person: String,
     role: String,
 ) -> Result<Json<Value>, ApiError> {
@@ -81,14 +83,14 @@ async fn change(
     if decision::is_reserved(&person, &role) {
         return Err(refusal(RoleError::Reserved));
     }
-    if callers.config.admins.contains(&person) && role != ADMIN_ROLE {
+    if role != ADMIN_ROLE && super::is_named(&callers.config.admins, &callers.store, &person).await? {
         return Err(refusal(RoleError::Configured));
     }
     let before = super::role_of(&callers.config, &callers.store, &caller.space, &person).await?;
-    let bounds = roles::bounds(held, &caller.role, callers.is_global_admin(caller), &role);
+    let bounds = roles::bounds(held, callers.is_global_admin(caller).await?, &role);
     for role in [&before, &role] {
         let other = Caller { id: person.clone(), role: role.clone(), ..caller.clone() };
-        roles::within(bounds, &callers.held(&other).await?).map_err(refusal)?;
+        roles::within(bounds, callers.held(&other).await?.names()).map_err(refusal)?;
     }
     let change = Granted {
         space: caller.space.clone(),

@@ -7,12 +7,14 @@ use serde_json::{Map, Value, json};
 use super::{Caller, Callers};
 use crate::{
     clock,
-    domain::space_settings,
+    domain::{ids::SpaceId, space_settings},
     http::{ApiError, Given, Input},
-    plugins::SettingError,
+    plugins::{Plugin, SettingError},
+    store::Store,
 };
 
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewSetting {
     #[serde(default)]
     pub key: String,
@@ -62,8 +64,54 @@ pub async fn list(State(callers): State<Callers>, caller: Caller) -> Result<Json
     let mut values: Map<_, _> =
         settings.iter().filter_map(|view| Some((view.key.clone(), Value::String(view.value.clone()?)))).collect();
     let set = callers.store.space_settings(&caller.space).await?;
-    values.extend(set.stated().map(|(key, value)| (key.to_owned(), Value::from(value))));
-    Ok(Json(json!({ "spaceId": caller.space, "config": values, "available": settings })))
+    values.extend(
+        set.stated()
+            .filter(|(key, _)| !space_settings::is_operators(key))
+            .map(|(key, value)| (key.to_owned(), Value::from(value))),
+    );
+    let offered = offered(false);
+    Ok(Json(json!({ "spaceId": caller.space, "config": values, "available": settings, "ofSpaces": offered })))
+}
+
+/// The host's own settings of spaces, set or not.
+pub fn offered(of_operators: bool) -> Value {
+    let offered = space_settings::offered(of_operators);
+    offered.map(|(key, about)| json!({ "key": key, "description": about })).collect()
+}
+
+/// Sets one of the host's own settings for a space or for all, or takes it back. Whoever writes one comes by here.
+///
+/// # Errors
+/// What the value may be; where there is no such space; and where nobody else reads along in it, what would open
+/// it to a sensitive connection before a group is there.
+pub async fn change(
+    store: &Store,
+    space: Option<&SpaceId>,
+    key: &str,
+    value: Option<String>,
+    by: &str,
+) -> Result<(), ApiError> {
+    if let Some(value) = &value {
+        space_settings::check(key, value).map_err(NewSetting::bad)?;
+    }
+    if let Some(space) = space
+        && !store.space_exists(space).await?
+    {
+        return Err(ApiError::space_not_found(space.as_str()));
+    }
+    if key == space_settings::SENSITIVE_ALLOWED && value.as_deref() == Some("true") {
+        let Some(space) = space else {
+            return Err(NewSetting::bad(format!("{key} is allowed for one space at a time, not for all")));
+        };
+        if !store.is_shared(space).await? {
+            let error = format!("{key} has no effect in {space}: only direct conversations are linked to it");
+            return Err(NewSetting::bad(error));
+        }
+        tracing::warn!(%space, by, "agents may run beside sensitive connections where several people read along");
+    }
+    let values = vec![(key.to_owned(), value)];
+    store.change_space_settings(space, values, by, clock::millis()).await?;
+    Ok(())
 }
 
 pub async fn set(
@@ -77,11 +125,19 @@ pub async fn set(
         let error = "A setting is set in the caller's own space";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "other_space", error, "Leave `space` out"));
     }
+    if space_settings::is_operators(&given.key) {
+        let error = format!("{} is the operator's to set", given.key);
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "operators_setting", error, ""));
+    }
     if space_settings::is_known(&given.key) {
-        space_settings::check(&given.key, &value).map_err(NewSetting::bad)?;
-        let values = vec![(given.key.clone(), Some(value.clone()))];
-        callers.store.change_space_settings(Some(&caller.space), values, &caller.id, clock::millis()).await?;
+        change(&callers.store, Some(&caller.space), &given.key, Some(value.clone()), &caller.id).await?;
         return Ok(Json(json!({ "spaceId": caller.space, "key": given.key, "value": value })));
+    }
+    if callers.plugins.is_guarding(&given.key) {
+        // Else whoever is guarded could switch the guard off, an agent that was talked into it first of all.
+        let error = format!("{} is the operator's to set: its plugin guards this space", given.key);
+        let next = "The operator sets it for the space, with `PUT /api/config` or in mercury.yaml";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "operators_setting", error, next));
     }
     callers.plugins.set_setting(&given.key, Some(&caller.space), Some(&value)).await.map_err(refusal)?;
     tracing::info!(space = %caller.space, by = caller.id, key = given.key, "a setting was set");
@@ -91,14 +147,22 @@ pub async fn set(
 /// `GET /api/ext`: the plugins that bring something for agents.
 pub(super) async fn extensions(State(callers): State<Callers>, _: Caller) -> Result<Json<Value>, ApiError> {
     let loaded = callers.plugins.loaded();
-    let view = |plugin: &std::sync::Arc<crate::plugins::Plugin>| {
-        let (name, agent) = (&plugin.manifest().name, &plugin.manifest().agent);
-        json!({
-            "name": name,
-            "hasCli": !agent.clis.is_empty(),
-            "hasSkill": agent.skill.is_some(),
-            "permission": agent.permission.then_some(name),
-        })
-    };
-    Ok(Json(json!({ "extensions": loaded.iter().map(view).collect::<Vec<_>>() })))
+    Ok(Json(json!({ "extensions": loaded.iter().map(|plugin| extension_view(plugin)).collect::<Vec<_>>() })))
+}
+
+/// What a plugin brings for agents.
+pub fn extension_view(plugin: &Plugin) -> Value {
+    let (name, agent) = (&plugin.manifest().name, &plugin.manifest().agent);
+    json!({
+        "name": name,
+        "hasCli": !agent.clis.is_empty(),
+        "hasSkill": agent.skill.is_some(),
+        "permission": agent.permission.then_some(name),
+        "connection": plugin.connection(),
+    })
+}
+
+/// `GET /api/connections`: how the services stand that plugins present.
+pub(super) async fn connections(State(callers): State<Callers>, _: Caller) -> Json<Value> {
+    Json(json!({ "connections": callers.plugins.connections().await }))
 }

@@ -5,20 +5,20 @@ use serde_json::{Value, json};
 use super::{Caller, Callers, PageQuery};
 use crate::{
     clock,
-    config::Config,
-    domain::ids::SpaceId,
+    domain::{ids::SpaceId, page::Page},
     http::{ApiError, Given, Input, Query},
-    sandbox::remove_tree,
-    store::{Removal, Removed, SpaceView, Store},
+    removal::{RemovalError, Removals},
+    store::{Removed, SpaceView, Store},
 };
 
 /// Characters of a space's name.
 const MOST_NAME: usize = 100;
 
 #[derive(Deserialize)]
-pub(super) struct NewName {
+#[serde(deny_unknown_fields)]
+pub struct NewName {
     #[serde(default)]
-    name: String,
+    pub name: String,
 }
 
 impl Given for NewName {
@@ -33,12 +33,16 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, ApiError> {
     callers.require(&caller, "spaces.list").await?;
     let page = query.page()?;
-    if !callers.is_global_admin(&caller) {
+    if !callers.is_global_admin(&caller).await? {
         return Ok(Json(json!({ "spaces": [own(&callers, &caller).await?], "next": null })));
     }
-    let (spaces, next) =
-        page.cut(callers.store.spaces_page(&page).await?, |space| (space.created_at, space.id.clone()));
-    Ok(Json(json!({ "spaces": spaces, "next": next })))
+    Ok(Json(all(&callers.store, &page).await?))
+}
+
+/// A page of all spaces, the oldest first.
+pub async fn all(store: &Store, page: &Page) -> Result<Value, ApiError> {
+    let (spaces, next) = page.cut(store.spaces_page(page).await?, |space| (space.created_at, space.id.clone()));
+    Ok(json!({ "spaces": spaces, "next": next }))
 }
 
 pub(super) async fn current(State(callers): State<Callers>, caller: Caller) -> Result<Json<Value>, ApiError> {
@@ -51,45 +55,45 @@ pub(super) async fn rename(
     Input(given): Input<NewName>,
 ) -> Result<Json<Value>, ApiError> {
     callers.require(&caller, "spaces.rename").await?;
-    let name = check_name(&given.name)?;
-    if !callers.store.rename_space(&caller.space, name, clock::millis()).await? {
-        return Err(ApiError::space_not_found(caller.space.as_str()));
-    }
+    let name = give_name(&callers.store, &caller.space, &given).await?;
     Ok(Json(json!({ "spaceId": caller.space, "name": name })))
+}
+
+/// The name as it is now.
+pub async fn give_name(store: &Store, space: &SpaceId, given: &NewName) -> Result<String, ApiError> {
+    let name = check_name(&given.name)?;
+    match store.rename_space(space, name, clock::millis()).await? {
+        true => Ok(name.to_owned()),
+        false => Err(ApiError::space_not_found(space.as_str())),
+    }
 }
 
 /// `DELETE /api/spaces/current`. An agent's own run keeps its space busy, so no agent removes it.
 pub(super) async fn remove_own(State(callers): State<Callers>, caller: Caller) -> Result<Json<Value>, ApiError> {
     callers.require(&caller, "spaces.delete").await?;
-    let removed = remove(&callers.store, &callers.config, &caller.space).await?;
+    let removed = remove(&callers.removals, &caller.space).await?;
     tracing::warn!(space = %caller.space, by = caller.id, "a space was removed");
     Ok(Json(json!({ "spaceId": caller.space, "deleted": true, "removed": removed })))
 }
 
-/// Removes a space, its rows first: from then on nothing is done in it.
-pub async fn remove(store: &Store, config: &Config, space: &SpaceId) -> Result<Removed, ApiError> {
-    let removed = match store.remove_space(space).await? {
-        Removal::Done(removed) => removed,
-        Removal::Unknown => return Err(ApiError::space_not_found(space.as_str())),
-        Removal::Busy => {
-            let error = format!("A run of {space} is queued or at work");
+pub async fn remove(removals: &Removals, space: &SpaceId) -> Result<Removed, ApiError> {
+    removals.remove(space).await.map_err(refusal)
+}
+
+fn refusal(error: RemovalError) -> ApiError {
+    let said = error.to_string();
+    match error {
+        RemovalError::Store(error) => error.into(),
+        RemovalError::Unknown(space) => ApiError::space_not_found(space.as_str()),
+        RemovalError::Main => ApiError::new(StatusCode::CONFLICT, "space_stays", said, "Name another space"),
+        RemovalError::Busy(space) => {
             let next = format!("Wait for it, or end it with `mercury stop --space {space}`");
-            return Err(ApiError::new(StatusCode::CONFLICT, "space_busy", error, &next));
+            ApiError::new(StatusCode::CONFLICT, "space_busy", said, &next)
         }
-    };
-    let folder = config.spaces_dir().join(space.as_str());
-    let emptied = {
-        let folder = folder.clone();
-        tokio::task::spawn_blocking(move || remove_tree(&folder)).await
-    };
-    match emptied.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-        Ok(()) => Ok(removed),
-        Err(error) => Err(ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "folder_left",
-            format!("The space is gone, but its folder {} is not: {error}", folder.display()),
-            "Remove the folder: a space of the same name would find it",
-        )),
+        RemovalError::NotMoved { .. } => {
+            let next = "See to it that the host may write in that folder's folder, then try again";
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "folder_stays", said, next)
+        }
     }
 }
 

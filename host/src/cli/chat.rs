@@ -137,7 +137,7 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     async fn send(&self, message: &serde_json::Value) -> Result<Bytes> {
-        client::send(Method::POST, &self.base, "/chat", self.key, Some(message)).await?.success()
+        client::wait(Method::POST, &self.base, "/chat", self.key, Some(message)).await?.success()
     }
 
     /// Waits for the reply to `message`. Questions of its run are shown meanwhile; on a terminal they
@@ -159,44 +159,37 @@ impl Conversation<'_> {
                 continue;
             };
             // Somebody else may answer first: then the reply comes, or the next question.
-            tokio::select! {
-                reply = self.wait(&message) => {
-                    let reply = reply?;
-                    match reply.question {
-                        None => return Ok(reply),
-                        // Seen again by the next look.
-                        Some(_) => message["questionsAfter"] = json!(question.id),
-                    }
+            if let Some(reply) = self.answered(question.id, &message, lines).await?
+                && reply.question.is_none()
+            {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// Takes lines until the host accepts one as the answer; what `message` waits for, where it comes
+    /// before. A line that was sent is first told of: the run it lets go on may end at once.
+    async fn answered(&self, question: i64, message: &serde_json::Value, lines: &mut Lines) -> Result<Option<Reply>> {
+        let mut waiting = std::pin::pin!(self.wait(message));
+        loop {
+            terminal::prompt("Your answer: ");
+            let line = tokio::select! {
+                reply = &mut waiting => return reply.map(Some),
+                line = lines.next() => line,
+            };
+            let answer = json!({ "text": line, "question": question, "callerId": self.caller, "spaceId": self.space });
+            match self.wait(&answer).await {
+                Ok(reply) => {
+                    terminal::note(terminal::printable(&reply.reply));
+                    return Ok(None);
                 }
-                answered = self.answer(question.id, lines) => answered?,
+                Err(error) => terminal::note(terminal::printable(&format!("{error:#}"))),
             }
         }
     }
 
     async fn wait(&self, message: &serde_json::Value) -> Result<Reply> {
         serde_json::from_slice(&self.send(message).await?).context("the host's answer is not understood")
-    }
-
-    /// Takes lines until one is an answer that the host accepts.
-    async fn answer(&self, question: i64, lines: &mut Lines) -> Result<()> {
-        loop {
-            terminal::prompt("Your answer: ");
-            let Some(line) = lines.next().await else {
-                // No more input: whoever else may answer does.
-                return std::future::pending().await;
-            };
-            if line.trim().is_empty() {
-                continue;
-            }
-            let answer = json!({ "text": line, "question": question, "callerId": self.caller, "spaceId": self.space });
-            match self.wait(&answer).await {
-                Ok(reply) => {
-                    terminal::note(terminal::printable(&reply.reply));
-                    return Ok(());
-                }
-                Err(error) => terminal::note(terminal::printable(&format!("{error:#}"))),
-            }
-        }
     }
 }
 
@@ -222,8 +215,15 @@ impl Lines {
         Some(Self(lines))
     }
 
-    async fn next(&mut self) -> Option<String> {
-        self.0.recv().await
+    /// The next that is not empty; never, where there is no more input: whoever else may answer does.
+    async fn next(&mut self) -> String {
+        loop {
+            match self.0.recv().await {
+                Some(line) if line.trim().is_empty() => {}
+                Some(line) => return line,
+                None => std::future::pending().await,
+            }
+        }
     }
 }
 

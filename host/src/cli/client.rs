@@ -1,6 +1,9 @@
 //! A request to the host's own HTTP API on this machine.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use axum::http::{Method, Request, Response, StatusCode, header};
@@ -11,6 +14,9 @@ use mercury_protocol::socket::ErrorBody;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Config;
+
+/// How long an answer may take: a reload compiles plugins, and much may be stored of one that is to be purged.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Which host a command asks; all that ask one have it.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -60,7 +66,27 @@ pub(super) async fn send(
     secret: Option<&SecretString>,
     body: Option<&serde_json::Value>,
 ) -> Result<Answer> {
-    send_with(method, base, path, secret, &[], body).await
+    within(PATIENCE, base, wait(method, base, path, secret, body)).await
+}
+
+async fn within(limit: Duration, base: &str, answer: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+    tokio::time::timeout(limit, answer).await.with_context(|| {
+        let seconds = limit.as_secs_f64();
+        format!(
+            "{base} has not answered within {seconds} s. If another program listens there, give this host its own port with server.port / MERCURY_PORT"
+        )
+    })?
+}
+
+/// Without a limit: the answer to a message comes with its run's end.
+pub(super) async fn wait(
+    method: Method,
+    base: &str,
+    path: &str,
+    secret: Option<&SecretString>,
+    body: Option<&serde_json::Value>,
+) -> Result<Answer> {
+    read(begin(method, base, path, secret, body).await?).await
 }
 
 /// The lines of an answer, as they come.
@@ -94,7 +120,7 @@ pub(super) async fn lines(
     secret: Option<&SecretString>,
     body: Option<&serde_json::Value>,
 ) -> Result<Lines> {
-    let response = begin(method, base, path, secret, &[], body).await?;
+    let response = begin(method, base, path, secret, body).await?;
     if response.status().is_success() {
         return Ok(Lines { body: response.into_body(), read: bytes::BytesMut::new() });
     }
@@ -102,32 +128,16 @@ pub(super) async fn lines(
     anyhow::bail!("the host answered nothing that is understood")
 }
 
-/// With further headers.
-pub(super) async fn send_with(
-    method: Method,
-    base: &str,
-    path: &str,
-    secret: Option<&SecretString>,
-    headers: &[(&str, &str)],
-    body: Option<&serde_json::Value>,
-) -> Result<Answer> {
-    read(begin(method, base, path, secret, headers, body).await?).await
-}
-
 async fn begin(
     method: Method,
     base: &str,
     path: &str,
     secret: Option<&SecretString>,
-    headers: &[(&str, &str)],
     body: Option<&serde_json::Value>,
 ) -> Result<Response<hyper::body::Incoming>> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut request =
         Request::builder().method(method).uri(format!("{base}{path}")).header(header::CONTENT_TYPE, "application/json");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
     if let Some(secret) = secret {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", secret.expose_secret()));
     }
@@ -170,4 +180,19 @@ pub(super) async fn ask_with(
 /// A name as one segment of a path.
 pub(super) fn segment(name: &str) -> String {
     url::form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever has taken the port may say nothing at all.
+    #[tokio::test]
+    async fn silence_is_an_error() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let answer = within(Duration::from_millis(100), &base, wait(Method::GET, &base, "/health", None, None));
+        let Err(error) = answer.await else { panic!("an answer") };
+        assert!(format!("{error:#}").contains("has not answered within 0.1 s"), "{error:#}");
+    }
 }

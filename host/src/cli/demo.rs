@@ -1,4 +1,10 @@
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use axum::http::Method;
@@ -9,8 +15,8 @@ use super::{
     client, run, terminal,
 };
 use crate::{
-    app::{App, Options},
-    config::Runtime,
+    app::{Agents, App, Options},
+    config::{Config, Runtime},
     demo, telemetry,
 };
 
@@ -18,7 +24,7 @@ const QUESTION: &str = "Who do you work for, and where are you running?";
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mercury demo\n  mercury demo \"What can you do?\"\n  MERCURY_CONTAINER_RUNTIME=runc mercury demo"
+    after_help = "Examples:\n  mercury demo\n  mercury demo \"What can you do?\"\n  MERCURY_CONTAINER_RUNTIME=runc mercury demo\n\nIt has a data directory of its own: what a project has stored, its people and its tasks are not touched."
 )]
 pub(super) struct Demo {
     /// What to ask.
@@ -30,15 +36,8 @@ impl Demo {
         let mut config = project.config()?;
         // Quiet but for what goes wrong: the report is the output.
         telemetry::start_logs("warn", config.log_json);
-        let is_project =
-            ["mercury.yaml", "mercury.yml", ".env", ".mercury"].iter().any(|name| project.folder.join(name).exists());
-        if !is_project && !project.environment.contains_key("MERCURY_DATA_DIR") {
-            config.data_dir = demo_dir()?;
-            config.daemon_data_dir = config.data_dir.clone();
-        }
-        // Its own port: a host may be running, and the demonstration must not meet it.
-        config.port = 0;
         let credentials = run::credentials(project, &config)?;
+        keep_apart(&mut config, demo_dir()?);
         let usable = config
             .model_chain
             .iter()
@@ -56,7 +55,8 @@ impl Demo {
                 vec![crate::config::Leg { provider: "anthropic".into(), model: "claude-opus-4-8".into() }];
         }
         terminal::note(format!("Starting the host ({}) …", config.data_dir.display()));
-        let options = Options { compiler: run::this_executable()?, upstreams, stand_by: false };
+        let compiler = run::this_executable()?;
+        let options = Options { compiler, upstreams, lock: None, project: None, docker_config: None, only_asked: true };
         let runtime = config.runtime;
         let app = App::start(config, credentials, options).await?;
         let outcome = tokio::select! {
@@ -64,7 +64,8 @@ impl Demo {
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         };
         let data_dir = app.config.data_dir.clone();
-        app.stop(crate::app::Agents::HandOver).await;
+        // What was interrupted, nobody waits for any more.
+        app.stop(Agents::Stop).await;
         let reply = outcome?;
         report(&reply, &data_dir, runtime, usable)?;
         Ok(ExitCode::SUCCESS)
@@ -86,18 +87,29 @@ impl Demo {
         let message = serde_json::json!({ "text": text, "callerId": "cli:user" });
         let base = client::base_url(&app.config, Some(app.address.port()));
         let answer =
-            client::send(Method::POST, &base, "/chat", app.config.chat_api_key.as_ref(), Some(&message)).await?;
+            client::wait(Method::POST, &base, "/chat", app.config.chat_api_key.as_ref(), Some(&message)).await?;
         serde_json::from_slice(&answer.success()?).context("the host's answer is not understood")
     }
 }
 
-/// Where the demonstration keeps its data outside a project.
+/// What is asked in a project must not meet its people, its tasks or its messages: a built-in model would answer
+/// them. Of the project there are the credentials, the model and the image.
+fn keep_apart(config: &mut Config, data_dir: PathBuf) {
+    config.daemon_data_dir.clone_from(&data_dir);
+    config.data_dir = data_dir;
+    config.profile = None;
+    // A host may be running.
+    config.bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    config.port = 0;
+}
+
+/// Where the demonstration keeps its data.
 fn demo_dir() -> Result<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     Ok(state
         .or_else(home)
-        .context("neither XDG_STATE_HOME nor HOME is set; name a folder with MERCURY_DATA_DIR")?
+        .context("neither XDG_STATE_HOME nor HOME is set; the demonstration keeps its data below one of them")?
         .join("mercury/demo"))
 }
 
@@ -131,4 +143,21 @@ fn report(reply: &Reply, data_dir: &std::path::Path, runtime: Runtime, real_mode
         "  POST /chat                        link your own program; chat platforms come with their adapters",
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_kept_apart() {
+        let project = tempfile::tempdir().unwrap();
+        let environment = [("MERCURY_DATA_DIR", "people"), ("MERCURY_HOST_DATA_DIR", "/srv/people")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let mut config = Config::load(project.path(), &environment).unwrap();
+        let sign_ins = config.auth_path.clone();
+        keep_apart(&mut config, "/own".into());
+        assert_eq!((config.data_dir, config.daemon_data_dir), ("/own".into(), "/own".into()));
+        assert_eq!((config.bind.is_loopback(), config.port, config.auth_path), (true, 0, sign_ins));
+    }
 }

@@ -1,6 +1,6 @@
 //! Checks what a run needs, by doing it, and prints how to mend what fails.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io::ErrorKind, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -9,6 +9,7 @@ use super::{Project, run, terminal};
 use crate::{
     config::{Config, Runtime},
     credentials::{Account, variable_for},
+    project::{StartError, check_start, oddities},
     sandbox::{ProbeFailure, Sandbox},
 };
 
@@ -47,6 +48,8 @@ impl Doctor {
         findings.extend(credentials(project, &config).await);
         crate::data_dir::make_private(&config.data_dir)
             .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
+        findings.extend(start(project, &config));
+        findings.push(port(&config).await);
         findings.push(disk(&config));
         let sandbox =
             Sandbox::new(config.clone()).with_context(|| format!("{} cannot be used", config.data_dir.display()))?;
@@ -105,6 +108,36 @@ fn remedy(provider: &str) -> String {
         "give it an endpoint with model.endpoints, or take it out of model.chain".into()
     } else {
         both.join(", or ")
+    }
+}
+
+/// What else would end `mercury run` at once, or would not be what it seems. Credentials have a section of their own.
+fn start(project: &Project, config: &Config) -> Vec<Finding> {
+    let odd = oddities(config);
+    let mut findings = match check_start(config, &project.environment) {
+        Ok(()) if odd.is_empty() => {
+            vec![finding("Start", Grade::Pass, "plugins and their secrets are in order", None)]
+        }
+        Ok(()) | Err(StartError::Credentials(_)) => Vec::new(),
+        Err(error) => vec![finding("Start", Grade::Fail, error.to_string(), None)],
+    };
+    findings.extend(odd.into_iter().map(|odd| finding("Start", Grade::Warn, odd, None)));
+    findings
+}
+
+/// Taken is fine where the host of this very project has it.
+async fn port(config: &Config) -> Finding {
+    let address = SocketAddr::new(config.bind, config.port);
+    let Err(error) = tokio::net::TcpListener::bind(address).await else {
+        return finding("Port", Grade::Pass, format!("{address} is free"), None);
+    };
+    let runs = matches!(crate::data_dir::holder(&config.data_dir), Ok(Some(_)));
+    match error.kind() {
+        ErrorKind::AddrInUse if runs => finding("Port", Grade::Pass, format!("the host runs at {address}"), None),
+        _ => {
+            let remedy = "end what has it, or choose another: server.port / MERCURY_PORT";
+            finding("Port", Grade::Fail, format!("{address} cannot be had: {error}"), Some(remedy.into()))
+        }
     }
 }
 

@@ -36,6 +36,9 @@ impl Import {
 
 fn print(report: &Report) {
     terminal::line(terminal::heading(if report.dry_run { "Would come along" } else { "Came along" }));
+    if let Some(before) = &report.before {
+        terminal::line(format!("  Goes on from before, when it was {before}"));
+    }
     for (what, count) in &report.counts {
         let known = if count.known > 0 { format!("   ({} here already)", count.known) } else { String::new() };
         terminal::line(format!("  {what:<14} {:>8}{known}", count.taken));

@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use super::{Project, terminal};
 
 const ENV: &str = "\
-# Secrets and machine settings of this project. Not for version control.
+# Secrets and machine settings of this project. Not for version control. A value with quotes inside, as JSON has
+# them, is taken as it stands, to the line's end.
 MERCURY_ANTHROPIC_API_KEY=
 # In place of a key, sign in with an account: mercury auth login anthropic
 # MERCURY_OPENAI_API_KEY=
@@ -56,7 +57,8 @@ const YAML: &str = "\
 #     enabled: true
 ";
 
-const AGENTS: &str = "\
+/// How every agent behaves, until somebody says otherwise.
+pub(super) const AGENTS: &str = "\
 # How to behave
 
 Answer briefly and plainly. Say what you did and what you did not do.

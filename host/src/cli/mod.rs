@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod interrupt;
 mod plugins;
+mod profiles;
 mod restore;
 mod run;
 mod spaces;
@@ -24,7 +25,7 @@ mod terminal;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -66,6 +67,8 @@ enum Command {
     Spaces(spaces::Spaces),
     /// See what plugins there are and what they may do; install, update and remove them.
     Plugins(plugins::Plugins),
+    /// See what kinds of assistant there are; make this project one of them, or others one like it.
+    Profiles(profiles::Profiles),
     /// Show how the chat platforms' adapters stand, and start one anew.
     Adapters(adapters::Adapters),
     /// List the conversations that chat platforms have told of, and link them to spaces.
@@ -103,6 +106,13 @@ impl Project {
         Ok(Config::load(&self.folder, &self.environment)?)
     }
 
+    /// Where `docker login` keeps the registries' credentials, as Docker's own client finds it.
+    fn docker_config(&self) -> Option<PathBuf> {
+        let named = self.environment.get("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = named.or_else(|| Some(std::env::home_dir()?.join(".docker")));
+        folder.map(|folder| folder.join("config.json"))
+    }
+
     /// Where its parts are, for what copies them.
     fn places(&self) -> Result<Places> {
         let config = self.config()?;
@@ -123,14 +133,28 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Threads for work on files, which wait for the disk. More do not make it faster; with tokio's 512, one moment in which
+/// the disk stood still brought forty threads, each with a hundred kilobytes that it never gave back. Fewer than
+/// what may wait for other processes' locks, one for each provider of a model, would stop everything.
+const MOST_BLOCKING: usize = 20;
+
 fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     // Without a runtime and a configuration: it handles foreign code and should hold nothing else.
     if let Command::CompileComponent { input, output } = &arguments.command {
         compile_child(input, output)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime does not start")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(MOST_BLOCKING)
+        .build()
+        .context("the async runtime does not start")?;
+    let makes_it = matches!(arguments.command, Command::Init | Command::Restore(_) | Command::Import(_));
+    if !makes_it && !arguments.project.is_dir() {
+        // A mistyped name would else become a project of its own.
+        let folder = arguments.project.display();
+        bail!("there is no folder {folder}. `mercury --project {folder} init` makes one");
+    }
     let project = Project::open(arguments.project)?;
     let outcome = runtime.block_on(async {
         match arguments.command {
@@ -144,6 +168,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Command::Stop(stop) => stop.run(&project).await,
             Command::Spaces(spaces) => spaces.run(&project).await,
             Command::Plugins(plugins) => plugins.run(&project).await,
+            Command::Profiles(profiles) => profiles.run(&project).await,
             Command::Adapters(adapters) => adapters.run(&project).await,
             Command::Conversations(conversations) => conversations.run(&project).await,
             Command::Tasks(tasks) => tasks.run(&project).await,

@@ -1,10 +1,14 @@
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use anyhow::Result;
 use serde_json::json;
 
 use super::{Project, interrupt, terminal};
-use crate::backup;
+use crate::backup::{self, Places};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -24,7 +28,7 @@ pub(super) struct Restore {
 impl Restore {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let places = project.places()?;
-        let data_dir = places.data_dir.clone();
+        let before = places.clone();
         let (file, replace, mut shown) = (self.file, self.replace, Instant::now());
         let restored = interrupt::interruptible_blocking(move |cancel| {
             backup::restore(&file, &places, replace, cancel, |read, size| {
@@ -37,22 +41,61 @@ impl Restore {
         .await?;
         terminal::progress("");
         let restored = restored?;
+        let to_move = moved(project, &before, restored.sign_ins.as_deref());
         if self.json {
             let mut report = serde_json::to_value(&restored)?;
-            report["dataDir"] = json!(data_dir);
+            report["dataDir"] = json!(before.data_dir);
+            report["next"] = json!(to_move);
             terminal::line(serde_json::to_string_pretty(&report)?);
             return Ok(ExitCode::SUCCESS);
         }
-        terminal::line(format!("Restored {}", data_dir.display()));
+        terminal::line(format!("Restored {}", before.data_dir.display()));
         if let Some(previous) = &restored.previous {
             terminal::line(format!("What was there before is in {}", previous.display()));
         }
         for path in &restored.settings {
             terminal::line(format!("Wrote {}", path.display()));
         }
+        match &restored.sign_ins {
+            Some(path) => terminal::line(format!("The backup's sign-ins are in {}", path.display())),
+            None if before.auth_path.is_file() => {
+                terminal::line(format!("The sign-ins in {} are as they were", before.auth_path.display()));
+            }
+            None => {}
+        }
+        for line in to_move {
+            terminal::line(line);
+        }
         if !restored.backup.secrets {
             terminal::line("No secret was in it: put `.env` in its place, sign in again, then `mercury doctor`.");
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What is to be done where the settings that came back name other places than those before.
+fn moved(project: &Project, before: &Places, sign_ins: Option<&Path>) -> Vec<String> {
+    let now = match Project::open(project.folder.clone()).and_then(|project| project.places()) {
+        Ok(now) => now,
+        Err(error) => return vec![format!("The settings that came back cannot be used: {error:#}")],
+    };
+    let mut lines = Vec::new();
+    let mut compare = |what: &str, there: &Path, wanted: &Path| {
+        if there != wanted {
+            let (there, wanted) = (there.display(), wanted.display());
+            lines.push(format!(
+                "The settings that came back keep {what} in {wanted}. Before the next start: mv {there} {wanted}"
+            ));
+        }
+    };
+    compare("the data", &before.data_dir, &now.data_dir);
+    if let Some(path) = sign_ins.filter(|_| now.auth_path != before.auth_path) {
+        // Those inside of the data directory go with it.
+        let goes_with_it =
+            path.strip_prefix(&before.data_dir).is_ok_and(|inside| now.data_dir.join(inside) == now.auth_path);
+        if !goes_with_it {
+            compare("sign-ins", path, &now.auth_path);
+        }
+    }
+    lines
 }

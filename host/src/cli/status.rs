@@ -39,7 +39,7 @@ impl Status {
                 "project": project_folder, "dataDir": config.data_dir, "url": base, "running": health.is_some(), "health": health,
                 "image": config.agent_image, "runtime": config.runtime.name(), "credentials": providers,
                 "credentialWarnings": warnings, "adapters": adapters.as_ref().map(|answer| &answer["adapters"]),
-                "storage": sizes,
+                "storage": sizes, "profile": config.profile.as_ref().map(|profile| &profile.name),
             });
             terminal::line(serde_json::to_string_pretty(&status)?);
             return Ok(ExitCode::SUCCESS);
@@ -48,6 +48,9 @@ impl Status {
         terminal::line(format!("Data         {}", config.data_dir.display()));
         terminal::line(format!("Storage      {}", in_words(&sizes)));
         terminal::line(format!("Agent        {} under {}", config.agent_image, config.runtime.name()));
+        if let Some(profile) = &config.profile {
+            terminal::line(format!("Profile      {}", terminal::printable(&profile.name)));
+        }
         terminal::line(format!(
             "Credentials  {}",
             if providers.is_empty() { "none".to_owned() } else { providers.join(", ") }
@@ -62,10 +65,12 @@ impl Status {
                     health["status"].as_str().unwrap_or("?"),
                     health["uptime"]
                 ));
-                terminal::line(format!(
-                    "Runs         {} active, {} waiting",
-                    health["queue"]["active"], health["queue"]["pending"]
-                ));
+                // One that is still starting has no queue yet.
+                if let (Some(active), Some(pending)) =
+                    (health["queue"]["active"].as_u64(), health["queue"]["pending"].as_u64())
+                {
+                    terminal::line(format!("Runs         {active} active, {pending} waiting"));
+                }
                 let plugins =
                     health["plugins"].as_object().map(|plugins| {
                         plugins

@@ -1,13 +1,16 @@
 //! `mercury stop`: ends the host of this project, or what one space is doing.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use axum::http::Method;
 use rustix::process::{Signal, kill_process};
 
 use super::{Project, client, terminal};
-use crate::{config::Config, data_dir};
+use crate::{
+    config::{self, Config},
+    data_dir,
+};
 
 /// How long the host may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,10 +30,20 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
-        let config = project.config()?;
-        match self.space {
-            Some(space) => stop_space(&config, &space).await,
-            None => stop_host(&config, self.now).await,
+        match (project.config(), self.space) {
+            (Ok(config), Some(space)) => stop_space(&config, &space).await,
+            (Ok(config), None) => stop_host(&config.data_dir, self.now).await,
+            // Whoever has just broken the configuration of a running host is to be able to end it.
+            (Err(error), None) => {
+                let data_dir = project.folder.join(config::default_of("runtime.data_dir").unwrap_or_default());
+                let Ok(Some(_)) = data_dir::holder(&data_dir) else { return Err(error) };
+                terminal::note(format!(
+                    "{error:#}\nThe host that runs on {} is ended all the same.",
+                    data_dir.display()
+                ));
+                stop_host(&data_dir, self.now).await
+            }
+            (Err(error), Some(_)) => Err(error),
         }
     }
 }
@@ -52,10 +65,10 @@ async fn stop_space(config: &Config, space: &str) -> Result<ExitCode> {
 }
 
 /// By a signal to the process that holds the data directory's lock and has written its id there.
-async fn stop_host(config: &Config, now: bool) -> Result<ExitCode> {
-    let holder = || data_dir::holder(&config.data_dir).context("the data directory's lock cannot be read");
+async fn stop_host(data_dir: &Path, now: bool) -> Result<ExitCode> {
+    let holder = || data_dir::holder(data_dir).context("the data directory's lock cannot be read");
     let Some(pid) = holder()? else {
-        bail!("no host runs on {}. Nothing is to be stopped", config.data_dir.display());
+        bail!("no host runs on {}. Nothing is to be stopped", data_dir.display());
     };
     let signal = if now { Signal::QUIT } else { Signal::TERM };
     kill_process(pid, signal)

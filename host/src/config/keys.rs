@@ -76,7 +76,6 @@ const ADAPTERS: &str = "chat adapters";
 const CONSOLE: &str = "the management console";
 const SERVICE_ACCOUNTS: &str =
     "service accounts for speech; set MERCURY_GOOGLE_TTS_API_KEY to an API key of Text-to-Speech instead";
-const AUTO_SPACE: &str = "automatic spaces for direct messages";
 
 /// The image that is used where nobody chose one.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/avishai-tsabari/mercury-agent:latest";
@@ -171,7 +170,7 @@ pub(super) const KEYS: &[Key] = &[
         "trigger_match",
         Some("trigger.match"),
         Some("MERCURY_TRIGGER_MATCH"),
-        Kind::Choice(&["mention", "prefix", "always"]),
+        Kind::Choice(crate::domain::trigger::Mode::NAMES),
         Some("mention"),
     ),
     key(
@@ -440,7 +439,8 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Choice(&["en", "he"]),
         Some("en"),
     ),
-    later(key("profile", None, Some("MERCURY_PROFILE"), Kind::Text, None), "profiles"),
+    // Only reminds of a profile that is not active (`config/profile.rs`).
+    key("profile", None, Some("MERCURY_PROFILE"), Kind::Text, None),
     secret("api_secret", "MERCURY_API_SECRET"),
     later(secret("caller_token_key", "MERCURY_CALLER_TOKEN_KEY"), "caller tokens (a run is known by its socket)"),
     secret("chat_api_key", "MERCURY_CHAT_API_KEY"),
@@ -490,25 +490,21 @@ pub(super) const KEYS: &[Key] = &[
         Kind::List,
         Some(""),
     ),
-    later(
-        key(
-            "dm_auto_space_default_system_prompt",
-            Some("dm_auto_space.default_system_prompt"),
-            Some("MERCURY_DM_AUTO_SPACE_DEFAULT_SYSTEM_PROMPT"),
-            Kind::Text,
-            Some(""),
-        ),
-        AUTO_SPACE,
+    key(
+        "dm_auto_space_default_system_prompt",
+        Some("dm_auto_space.default_system_prompt"),
+        Some("MERCURY_DM_AUTO_SPACE_DEFAULT_SYSTEM_PROMPT"),
+        Kind::Text,
+        None,
     ),
-    later(
-        key(
-            "dm_auto_space_default_member_permissions",
-            Some("dm_auto_space.default_member_permissions"),
-            Some("MERCURY_DM_AUTO_SPACE_DEFAULT_MEMBER_PERMISSIONS"),
-            Kind::List,
-            Some("prompt,prefs.get"),
-        ),
-        AUTO_SPACE,
+    // Unlike in the replaced system none by default: members hold there what they hold everywhere, plugins of
+    // theirs among it.
+    key(
+        "dm_auto_space_default_member_permissions",
+        Some("dm_auto_space.default_member_permissions"),
+        Some("MERCURY_DM_AUTO_SPACE_DEFAULT_MEMBER_PERMISSIONS"),
+        Kind::List,
+        None,
     ),
     key("extension_defaults", None, Some("MERCURY_EXTENSION_DEFAULTS"), Kind::Json, None),
     // New: whose signatures on plugins count, and which folders are loaded without a lock.

@@ -4,12 +4,14 @@
 //! problem is reported at once, each with the place where the value stands.
 
 mod capabilities;
+pub(crate) mod dot_env;
 mod egress;
 mod error;
 mod keys;
 mod models;
 mod paths;
 mod plugins;
+mod profile;
 mod settings;
 mod source;
 mod speech;
@@ -27,12 +29,13 @@ use secrecy::{ExposeSecret, SecretString};
 pub use error::ConfigError;
 pub use keys::DEFAULT_IMAGE;
 pub use models::CredentialMode;
-pub use plugins::{PluginConfig, StandIn};
-pub use source::environment;
+pub use paths::real_path;
+pub use plugins::{PluginConfig, StandIn, has_switch};
+pub use source::{environment, environment_with, file};
 
 use crate::domain::{
-    admins::Admins, budget::Budgets, capabilities::Known, egress::Rules, environment::PassThrough, limits,
-    price::Price, trigger, words::Voice,
+    active_profile::Active, admins::Admins, auto_space::AutoSpace, budget::Budgets, capabilities::Known, egress::Rules,
+    environment::PassThrough, limits, price::Price, trigger, words::Voice,
 };
 use keys::KEYS;
 use settings::Settings;
@@ -161,6 +164,8 @@ pub struct Config {
     pub agent_id: Option<String>,
     /// Absolute. Never below what a container sees.
     pub auth_path: PathBuf,
+    /// Where the replaced system keeps its account of WhatsApp. Absolute.
+    pub whatsapp_auth_dir: PathBuf,
     pub console_url: Option<String>,
     pub console_internal_secret: Option<SecretString>,
     /// Checked by whom it concerns (`credentials`).
@@ -201,10 +206,12 @@ pub struct Config {
     pub media: Media,
     pub retention: Retention,
     /// Direct conversations get spaces by themselves; those of the people named here are linked to `main`.
-    pub auto_space: Option<Admins>,
+    pub auto_space: Option<AutoSpace>,
     /// How people are spoken to where there is no answer.
     pub voice: Voice,
     pub admins: Admins,
+    /// What of a profile holds.
+    pub profile: Option<Active>,
     pub api_secret: Option<SecretString>,
     pub chat_api_key: Option<SecretString>,
     pub docker_host: Option<String>,
@@ -227,9 +234,24 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming file or variable, the reason, and what is allowed.
     pub fn load(project: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        let file = source::File::load(project, environment)?;
-        let settings = Settings::read(&file, environment)?;
-        settings.into_config(project, &file, environment)
+        Self::read(project, &source::File::load(project, environment)?, environment)
+    }
+
+    /// The same with `text` in the place of what the configuration file at `path` says.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(
+        project: &Path,
+        environment: &BTreeMap<String, String>,
+        path: &Path,
+        text: &str,
+    ) -> Result<Self, ConfigError> {
+        Self::read(project, &source::File::parse(path.to_owned(), text)?, environment)
+    }
+
+    fn read(project: &Path, file: &source::File, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        Settings::read(file, environment)?.into_config(project, file, environment)
     }
 
     /// The leg of the chain that somebody has chosen, by its [`Leg::name`]; none where it is not in it.
@@ -247,7 +269,7 @@ impl Config {
 
     /// Who may do what concerns all spaces: whom `permissions.admins` and `dm_auto_space.admin_ids` name.
     pub fn global_admins(&self) -> Admins {
-        self.auto_space.as_ref().map_or_else(|| self.admins.clone(), |more| self.admins.and(more))
+        self.auto_space.as_ref().map_or_else(|| self.admins.clone(), |auto| self.admins.and(&auto.admins))
     }
 
     pub fn database_path(&self) -> PathBuf {
@@ -279,6 +301,17 @@ impl Config {
             )],
         })
     }
+}
+
+/// Those of the host's own variables that are credentials for others. Not among them is what lets others in.
+pub fn secret_variables() -> impl Iterator<Item = &'static str> {
+    let lets_in = ["api_secret", "chat_api_key", "caller_token_key"];
+    KEYS.iter().filter(move |key| key.secret && !lets_in.contains(&key.name)).filter_map(|key| key.env)
+}
+
+/// What a key of the file is where nothing is said of it.
+pub fn default_of(yaml: &str) -> Option<&'static str> {
+    KEYS.iter().find(|key| key.yaml == Some(yaml)).and_then(|key| key.default)
 }
 
 /// Names of the variables that are settings of the host itself.

@@ -21,7 +21,7 @@ pub(super) fn auth_path(configured: Option<String>, project: &Path, data_dir: &P
 }
 
 /// `path` without links and `..`, as far as it exists.
-fn real_path(path: &Path) -> PathBuf {
+pub fn real_path(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
             let mut whole = real;

@@ -14,6 +14,11 @@ use crate::domain::egress::Pattern;
 /// Chat platforms that `ingress.<platform>` switches on; the plugin has the platform's name.
 const PLATFORMS: [&str; 5] = ["discord", "slack", "teams", "telegram", "whatsapp"];
 
+/// Whether `ingress.<name>` and `MERCURY_ENABLE_<NAME>` mean this plugin.
+pub fn has_switch(name: &str) -> bool {
+    PLATFORMS.contains(&name)
+}
+
 /// Keys under `plugins` that are no plugin's name: none has an underscore.
 const OF_ALL_PLUGINS: &[&str] = &["trusted_keys", "unlocked_folders"];
 

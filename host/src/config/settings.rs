@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,14 +15,15 @@ use super::{
     keys::{KEYS, Key, Status},
     models,
     paths::auth_path,
-    plugins, source,
+    plugins, profile, source,
     value::{self, Value},
 };
 use crate::domain::{
     admins::Admins,
+    auto_space::AutoSpace,
     cron,
     environment::{self, PassThrough},
-    limits, trigger,
+    limits, roles, trigger,
     words::{Keys, Locale, Voice},
 };
 
@@ -29,6 +31,18 @@ use crate::domain::{
 pub(super) struct Settings {
     pub(super) values: BTreeMap<&'static str, Value>,
     pub(super) warnings: Vec<String>,
+}
+
+/// Variables that differ from one of the host's by a letter, or by two that changed places: a misspelt secret
+/// leaves a door open. Other names belong to agents and plugins.
+fn misspelt(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let known: Vec<&str> = KEYS.iter().filter_map(|key| key.env).collect();
+    let ours = environment.keys().filter(|name| name.starts_with("MERCURY_") && !known.contains(&name.as_str()));
+    ours.filter_map(|name| {
+        let meant = known.iter().find(|known| strsim::osa_distance(name, known) == 1)?;
+        Some(format!("{name} is no variable of the host's; did you mean {meant}?"))
+    })
+    .collect()
 }
 
 impl Settings {
@@ -50,6 +64,7 @@ impl Settings {
                 settings.warnings.push(format!("{}: unknown key {name} is ignored", path.display()));
             }
         }
+        settings.warnings.extend(misspelt(environment));
         if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid { problems }) }
     }
 
@@ -132,34 +147,20 @@ impl Settings {
         file: &source::File,
         environment: &BTreeMap<String, String>,
     ) -> Result<Config, ConfigError> {
-        let invalid = |problem: String| ConfigError::Invalid { problems: vec![problem] };
-        let container_timeout = self.int("container_timeout_ms") as u64;
-        let budget =
-            (self.int("model_chain_budget_ms") as u64).min(container_timeout.saturating_sub(10_000).max(5_000));
-        let data_dir = std::path::absolute(project.join(self.text("data_dir").unwrap_or_else(|| ".mercury".into())))
-            .map_err(|error| invalid(format!("MERCURY_DATA_DIR: {error}")))?;
+        let data_dir = self.data_dir(project).map_err(invalid)?;
         let daemon_data_dir = self.text("host_data_dir").map_or_else(|| data_dir.clone(), PathBuf::from);
-        if data_dir.to_string_lossy().contains(':') {
-            // Docker separates source and target of a mount by it.
-            return Err(invalid(format!(
-                "MERCURY_DATA_DIR: {} contains a colon, which no mount can have",
-                data_dir.display()
-            )));
-        }
-        let runtime = match self.text("container_runtime").as_deref() {
-            Some("runsc") => Runtime::Runsc,
-            _ => Runtime::Runc,
-        };
-        let bind = self.text("bind").unwrap_or_default();
+        let runtime = self.runtime();
         let said = self.json("model_capabilities").cloned();
         let capabilities = capabilities::read(said.as_ref(), &data_dir, &mut self.warnings);
+        let named = self.text("profile");
+        let profile = profile::read(&data_dir, named.as_deref(), &mut self.warnings).map_err(invalid)?;
         let mut config = Config {
             log_level: self.text("log_level").unwrap_or_default(),
             log_json: self.text("log_format").as_deref() == Some("json"),
             model_chain: self.model_chain(file, environment).map_err(invalid)?,
             capabilities,
             model_retries_per_leg: self.int("model_max_retries_per_leg") as u32,
-            model_budget: Duration::from_millis(budget),
+            model_budget: self.model_budget(),
             model_endpoints: models::endpoints(self.json("model_endpoints")).map_err(invalid)?,
             model_prices: models::prices(self.json("model_prices")).map_err(invalid)?,
             agent_credentials: models::credential_mode(self.text("agent_credentials").as_deref()),
@@ -170,6 +171,12 @@ impl Settings {
             context_window: self.int("context_window_size") as u32,
             reply_chain_depth: self.int("context_reply_chain_depth") as u32,
             auth_path: auth_path(self.text("auth_path"), project, &data_dir).map_err(invalid)?,
+            whatsapp_auth_dir: match self.text("whatsapp_auth_dir") {
+                Some(path) => {
+                    std::path::absolute(project.join(path)).unwrap_or_else(|_| data_dir.join("whatsapp-auth"))
+                }
+                None => data_dir.join("whatsapp-auth"),
+            },
             data_dir,
             daemon_data_dir,
             agent_image: self.text("agent_image").unwrap_or_default(),
@@ -177,20 +184,13 @@ impl Settings {
             console_url: self.text("console_url"),
             console_internal_secret: self.secret("console_internal_secret"),
             oauth_stand_in: self.text("oauth_stand_in"),
-            container_timeout: Duration::from_millis(container_timeout),
+            container_timeout: self.container_timeout(),
             runtime,
             bubblewrap: self.bubblewrap(runtime),
             network: self.network(runtime),
             egress: self.egress()?,
-            limits: Limits {
-                memory_bytes: self.int("agent_memory_mb") << 20,
-                nano_cpus: (self.number("agent_cpus") * 1e9) as i64,
-                pids: self.int("agent_pids"),
-            },
-            pass_through: match self.text("container_env_passthrough").as_deref() {
-                Some("all") => PassThrough::All,
-                _ => PassThrough::Claimed,
-            },
+            limits: self.limits(),
+            pass_through: self.pass_through(),
             env_allow: self.list("agent_env_allow"),
             variables: variables(environment, |name| !environment::is_blocked(name)),
             plugin_secrets: variables(environment, |name| !environment::is_hosts_own(name)),
@@ -201,41 +201,17 @@ impl Settings {
             default_timezone: self.timezone().map_err(invalid)?,
             most_tasks: self.int("max_tasks_per_space") as u32,
             task_interval: self.int("task_min_interval") as u32,
-            debounce: match self.values.get("debounce_ms") {
-                Some(Value::Int(time)) => Some(Duration::from_millis(time.unsigned_abs())),
-                _ => None,
-            },
-            bind: bind
-                .parse()
-                .map_err(|_| invalid(format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address")))?,
+            debounce: self.debounce(),
+            bind: self.bind().map_err(invalid)?,
             port: self.int("port") as u16,
             trigger: self.trigger(),
             bot_username: self.text("bot_username").unwrap_or_default(),
-            media: Media {
-                enabled: self.flag("media_enabled"),
-                max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
-                max_disk_bytes: Some(self.int("max_disk_mb"))
-                    .filter(|&mb| mb > 0)
-                    .map(|mb| mb.unsigned_abs().saturating_mul(1 << 20)),
-            },
-            retention: Retention {
-                inbox: Duration::from_secs_f64(self.number("inbox_ttl_days") * 86_400.0),
-                outbox: Duration::from_secs_f64(self.number("outbox_ttl_days") * 86_400.0),
-                every: Duration::from_millis(self.int("cleanup_interval_ms") as u64),
-            },
-            auto_space: self.flag("dm_auto_space_enabled").then(|| Admins::new(self.list("dm_auto_space_admin_ids"))),
-            voice: Voice {
-                locale: match self.text("messages_locale").as_deref() {
-                    Some("he") => Locale::Hebrew,
-                    _ => Locale::English,
-                },
-                keys: match self.text("api_key_mode").as_deref() {
-                    Some("byok") => Keys::Own,
-                    _ => Keys::Platform,
-                },
-                console: self.text("console_url").map(|url| url.trim_end_matches('/').to_owned()),
-            },
+            media: self.media(),
+            retention: self.retention(),
+            auto_space: self.flag("dm_auto_space_enabled").then(|| self.auto_space()),
+            voice: self.voice(),
             admins: Admins::new(self.list("admins")),
+            profile,
             api_secret: self.secret("api_secret"),
             chat_api_key: self.secret("chat_api_key"),
             docker_host: self
@@ -262,6 +238,92 @@ impl Settings {
         }
     }
 
+    fn data_dir(&self, project: &Path) -> Result<PathBuf, String> {
+        let named = self.text("data_dir").unwrap_or_else(|| ".mercury".into());
+        let data_dir =
+            std::path::absolute(project.join(named)).map_err(|error| format!("MERCURY_DATA_DIR: {error}"))?;
+        // Docker separates source and target of a mount by it.
+        match data_dir.to_string_lossy().contains(':') {
+            true => Err(format!("MERCURY_DATA_DIR: {} contains a colon, which no mount can have", data_dir.display())),
+            false => Ok(data_dir),
+        }
+    }
+
+    fn runtime(&self) -> Runtime {
+        match self.text("container_runtime").as_deref() {
+            Some("runsc") => Runtime::Runsc,
+            _ => Runtime::Runc,
+        }
+    }
+
+    fn container_timeout(&self) -> Duration {
+        Duration::from_millis(self.int("container_timeout_ms") as u64)
+    }
+
+    /// It ends before the container's time does.
+    fn model_budget(&self) -> Duration {
+        let most = self.container_timeout().saturating_sub(Duration::from_secs(10)).max(Duration::from_secs(5));
+        Duration::from_millis(self.int("model_chain_budget_ms") as u64).min(most)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.int("agent_memory_mb") << 20,
+            nano_cpus: (self.number("agent_cpus") * 1e9) as i64,
+            pids: self.int("agent_pids"),
+        }
+    }
+
+    fn pass_through(&self) -> PassThrough {
+        match self.text("container_env_passthrough").as_deref() {
+            Some("all") => PassThrough::All,
+            _ => PassThrough::Claimed,
+        }
+    }
+
+    fn debounce(&self) -> Option<Duration> {
+        match self.values.get("debounce_ms") {
+            Some(Value::Int(time)) => Some(Duration::from_millis(time.unsigned_abs())),
+            _ => None,
+        }
+    }
+
+    fn bind(&self) -> Result<IpAddr, String> {
+        let bind = self.text("bind").unwrap_or_default();
+        bind.parse().map_err(|_| format!("server.bind / MERCURY_BIND: `{bind}` is not an IP address"))
+    }
+
+    fn media(&self) -> Media {
+        let disk = Some(self.int("max_disk_mb")).filter(|&mb| mb > 0);
+        Media {
+            enabled: self.flag("media_enabled"),
+            max_bytes: (self.number("media_max_size_mb") * f64::from(1 << 20)) as u64,
+            max_disk_bytes: disk.map(|mb| mb.unsigned_abs().saturating_mul(1 << 20)),
+        }
+    }
+
+    fn retention(&self) -> Retention {
+        Retention {
+            inbox: Duration::from_secs_f64(self.number("inbox_ttl_days") * 86_400.0),
+            outbox: Duration::from_secs_f64(self.number("outbox_ttl_days") * 86_400.0),
+            every: Duration::from_millis(self.int("cleanup_interval_ms") as u64),
+        }
+    }
+
+    fn voice(&self) -> Voice {
+        Voice {
+            locale: match self.text("messages_locale").as_deref() {
+                Some("he") => Locale::Hebrew,
+                _ => Locale::English,
+            },
+            keys: match self.text("api_key_mode").as_deref() {
+                Some("byok") => Keys::Own,
+                _ => Keys::Platform,
+            },
+            console: self.text("console_url").map(|url| url.trim_end_matches('/').to_owned()),
+        }
+    }
+
     fn rate_limits(&self) -> limits::Configured {
         limits::Configured {
             window: self.int("rate_limit_window_ms"),
@@ -274,13 +336,19 @@ impl Settings {
     }
 
     fn trigger(&self) -> trigger::Rules {
-        let mode = match self.text("trigger_match").as_deref() {
-            Some("prefix") => trigger::Mode::Prefix,
-            Some("always") => trigger::Mode::Always,
-            _ => trigger::Mode::Mention,
-        };
+        let named = self.text("trigger_match").as_deref().and_then(trigger::Mode::named);
+        let mode = named.unwrap_or(trigger::Mode::Mention);
         let bot_name = self.text("bot_username").unwrap_or_default();
         trigger::Rules::new(mode, self.list("trigger_patterns"), &bot_name)
+    }
+
+    fn auto_space(&self) -> AutoSpace {
+        let permissions = self.list("dm_auto_space_default_member_permissions");
+        AutoSpace {
+            admins: Admins::new(self.list("dm_auto_space_admin_ids")),
+            member_permissions: (!permissions.is_empty()).then(|| roles::with_media(permissions)),
+            system_prompt: self.text("dm_auto_space_default_system_prompt"),
+        }
     }
 
     fn dotted(&self) -> BTreeMap<&'static str, String> {
@@ -313,6 +381,10 @@ impl Settings {
             None => Network::Bridge,
         }
     }
+}
+
+fn invalid(problem: String) -> ConfigError {
+    ConfigError::Invalid { problems: vec![problem] }
 }
 
 fn variables(environment: &BTreeMap<String, String>, takes: impl Fn(&str) -> bool) -> BTreeMap<String, SecretString> {

@@ -8,45 +8,50 @@ use std::{
 use serde_json::Value as Json;
 
 use super::{
-    ConfigError,
+    ConfigError, dot_env,
     keys::{FREE_SECTIONS, KEYS, SECTIONS},
 };
 
 /// The process environment with the project's `.env` laid over it, as the replaced system did:
 /// a value in `.env` wins over an inherited one.
 pub fn environment(project: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let path = project.join(".env");
+    if !path.is_file() {
+        return environment_with(project, "");
+    }
+    let content =
+        std::fs::read_to_string(&path).map_err(|error| ConfigError::DotEnv { path, message: error.to_string() })?;
+    environment_with(project, &content)
+}
+
+/// The same with `content` in the place of what the project's `.env` says.
+pub fn environment_with(project: &Path, content: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     // What is no text is no setting of ours.
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     let mut environment: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
     let path = project.join(".env");
-    if !path.is_file() {
-        return Ok(environment);
-    }
-    let content = std::fs::read_to_string(&path)
-        .map_err(|error| ConfigError::DotEnv { path: path.clone(), message: error.to_string() })?;
-    if let Some((line, name)) = expanded(&content) {
+    if let Some((line, name)) = dot_env::expanded(content) {
         let message = format!(
             "line {line}: a `$` in {name} would be taken for another variable and cut out of the value; put the value in single quotes"
         );
         return Err(ConfigError::DotEnv { path, message });
     }
     // The line may hold a secret, and so may all that follows an unclosed quote: it is not repeated.
+    let prepared = dot_env::prepared(content);
     let fail = |error: dotenvy::Error| {
         let message = match error {
             dotenvy::Error::LineParse(line, _) => {
-                let number = content.lines().position(|found| line.starts_with(found) && !found.is_empty());
+                let number = prepared.lines().position(|found| line.starts_with(found) && !found.is_empty());
                 let place = number.map_or_else(String::new, |index| format!("line {}: ", index + 1));
-                format!(
-                    "{place}is no `NAME=value`; a value with spaces or quotes has to be quoted, and the quote closed"
-                )
+                format!("{place}is no `NAME=value`; a value with spaces has to be quoted, and its quote closed")
             }
             other => other.to_string(),
         };
         ConfigError::DotEnv { path: path.clone(), message }
     };
-    for pair in dotenvy::from_read_iter(content.as_bytes()) {
+    for pair in dot_env::pairs(content) {
         let (name, value) = pair.map_err(fail)?;
         // A line that was never filled in (`mercury init` writes one) is no wish to clear the variable.
         if !value.is_empty() || !environment.contains_key(&name) {
@@ -56,20 +61,6 @@ pub fn environment(project: &Path) -> Result<BTreeMap<String, String>, ConfigErr
     Ok(environment)
 }
 
-/// The first line whose value has a `$` that the parser would expand: number and name. The replaced
-/// system took such a value as it stands, so a secret must not be cut without a word.
-fn expanded(content: &str) -> Option<(usize, &str)> {
-    content.lines().enumerate().find_map(|(index, line)| {
-        let (name, value) = line.trim_start().split_once('=')?;
-        let value = value.trim();
-        let plain = name.starts_with('#') || value.starts_with('\'');
-        // A remark behind an unquoted value is not part of it.
-        let value = if value.starts_with('"') { value } else { value.split(" #").next().unwrap_or(value) };
-        let dollar = value.match_indices('$').any(|(at, _)| !value[..at].ends_with('\\'));
-        (!plain && dollar).then(|| (index + 1, name.trim_start_matches("export ").trim()))
-    })
-}
-
 /// The parsed project file.
 #[derive(Debug, Default)]
 pub(super) struct File {
@@ -77,21 +68,30 @@ pub(super) struct File {
     root: serde_json::Map<String, Json>,
 }
 
+/// The names that the project file may have, the usual one first.
+const NAMES: [&str; 2] = ["mercury.yaml", "mercury.yml"];
+const NAMED_BY: &str = "MERCURY_CONFIG_FILE";
+
+/// Where the project file is, or would be if there were one. `MERCURY_CONFIG_FILE` selects it: unset means
+/// `mercury.yaml`, else `mercury.yml`; empty or `none` means none; anything else is a path relative to
+/// `project`.
+pub fn file(project: &Path, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    match environment.get(NAMED_BY).map(|name| name.trim()) {
+        Some(name) if name.is_empty() || name.eq_ignore_ascii_case("none") => None,
+        Some(name) => Some(project.join(name)),
+        None => {
+            let found = NAMES.map(|name| project.join(name)).into_iter().find(|path| path.exists());
+            found.or_else(|| Some(project.join(NAMES[0])))
+        }
+    }
+}
+
 impl File {
-    /// `MERCURY_CONFIG_FILE` selects the file: unset means `mercury.yaml`, else `mercury.yml`, else
-    /// none; empty or `none` means none; anything else is a path relative to `project`.
+    /// One that was named has to be there.
     pub(super) fn load(project: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        let path = match environment.get("MERCURY_CONFIG_FILE").map(|name| name.trim()) {
-            Some(name) if name.is_empty() || name.eq_ignore_ascii_case("none") => return Ok(Self::default()),
-            Some(name) => project.join(name),
-            None => {
-                let found =
-                    ["mercury.yaml", "mercury.yml"].map(|name| project.join(name)).into_iter().find(|p| p.exists());
-                match found {
-                    Some(path) => path,
-                    None => return Ok(Self::default()),
-                }
-            }
+        let path = match file(project, environment) {
+            Some(path) if path.exists() || environment.contains_key(NAMED_BY) => path,
+            _ => return Ok(Self::default()),
         };
         let text =
             std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::words::Locale;
 
 fn load_with(yaml: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let project = tempfile::tempdir().unwrap();
@@ -36,6 +37,26 @@ fn derived_paths() {
     }
 }
 
+/// A misspelt secret leaves a door open.
+#[test]
+fn misspelt_variables_are_named() {
+    let environment = [
+        ("MERCURY_API_SECERT", "x"),
+        ("MERCURY_ADMIN", "x"),
+        ("MERCURY_API_SECRET", "the-api-secret-0123"),
+        ("MERCURY_SHOP_TOKEN", "x"),
+        ("API_SECERT", "x"),
+    ];
+    let warnings = load_with(None, &environment).unwrap().warnings;
+    assert_eq!(
+        warnings,
+        [
+            "MERCURY_ADMIN is no variable of the host's; did you mean MERCURY_ADMINS?",
+            "MERCURY_API_SECERT is no variable of the host's; did you mean MERCURY_API_SECRET?",
+        ]
+    );
+}
+
 /// config.md #3 #7: the model's budget ends before the container's time.
 #[test]
 fn budget_is_clamped() {
@@ -56,6 +77,19 @@ fn chain_from_the_environment() {
     assert_eq!(config.model_chain[1], Leg { provider: "b".into(), model: "n".into() });
 }
 
+/// config.md #5: what is said of all models counts for every leg.
+#[test]
+fn abilities_are_said_of_all() {
+    let chain = r#"[{"provider":"a","model":"m"},{"provider":"b","model":"n"}]"#;
+    let said = [("MERCURY_MODEL_CHAIN", chain), ("MERCURY_MODEL_CAPABILITIES", r#"{"tools":false}"#)];
+    let config = load_with(None, &said).unwrap();
+    let can = |config: &Config| {
+        config.model_chain.iter().map(|leg| config.capabilities.of(&leg.provider, &leg.model).tools).collect::<Vec<_>>()
+    };
+    assert_eq!(can(&config), [false, false]);
+    assert_eq!(can(&load_with(None, &said[..1]).unwrap()), [true, true]);
+}
+
 /// config.md #6: primary and fallback.
 #[test]
 fn fallback_needs_both_keys() {
@@ -70,6 +104,35 @@ fn precedence() {
     let yaml = Some("server:\n  port: 4000\n  bot_username: nova\n");
     let config = load_with(yaml, &[("MERCURY_PORT", "5000")]).unwrap();
     assert_eq!((config.port, config.bot_username.as_str()), (5000, "nova"));
+}
+
+/// config.md #10
+#[test]
+fn the_language() {
+    let language = |yaml, environment: &[_]| load_with(yaml, environment).unwrap().voice.locale;
+    let file = Some("messages:\n  locale: he\n");
+    assert_eq!(language(file, &[]), Locale::Hebrew);
+    assert_eq!(language(file, &[("MERCURY_MESSAGES_LOCALE", "en")]), Locale::English);
+    assert_eq!(language(None, &[]), Locale::English);
+}
+
+/// pipeline.md #7 in its configuration: permissions for files are added where the list names neither.
+#[test]
+fn what_new_spaces_begin_with() {
+    let auto = |more: &[(&str, &str)]| {
+        let on = [("MERCURY_DM_AUTO_SPACE_ENABLED", "true")];
+        load_with(None, &[&on, more].concat()).unwrap().auto_space.unwrap()
+    };
+    assert_eq!((auto(&[]).member_permissions, auto(&[]).system_prompt), (None, None));
+    let list = |list: &str| {
+        let found = auto(&[("MERCURY_DM_AUTO_SPACE_DEFAULT_MEMBER_PERMISSIONS", list)]).member_permissions;
+        found.map(|list| list.join(","))
+    };
+    assert_eq!(list("prompt, stop").as_deref(), Some("prompt,stop,media.receive,media.send"));
+    assert_eq!(list("prompt,media.send").as_deref(), Some("prompt,media.send"));
+    let told = auto(&[("MERCURY_DM_AUTO_SPACE_DEFAULT_SYSTEM_PROMPT", "Be brief.")]).system_prompt;
+    assert_eq!(told.as_deref(), Some("Be brief."));
+    assert!(load_with(None, &[]).unwrap().auto_space.is_none());
 }
 
 /// config.md #9: secrets come from the environment only.
@@ -316,6 +379,17 @@ fn what_is_wrong_in_env_is_not_repeated() {
     assert_eq!((read["A"].as_str(), read["B"].as_str(), read["C"].as_str()), ("abc$def", "abc$def", "1"));
 }
 
+/// cli.md section 1: as `.env` was written for the replaced system. JSON has no quotes around it there.
+#[test]
+fn json_in_env_is_not_altered() {
+    let project = tempfile::tempdir().unwrap();
+    let chain = r#"[{"provider":"openai","model":"gpt-4o"}]"#;
+    std::fs::write(project.path().join(".env"), format!("MERCURY_MODEL_CHAIN={chain}\n")).unwrap();
+    let environment = environment(project.path()).unwrap();
+    assert_eq!(environment["MERCURY_MODEL_CHAIN"], chain);
+    assert_eq!(Config::load(project.path(), &environment).unwrap().model_chain[0].model, "gpt-4o");
+}
+
 /// What an operator opens for one plugin, and where it is sent instead.
 #[test]
 fn what_a_plugin_reaches() {
@@ -355,4 +429,16 @@ fn which_variables_can_be_bound() {
     let config = load_with(None, &set).unwrap();
     assert_eq!(config.plugin_secrets.keys().collect::<Vec<_>>(), ["MERCURY_MY_KEY", "MERCURY_TELEGRAM_BOT_TOKEN"]);
     assert_eq!(config.variables.keys().collect::<Vec<_>>(), ["MERCURY_MY_KEY"]);
+}
+
+/// config.md #23 (as architecture.md has it: agents reach the host by their run's socket, in any network): either of
+/// the two alone is no error, and what does nothing is said to.
+#[test]
+fn a_network_needs_no_name_of_the_host() {
+    let warned = |name: &str, value: &str| {
+        let config = load_with(None, &[(name, value)]).unwrap();
+        config.warnings.iter().any(|warning| warning.contains("API host name"))
+    };
+    assert!(!warned("MERCURY_CONTAINER_NETWORK", "agents"));
+    assert!(warned("MERCURY_CONTAINER_API_HOST", "mercury.internal"));
 }

@@ -37,7 +37,7 @@ pub use chain::Clock;
 pub use console::ConsoleSettings;
 pub use endpoints::{Endpoints, STAND_IN};
 pub use error::CredentialError;
-pub use providers::{Account, variable_for};
+pub use providers::{Account, operator_variables, variable_for};
 pub use standing::{Condition, Standing};
 pub use token_set::{TokenSet, fingerprint};
 

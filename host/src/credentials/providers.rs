@@ -46,6 +46,11 @@ pub(super) fn operator_names(variable: &str) -> Vec<String> {
     std::iter::once(format!("MERCURY_{variable}")).chain(old).collect()
 }
 
+/// Every variable by which an operator gives a model provider's credential.
+pub fn operator_variables() -> impl Iterator<Item = String> {
+    known().flat_map(|(_, names)| names).flat_map(|name| operator_names(name))
+}
+
 /// Whether what stands in `variable` is an account's access token rather than a key.
 pub(super) fn is_oauth(variable: &str) -> bool {
     variable.contains("OAUTH") || variable.starts_with("COPILOT")

@@ -45,8 +45,9 @@ impl Delivery {
     /// Says that there is news on disk for whoever waits for `inbound`.
     pub fn announce(&self, inbound: i64) {
         self.stir();
-        let waiter = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&inbound);
-        if let Some(waiter) = waiter.and_then(|waiter| waiter.upgrade()) {
+        let waiter = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get(&inbound).and_then(Weak::upgrade);
+        // It stays: whoever is about to wait on it has taken it already, and is to hear of what comes next.
+        if let Some(waiter) = waiter {
             waiter.notify_waiters();
         }
     }

@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    /// extensions.md #5
+    /// extensions.md #5, pipeline.md #41
     #[test]
     fn texts_are_joined_and_the_last_writer_wins() {
         let mut all = Additions::default();

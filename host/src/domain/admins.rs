@@ -1,11 +1,22 @@
 //! Who the configuration names as an admin: one rule for roles, for what concerns all spaces, and for
 //! direct conversations.
 
+use super::identity::Identity;
+
 /// Platforms whose ids are phone numbers: only there a `+…` names somebody.
-const BY_PHONE: &[&str] = &["whatsapp", "signal", "sms"];
-/// What WhatsApp puts behind a number. Nothing else is cut off: `ada@example.com` and `ada@evil.test` are
-/// two people.
-const SUFFIXES: &[&str] = &["@s.whatsapp.net", "@c.us", "@lid"];
+const BY_PHONE: &[&str] = &[WHATSAPP, "signal", "sms"];
+const WHATSAPP: &str = "whatsapp";
+/// What WhatsApp puts behind a number, and what the number is then. Nothing else is cut off: `ada@example.com`
+/// and `ada@evil.test` are two people.
+const SUFFIXES: &[(&str, Number)] =
+    &[("@s.whatsapp.net", Number::Phone), ("@c.us", Number::Phone), ("@lid", Number::Opaque)];
+
+/// Digits are a telephone's, or WhatsApp's own for somebody. Without a suffix they may be either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    Phone,
+    Opaque,
+}
 
 /// Ids as an operator writes them: `api:ada`, `whatsapp:+49 …`, `+49…`, `49…@s.whatsapp.net`, `49…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,28 +27,30 @@ struct Entry {
     whole: String,
     platform: Option<String>,
     native: String,
-    is_phone: bool,
+    number: Option<Number>,
 }
 
 impl Entry {
     fn new(text: &str) -> Self {
-        let (platform, native) = split(text);
-        Self {
-            whole: text.to_owned(),
-            platform: platform.map(str::to_owned),
-            is_phone: native.starts_with('+'),
-            native: normal(native),
-        }
+        let (platform, given) = split(text);
+        let (native, number) = normal(given);
+        Self { whole: text.to_owned(), platform: platform.map(str::to_owned), native: native.to_owned(), number }
     }
 
     fn matches(&self, caller: &str) -> bool {
         let (platform, native) = split(caller);
         let there = match (&self.platform, platform) {
             (Some(named), found) => found == Some(named.as_str()),
-            (None, Some(found)) if self.is_phone => BY_PHONE.contains(&found),
-            (None, _) => true,
+            (None, Some(found)) => match self.number {
+                Some(Number::Phone) => BY_PHONE.contains(&found),
+                Some(Number::Opaque) => found == WHATSAPP,
+                None => true,
+            },
+            (None, None) => true,
         };
-        self.whole == caller || (there && !self.native.is_empty() && self.native == normal(native))
+        let (native, number) = normal(native);
+        let differ = self.number.zip(number).is_some_and(|(named, found)| named != found);
+        self.whole == caller || (there && !differ && !self.native.is_empty() && self.native == native)
     }
 }
 
@@ -50,9 +63,13 @@ fn split(id: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn normal(native: &str) -> String {
-    let native = native.strip_prefix('+').unwrap_or(native);
-    SUFFIXES.iter().find_map(|suffix| native.strip_suffix(suffix)).unwrap_or(native).to_owned()
+fn normal(native: &str) -> (&str, Option<Number>) {
+    let (native, plus) = match native.strip_prefix('+') {
+        Some(native) => (native, Some(Number::Phone)),
+        None => (native, None),
+    };
+    let cut = SUFFIXES.iter().find_map(|(suffix, number)| Some((native.strip_suffix(suffix)?, Some(*number))));
+    cut.unwrap_or((native, plus))
 }
 
 impl Admins {
@@ -65,6 +82,11 @@ impl Admins {
     /// platform is that platform's alone.
     pub fn contains(&self, caller: &str) -> bool {
         self.0.iter().any(|entry| entry.matches(caller))
+    }
+
+    /// The same under any of the ids that count for somebody.
+    pub fn names(&self, who: &Identity) -> bool {
+        who.ids().any(|id| self.contains(id))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -102,12 +124,41 @@ mod tests {
             ("teams:ada@example.com", "teams:ada@evil.test", false),
             ("teams:ada@example.com", "teams:ada@example.com", true),
             ("matrix:@ada:example.org", "matrix:@ada:example.org", true),
+            // The digits of a LID are nobody's telephone number.
+            ("+24417056866472", "whatsapp:24417056866472@lid", false),
+            ("24417056866472@s.whatsapp.net", "whatsapp:24417056866472@lid", false),
+            ("24417056866472@lid", "whatsapp:24417056866472@s.whatsapp.net", false),
+            ("24417056866472@lid", "telegram:24417056866472", false),
+            ("24417056866472", "whatsapp:24417056866472@lid", true),
+            ("24417056866472@lid", "whatsapp:24417056866472@lid", true),
             ("+", "whatsapp:", false),
             ("whatsapp:", "whatsapp:+", false),
         ] {
             assert_eq!(Admins::new([entry]).contains(caller), expected, "{entry} {caller}");
         }
         assert!(Admins::new([" ", ""]).is_empty());
+    }
+
+    /// permissions.md #9 #12: who is named by one id is named by the other as soon as they are known to be one
+    /// person's, and not before.
+    #[test]
+    fn aliases_count_both_ways() {
+        let (phone, lid) = ("whatsapp:972542341444@s.whatsapp.net", "whatsapp:24417056866472@lid");
+        let of = |id: &str, person: Option<&str>, alias: Option<&str>| {
+            Identity::new(id, person.map(str::to_owned), alias.map(str::to_owned))
+        };
+        for named in ["24417056866472", "24417056866472@lid", lid] {
+            let admins = Admins::new([named]);
+            assert!(!admins.names(&of(phone, None, None)), "{named}");
+            assert!(!admins.names(&of(phone, None, Some("whatsapp:7@lid"))), "{named}");
+            assert!(admins.names(&of(phone, None, Some(lid))), "{named}");
+        }
+        for named in ["+972542341444", "972542341444", phone] {
+            let admins = Admins::new([named]);
+            assert!(!admins.names(&of(lid, None, None)), "{named}");
+            assert!(admins.names(&of(lid, Some(phone), None)), "{named}");
+        }
+        assert!(!Admins::default().names(&of(phone, None, Some(lid))));
     }
 
     proptest! {

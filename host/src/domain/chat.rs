@@ -94,6 +94,9 @@ impl Chat {
     }
 }
 
+/// How the spaces begin that direct conversations get by themselves.
+pub const OWN_SPACE: &str = "dm-";
+
 /// The space of a direct conversation that has none: `dm-<platform>-<id>`, or `dm-<digits>` where the
 /// id is a telephone number. Unlike in the replaced system the whole id is in it, so that two people
 /// never share one; what a space's name cannot hold becomes a dash, followed by a digest of the id.
@@ -102,10 +105,10 @@ pub fn own_space(platform: &str, conversation: &str) -> String {
     let native = conversation.split_once(':').map_or(conversation, |(_, native)| native);
     let number = native.trim_start_matches('+').split('@').next().unwrap_or_default();
     if platform == "whatsapp" && (5..=20).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit()) {
-        return format!("dm-{number}");
+        return format!("{OWN_SPACE}{number}");
     }
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let name = format!("dm-{platform}-{native}");
+    let name = format!("{OWN_SPACE}{platform}-{native}");
     if name.chars().all(plain) && name.len() <= 64 {
         return name;
     }

@@ -1,6 +1,6 @@
 //! Commands that people write in a chat: what is one, and who may give it.
 
-use super::roles;
+use super::roles::{self, Held};
 
 /// What somebody orders the host to do, in the place of asking the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum SpacesCommand {
 pub struct Giver<'a> {
     pub role: &'a str,
     /// What the role may do in the space.
-    pub held: &'a [String],
+    pub held: &'a Held,
     /// Named in `permissions.admins`, as the platform says who it is.
     pub operator: bool,
     pub direct: bool,
@@ -126,7 +126,7 @@ impl Command {
     /// # Errors
     /// Why the giver may not.
     pub fn gate(&self, giver: Giver<'_>) -> Result<(), Refusal> {
-        let holds = |permission: &str| giver.held.iter().any(|held| held == permission);
+        let holds = |permission| giver.held.may(permission);
         let admin = [roles::ADMIN_ROLE, roles::SYSTEM_ROLE].contains(&giver.role);
         match self {
             Self::Stop | Self::Compact | Self::Clear if holds(self.name()) => Ok(()),
@@ -171,12 +171,16 @@ pub fn assent(text: &str, locale: super::words::Locale) -> Option<Assent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::words::Locale;
+    use crate::domain::{roles::Registry, words::Locale};
     use proptest::prelude::*;
 
-    fn giver(role: &str, direct: bool) -> Giver<'_> {
-        let held = roles::permissions(role).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().leak();
-        Giver { role, held, operator: false, direct }
+    fn held(role: &str, stated: Option<&[&str]>) -> Held {
+        let stated: Option<Vec<String>> = stated.map(|list| list.iter().map(|name| (*name).to_owned()).collect());
+        Registry::default().held(role, stated.as_deref())
+    }
+
+    fn giver(held: &Held, direct: bool) -> Giver<'_> {
+        Giver { role: held.role(), held, operator: false, direct }
     }
 
     /// pipeline.md #19, weakness W19: a command is the whole text, and no word of the language is one.
@@ -223,14 +227,12 @@ mod tests {
     /// pipeline.md #19 #20 #23, permissions.md #22 #23
     #[test]
     fn who_may_give_which() {
+        let defaults = ["admin", "member", "system", "guest"].map(|role| (role, held(role, None)));
+        let giver = |role: &str, direct| giver(&defaults.iter().find(|(name, _)| *name == role).unwrap().1, direct);
         let stop = Command::Stop;
         assert_eq!(stop.gate(giver("admin", false)), Ok(()));
         assert_eq!(stop.gate(giver("member", true)), Err(Refusal::Permission));
         let list = Command::Model(ModelCommand::List);
-        let given = ["prompt".to_owned(), "stop".to_owned()];
-        assert_eq!(stop.gate(Giver { held: &given, ..giver("member", true) }), Ok(()), "the space gave it");
-        assert_eq!(list.gate(Giver { held: &given, ..giver("guest", true) }), Ok(()));
-        assert_eq!(stop.gate(Giver { held: &[], ..giver("admin", true) }), Err(Refusal::Permission), "it was taken");
         assert_eq!(list.gate(giver("admin", false)), Ok(()));
         assert_eq!(list.gate(giver("system", false)), Ok(()));
         assert_eq!(list.gate(giver("member", false)), Err(Refusal::AdminsOnly));
@@ -241,7 +243,21 @@ mod tests {
         assert_eq!(delete.gate(Giver { operator: true, ..giver("member", false) }), Ok(()));
     }
 
-    /// pipeline.md #33, in its words.
+    /// pipeline.md #19, permissions.md #22: what a space says of a role counts for commands, too.
+    #[test]
+    fn a_space_says_who_may_give_which() {
+        let (granted, bare) = (held("member", Some(&["prompt", "stop"])), held("admin", Some(&["compact"])));
+        assert_eq!(Command::Stop.gate(giver(&granted, false)), Ok(()));
+        assert_eq!(Command::Clear.gate(giver(&granted, true)), Err(Refusal::Permission));
+        let guest = held("guest", Some(&["prompt"]));
+        assert_eq!(Command::Model(ModelCommand::List).gate(giver(&guest, true)), Ok(()));
+        assert_eq!(Command::Resume.gate(giver(&granted, false)), Err(Refusal::AdminsOnly), "a role, and no permission");
+        assert_eq!(Command::Compact.gate(giver(&bare, false)), Ok(()));
+        assert_eq!(Command::Stop.gate(giver(&bare, false)), Err(Refusal::Permission));
+        assert_eq!(Command::Help(None).gate(giver(&bare, true)), Err(Refusal::Prompt));
+    }
+
+    /// In both languages, each where it is spoken.
     #[test]
     fn yes_and_no() {
         assert_eq!(assent(" Yes ", Locale::English), Some(Assent::Yes));
@@ -257,7 +273,7 @@ mod tests {
         #[test]
         fn members_of_groups_order_nothing(text in "(/?(help|pause|resume|model|spaces|stop|compact|clear)[ a-z0-9]{0,20}|.*)") {
             if let Some(command) = Command::parse(&text) {
-                prop_assert!(command.gate(giver("member", false)).is_err());
+                prop_assert!(command.gate(giver(&held("member", None), false)).is_err());
             }
         }
     }

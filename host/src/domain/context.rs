@@ -43,7 +43,8 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    /// pipeline.md 14.1, #38, #39
+    /// pipeline.md 14.1, #38, #39; storage.md #10, #11: two messages of the chain for a turn, the latest turns alone
+    /// where nothing leads to the message, and none of them where there is no room.
     #[test]
     fn what_a_mode_reads() {
         let all = Wanted { enabled: true, window: 10, depth: 3, isolated: false, follows: false };

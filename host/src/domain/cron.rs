@@ -65,7 +65,7 @@ impl Line {
         let mut clock = after.datetime();
         for _ in 0..MOST_LOOKS {
             clock = self.cron.find_next_occurrence(&clock, false).ok()?;
-            let moment = self.moment(clock)?;
+            let moment = moment(&self.zone, clock)?;
             // What the clock shows again after it was put back has been.
             if moment > after.timestamp() {
                 return Some(moment.as_millisecond());
@@ -81,23 +81,23 @@ impl Line {
             return Some(self.cron.find_previous_occurrence(&until, true).ok()?.timestamp().as_millisecond());
         }
         let clock = self.cron.find_previous_occurrence(&until.datetime(), true).ok()?;
-        Some(self.moment(clock)?.as_millisecond())
+        Some(moment(&self.zone, clock)?.as_millisecond())
     }
 
     fn zoned(&self, at: i64) -> Option<Zoned> {
         Some(Timestamp::from_millisecond(at).ok()?.to_zoned(self.zone.clone()))
     }
+}
 
-    /// The first moment at which the clock shows this time, or has just passed it over.
-    fn moment(&self, clock: DateTime) -> Option<Timestamp> {
-        let ambiguous = self.zone.to_ambiguous_timestamp(clock);
-        match ambiguous.offset() {
-            AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.earlier().ok(),
-            AmbiguousOffset::Gap { before, .. } => {
-                // With the offset of before, it lies at the change or behind it.
-                let behind = before.to_timestamp(clock).ok()?.checked_add(SignedDuration::from_secs(1)).ok()?;
-                self.zone.preceding(behind).next().map(|change| change.timestamp())
-            }
+/// The first moment at which the clock of `zone` shows this time, or has just passed it over.
+pub(super) fn moment(zone: &TimeZone, clock: DateTime) -> Option<Timestamp> {
+    let ambiguous = zone.to_ambiguous_timestamp(clock);
+    match ambiguous.offset() {
+        AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.earlier().ok(),
+        AmbiguousOffset::Gap { before, .. } => {
+            // With the offset of before, it lies at the change or behind it.
+            let behind = before.to_timestamp(clock).ok()?.checked_add(SignedDuration::from_secs(1)).ok()?;
+            zone.preceding(behind).next().map(|change| change.timestamp())
         }
     }
 }

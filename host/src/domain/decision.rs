@@ -4,7 +4,7 @@ use super::{
     command::{Command, Giver, Refusal},
     mute,
     notices::Notice,
-    roles,
+    roles::{self, Held},
     words::Locale,
 };
 
@@ -14,7 +14,7 @@ pub struct Facts<'a> {
     pub caller: &'a str,
     pub role: &'a str,
     /// What the role may do in the space.
-    pub held: &'a [String],
+    pub held: &'a Held,
     /// The caller is named in `permissions.admins`.
     pub operator: bool,
     /// Between one person and the bot.
@@ -76,7 +76,7 @@ pub fn decide(facts: Facts<'_>) -> Decision {
             Err(refusal) => deny("not_permitted", refused(refusal, command.name()), facts.locale),
         };
     }
-    if !facts.held.iter().any(|held| held == "prompt") {
+    if !facts.held.may("prompt") {
         return deny("not_permitted", Notice::NoPrompt, facts.locale);
     }
     Decision::Run
@@ -122,11 +122,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The defaults of a role.
+    fn held(role: &str) -> &'static Held {
+        Box::leak(Box::new(roles::Registry::default().held(role, None)))
+    }
+
     fn facts<'a>(caller: &'a str, role: &'a str, prompt: &'a str) -> Facts<'a> {
         Facts {
             caller,
             role,
-            held: roles::permissions(role).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().leak(),
+            held: held(role),
             operator: false,
             direct: true,
             prompt: Some(prompt),
@@ -169,7 +174,7 @@ mod tests {
     fn commands_and_what_calls_nobody() {
         let group = Facts { direct: false, ..facts("p:a", "admin", "stop") };
         assert_eq!(decide(group), Decision::Command(Command::Stop));
-        let denied = decide(Facts { direct: false, ..facts("p:a", "member", "stop") });
+        let denied = decide(Facts { role: "member", held: held("member"), ..group });
         assert!(
             matches!(&denied, Decision::Deny { code: "not_permitted", reason } if reason.contains("stop")),
             "{denied:?}"

@@ -264,7 +264,7 @@ mod tests {
         assert!(names(PassThrough::All, &[], false).contains(&"CLAIMED_TOKEN".to_owned()));
     }
 
-    /// container.md #15 #62: blocked names pass in no mode, not even listed or claimed.
+    /// container.md #15 #62, config.md #24: blocked names pass in no mode, not even listed or claimed.
     #[test]
     fn blocked_names_never_pass() {
         let allowed: Vec<String> = BLOCKED.iter().map(|name| (*name).to_owned()).collect();
@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    /// container.md #16 (as architecture.md has it): mode `claimed`, the default, passes only what is
+    /// container.md #16 (as architecture.md has it), config.md #24: mode `claimed`, the default, passes only what is
     /// declared, listed or a switch of the entry program.
     #[test]
     fn claimed_passes_what_is_declared() {

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::{self, Scope};
+use super::{
+    budget::{self, Scope},
+    sensitive,
+};
 
 /// What went wrong. The operator reads [`Failure::for_operator`] with the next step, the person in
 /// the chat what [`super::words::Voice`] makes of it; neither sees the other's.
@@ -90,6 +93,14 @@ pub enum Failure {
         plugin: String,
         said: String,
     },
+    /// While the run waited, a connection to somebody's own service became active, or others came to read along.
+    Sensitive {
+        connections: String,
+        /// The space allows it, but its person was not asked.
+        unasked: bool,
+        /// In the language of the space.
+        said: String,
+    },
     /// A run hook that is not optional failed. What it said is in the log only.
     HookFailed {
         plugin: String,
@@ -111,7 +122,7 @@ pub enum Category {
 /// HTTP statuses are those of a gateway: the request was fine, what is behind it was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// 403: a plugin decided that it may not be.
+    /// 403: it may not be.
     Forbidden,
     /// 409: somebody stopped it.
     Conflict,
@@ -167,6 +178,8 @@ impl Failure {
             Self::Lost => "lost",
             Self::Withheld { .. } => "withheld",
             Self::Blocked { .. } => "blocked",
+            Self::Sensitive { unasked: false, .. } => "sensitive_disabled",
+            Self::Sensitive { unasked: true, .. } => "sensitive_confirm",
             Self::HookFailed { .. } => "hook_failed",
         }
     }
@@ -175,7 +188,7 @@ impl Failure {
         match self {
             Self::Timeout { .. } => Status::GatewayTimeout,
             Self::Aborted => Status::Conflict,
-            Self::Blocked { .. } => Status::Forbidden,
+            Self::Blocked { .. } | Self::Sensitive { .. } => Status::Forbidden,
             Self::OutOfBudget { .. } => Status::TooManyRequests,
             Self::NoCredentials { .. }
             | Self::Reconnect { .. }
@@ -236,6 +249,11 @@ impl Failure {
                 format!("the required processor `{plugin}` failed, so the answer was withheld")
             }
             Self::Blocked { plugin, said } => format!("the plugin `{plugin}` blocked the run: {said}"),
+            Self::Sensitive { connections, .. } => {
+                format!(
+                    "{connections} can be reached, and several people read along in the space: the run was not begun"
+                )
+            }
             Self::HookFailed { plugin } => {
                 format!("the run hook of `{plugin}` failed, so nothing was run; the host's log has its words")
             }
@@ -274,6 +292,10 @@ impl Failure {
             Self::Storage { .. } => "Check the data directory's free space and owner (`mercury doctor`), then send the message again".into(),
             Self::Lost => "Send the message again".into(),
             Self::Blocked { plugin, .. } => format!("Look at the settings of `{plugin}`: `mercury plugins settings {plugin}`"),
+            Self::Sensitive { unasked: false, .. } => {
+                format!("Unlink its groups, or open the space with {}", sensitive::ALLOW)
+            }
+            Self::Sensitive { unasked: true, .. } => "Send the message again, and say yes to the question".into(),
             Self::Withheld { plugin } | Self::HookFailed { plugin } => {
                 format!("Read the log of `{plugin}`, or set plugins.{plugin}.enabled: false")
             }
@@ -354,7 +376,7 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// container.md #42: the category by the text, the first rule that matches.
+    /// container.md #42, pipeline.md #44: the category by the text, the first rule that matches.
     #[test]
     fn categories() {
         for (text, expected) in [
@@ -362,13 +384,16 @@ mod tests {
             ("invalid api key", Category::Auth),
             ("No API key found for anthropic", Category::Auth),
             ("your billing quota is exhausted", Category::KeyLimit),
+            ("quota exceeded", Category::KeyLimit),
             ("402 payment required", Category::Credits),
             ("not enough credits", Category::Credits),
             ("429 too many", Category::RateLimit),
             ("rate_limit_error", Category::RateLimit),
             ("502", Category::ServerError),
+            ("503", Category::ServerError),
             ("ETIMEDOUT", Category::ServerError),
             ("", Category::Generic),
+            ("something else", Category::Generic),
             ("401 rate limit", Category::Auth),
             ("line 4010", Category::Generic),
         ] {

@@ -3,13 +3,10 @@
 //! The moments that count are rows, written with the run that they admit, so a restart forgets nothing and
 //! a refusal costs nothing. Zero is no limit everywhere.
 
-use super::{roles, space_settings::SpaceSettings};
+use super::{auto_space, roles, space_settings::SpaceSettings};
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// Who wrote a daily limit that stands for whatever the configuration says now.
-const AUTO_SPACE: &str = "dm-auto-space";
 
 /// What the configuration says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +83,8 @@ impl Configured {
         };
         let key = format!("rate_limit.{role}");
         match settings.stored(&key) {
-            Some(stored) if stored.by != AUTO_SPACE => settings.number(&key).map_or(0, at_least_none),
+            // One that was written for a new space stands for whatever the configuration says now.
+            Some(stored) if stored.by != auto_space::WRITER => settings.number(&key).map_or(0, at_least_none),
             _ => configured,
         }
     }

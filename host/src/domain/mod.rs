@@ -1,12 +1,15 @@
 //! Types and decisions. Pure: nothing in here reads a clock, a file or a socket.
 
+pub mod active_profile;
 pub mod additions;
 pub mod admins;
 pub mod allowance;
 pub mod approval;
+pub mod auto_space;
 pub mod batch;
 pub mod budget;
 pub mod capabilities;
+pub mod character;
 pub mod chat;
 pub mod command;
 pub mod confinement;
@@ -19,6 +22,7 @@ pub mod environment;
 pub mod excerpt;
 pub mod failure;
 pub mod guest_text;
+pub mod identity;
 pub mod ids;
 pub mod install;
 #[cfg(test)]
@@ -33,10 +37,13 @@ pub mod outcome;
 pub mod page;
 pub mod pause;
 pub mod price;
+pub mod profile;
 pub mod queue;
+pub mod recipient;
 pub mod roles;
 pub mod run;
 pub mod schedule;
+pub mod sensitive;
 pub mod session;
 pub mod space_settings;
 pub mod stages;

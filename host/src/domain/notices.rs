@@ -2,6 +2,7 @@
 
 use super::{
     limits::{Exceeded, Reach, hours_until},
+    sensitive,
     words::Locale,
 };
 
@@ -33,6 +34,24 @@ pub enum Notice<'a> {
         ahead: usize,
         minutes: u64,
     },
+    /// Files that the agent made, and that are not sent.
+    Withheld {
+        files: usize,
+    },
+    /// No agent begins where several people read along, while these connections are active.
+    SensitiveClosed {
+        names: &'a str,
+    },
+    /// Shall one begin all the same?
+    SensitiveAsked {
+        names: &'a str,
+    },
+    /// Nobody was asked in time: it could not be reached yet when this was written.
+    SensitiveUnasked {
+        names: &'a str,
+    },
+    /// It shall not.
+    SensitiveCancelled,
     /// A pause is over.
     Resumed,
     /// Somebody's task failed.
@@ -115,6 +134,28 @@ impl Notice<'_> {
                 };
                 text.replace("{ahead}", &ahead.to_string()).replace("{minutes}", &minutes.max(&1).to_string())
             }
+            Self::Withheld { files } => pick(
+                "(Not sent: {files} file(s). You may not receive files here; an admin of this space can grant it.)",
+                "(לא נשלחו {files} קבצים. אין לכם הרשאה לקבל כאן קבצים; מנהל של המרחב יכול לתת אותה.)",
+            )
+            .replace("{files}", &files.to_string()),
+            Self::SensitiveClosed { names } => pick(
+                "{names} can be reached from here, and others read along, so I do not work in this space. An admin of the space allows it with `{command}`; the operator can set it, too.",
+                "אפשר להגיע מכאן אל {names}, ואחרים קוראים כאן, ולכן אינני עובד במרחב הזה. מנהל של המרחב מאפשר זאת עם `{command}`; גם המפעיל יכול להגדיר זאת.",
+            )
+            .replace("{command}", sensitive::ALLOW)
+            .replace("{names}", names),
+            Self::SensitiveAsked { names } => pick(
+                "{names} can be reached from here, and others read along. Shall I do this all the same? Answer yes or no within 5 minutes.",
+                "אפשר להגיע מכאן אל {names}, ואחרים קוראים כאן. לעשות זאת בכל זאת? ענו כן או לא בתוך 5 דקות.",
+            )
+            .replace("{names}", names),
+            Self::SensitiveUnasked { names } => pick(
+                "{names} can be reached from here since you wrote this, and others read along, so I have not begun. Send it again, and I ask you first.",
+                "מאז שכתבתם אפשר להגיע מכאן אל {names}, ואחרים קוראים כאן, ולכן לא התחלתי. שלחו שוב, ואשאל אתכם קודם.",
+            )
+            .replace("{names}", names),
+            Self::SensitiveCancelled => pick("I have left it undone.", "לא עשיתי זאת."),
             Self::Resumed => pick("The pause is over; I answer again.", "ההפסקה הסתיימה; אני עונה שוב."),
             Self::TaskFailed { task, reason } => match locale {
                 Locale::English => format!("The scheduled task {task} failed. {reason}"),
@@ -181,6 +222,11 @@ mod tests {
             Notice::Place { ahead: 0, minutes: 3 },
             Notice::Place { ahead: 1, minutes: 3 },
             Notice::Place { ahead: 4, minutes: 3 },
+            Notice::Withheld { files: 2 },
+            Notice::SensitiveClosed { names: "Acme Mail" },
+            Notice::SensitiveAsked { names: "Acme Mail" },
+            Notice::SensitiveUnasked { names: "Acme Mail" },
+            Notice::SensitiveCancelled,
             Notice::Resumed,
             Notice::TaskFailed { task: "#3", reason: "" },
             Notice::TaskGivenUp { task: "#3", reason: "", times: 5 },
@@ -200,6 +246,34 @@ mod tests {
             assert!(hebrew.chars().any(|c| ('א'..='ת').contains(&c)) && english.is_ascii(), "{english} {hebrew}");
             assert_eq!(digits(&english), digits(&hebrew));
         }
+    }
+
+    /// pipeline.md #33 in its words: the connections are named, and what opens the space is the command that does it.
+    #[test]
+    fn a_closed_space_says_how_it_is_opened() {
+        let said = [Locale::English, Locale::Hebrew].map(|locale| {
+            let names = "Acme Mail, Acme Trade";
+            [
+                Notice::SensitiveClosed { names }.say(locale),
+                Notice::SensitiveAsked { names }.say(locale),
+                Notice::SensitiveUnasked { names }.say(locale),
+                Notice::SensitiveCancelled.say(locale),
+            ]
+            .join("\n")
+        });
+        insta::assert_snapshot!(said.join("\n\n"), @r"
+        Acme Mail, Acme Trade can be reached from here, and others read along, so I do not work in this space. An admin of the space allows it with `mrctl config set security.sensitive_connections_allowed true`; the operator can set it, too.
+        Acme Mail, Acme Trade can be reached from here, and others read along. Shall I do this all the same? Answer yes or no within 5 minutes.
+        Acme Mail, Acme Trade can be reached from here since you wrote this, and others read along, so I have not begun. Send it again, and I ask you first.
+        I have left it undone.
+
+        אפשר להגיע מכאן אל Acme Mail, Acme Trade, ואחרים קוראים כאן, ולכן אינני עובד במרחב הזה. מנהל של המרחב מאפשר זאת עם `mrctl config set security.sensitive_connections_allowed true`; גם המפעיל יכול להגדיר זאת.
+        אפשר להגיע מכאן אל Acme Mail, Acme Trade, ואחרים קוראים כאן. לעשות זאת בכל זאת? ענו כן או לא בתוך 5 דקות.
+        מאז שכתבתם אפשר להגיע מכאן אל Acme Mail, Acme Trade, ואחרים קוראים כאן, ולכן לא התחלתי. שלחו שוב, ואשאל אתכם קודם.
+        לא עשיתי זאת.
+        ");
+        let command = format!("`mrctl config set {} true`", crate::domain::space_settings::SENSITIVE_ALLOWED);
+        assert!(said.iter().all(|text| text.contains(&command) && text.matches("Acme Mail, Acme Trade").count() == 3));
     }
 
     /// pipeline.md #29 #30: the count, the limit and the hours.

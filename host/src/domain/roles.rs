@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::auto_space;
+
 /// Permissions that a member has without any override.
 const MEMBER: &[&str] = &["prompt", "prefs.get", "media.receive", "media.send"];
 
@@ -59,8 +61,27 @@ pub fn is_built_in(permission: &str) -> bool {
     ALL.contains(&permission)
 }
 
+/// A list of the time when files needed no permission, as it is meant today: with both of theirs. One that names
+/// either of them knows of them, and is meant as it stands.
+pub fn with_media(mut list: Vec<String>) -> Vec<String> {
+    let media = ["media.receive", "media.send"];
+    if !list.iter().any(|name| media.contains(&name.as_str())) {
+        list.extend(media.map(str::to_owned));
+    }
+    list
+}
+
+/// The stored role, or that of a member where it is one that nobody can be given: the host's own, or a plugin's.
+pub fn stored(role: Option<String>) -> String {
+    role.filter(|role| check_name(role).is_ok()).unwrap_or_else(|| MEMBER_ROLE.to_owned())
+}
+
 /// Permissions without which an admin could not give the others back.
 pub const ADMIN_KEEPS: [&str; 4] = ["permissions.get", "permissions.set", "roles.list", "roles.grant"];
+
+fn lost(list: &[String]) -> Option<&'static str> {
+    ADMIN_KEEPS.into_iter().find(|kept| !list.iter().any(|name| name == kept))
+}
 
 /// Why roles or their permissions are not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,9 +127,9 @@ pub fn within<'a>(held: Option<&[String]>, changed: impl IntoIterator<Item = &'a
 
 /// What somebody may give and take of a role's: no more than is held, but for the operator's admins; and
 /// an admin gives the admins back what their list had lost, or nobody could.
-pub fn bounds<'a>(held: &'a [String], giver: &str, operator: bool, changed: &str) -> Option<&'a [String]> {
-    let free = operator || (giver == ADMIN_ROLE && changed == ADMIN_ROLE);
-    (!free).then_some(held)
+pub fn bounds<'a>(held: &'a Held, operator: bool, changed: &str) -> Option<&'a [String]> {
+    let free = operator || (held.role() == ADMIN_ROLE && changed == ADMIN_ROLE);
+    (!free).then_some(held.names())
 }
 
 /// Before a plugin's name: the role, and the person, of the runs that it asks for.
@@ -120,17 +141,73 @@ pub fn of_plugin(plugin: &str) -> String {
     format!("{PLUGIN_PREFIX}{plugin}")
 }
 
-/// The permissions that plugins bring, each with the roles that hold it by default. Those of plugins
-/// that are not active are not in here.
+/// What somebody of a role may do in one space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    role: String,
+    names: Vec<String>,
+}
+
+impl Held {
+    /// Nothing.
+    pub fn nothing(role: &str) -> Self {
+        Self { role: role.to_owned(), names: Vec::new() }
+    }
+
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// The built-in ones first, then those of plugins by name.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub fn may(&self, permission: &str) -> bool {
+        self.names.iter().any(|name| name == permission)
+    }
+
+    /// Whether files of theirs reach the agent. Admins are never held up, whatever a list of theirs leaves out.
+    pub fn may_receive(&self) -> bool {
+        self.is_exempt() || self.may("media.receive")
+    }
+
+    /// The same of files that the agent made for them.
+    pub fn may_send(&self) -> bool {
+        self.is_exempt() || self.may("media.send")
+    }
+
+    fn is_exempt(&self) -> bool {
+        [ADMIN_ROLE, SYSTEM_ROLE].contains(&self.role.as_str())
+    }
+}
+
+/// What a space says of a role in the place of the defaults, and who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated {
+    pub list: Vec<String>,
+    pub by: String,
+}
+
+/// The permissions that plugins bring, each with the roles that hold it by default, and what the active profile
+/// lets members do. Those of plugins that are not active are not in here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registry {
     plugins: BTreeMap<String, BTreeSet<String>>,
+    /// All that members hold by default; without it, what is built in and what plugins give them.
+    members: Option<Vec<String>>,
 }
 
 impl Registry {
     /// Of pairs of a permission and its default roles.
     pub fn new(permissions: impl IntoIterator<Item = (String, BTreeSet<String>)>) -> Self {
-        Self { plugins: permissions.into_iter().collect() }
+        Self { plugins: permissions.into_iter().collect(), members: None }
+    }
+
+    /// With the active profile's list of what members may do.
+    #[must_use]
+    pub fn with_members(self, members: Option<Vec<String>>) -> Self {
+        Self { members, ..self }
     }
 
     pub fn knows(&self, permission: &str) -> bool {
@@ -139,6 +216,9 @@ impl Registry {
 
     /// `admin` and `system` hold every permission that there is; one that nobody registered is held by none.
     pub fn may(&self, role: &str, permission: &str) -> bool {
+        if let (MEMBER_ROLE, Some(members)) = (role, &self.members) {
+            return self.knows(permission) && members.iter().any(|name| name == permission);
+        }
         may(role, permission)
             || self.plugins.get(permission).is_some_and(|roles| {
                 [ADMIN_ROLE, SYSTEM_ROLE].contains(&role)
@@ -154,15 +234,33 @@ impl Registry {
 
     /// What a role holds in a space that says `stated` of it: exactly that, as far as it is known, or the
     /// defaults where it says nothing. The host's own roles hold what they hold.
-    pub fn held(&self, role: &str, stated: Option<&[String]>) -> Vec<String> {
+    pub fn held(&self, role: &str, stated: Option<&[String]>) -> Held {
         let fixed = role == SYSTEM_ROLE || role.starts_with(PLUGIN_PREFIX);
-        match stated.filter(|_| !fixed) {
-            Some(stated) => {
-                let known = self.all().into_iter().filter(|name| stated.iter().any(|stated| stated == name));
-                known.map(str::to_owned).collect()
-            }
-            None => self.permissions(role).into_iter().map(str::to_owned).collect(),
-        }
+        let names = match stated.filter(|_| !fixed) {
+            Some(stated) => self.all().into_iter().filter(|name| stated.iter().any(|stated| stated == name)).collect(),
+            None => self.permissions(role),
+        };
+        Held { role: role.to_owned(), names: names.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// What a role holds in a space, by what stands there. What members of a direct conversation's own space began
+    /// with yields to a profile; what somebody said of them does not.
+    pub fn held_in(&self, role: &str, stated: Option<&Stated>) -> Held {
+        let yields = role == MEMBER_ROLE && self.members.is_some();
+        let counts = stated.filter(|stated| !(yields && stated.by == auto_space::WRITER));
+        self.held(role, counts.map(|stated| stated.list.as_slice()))
+    }
+
+    /// Plugins whose permission members would hold by themselves, and which the active profile leaves out.
+    pub fn left_out(&self) -> Vec<&str> {
+        let Some(members) = &self.members else { return Vec::new() };
+        let usual = self.plugins.iter().filter(|(_, roles)| roles.contains(MEMBER_ROLE)).map(|(name, _)| name);
+        usual.filter(|name| !members.contains(name)).map(String::as_str).collect()
+    }
+
+    /// What the active profile lets members do and nobody knows.
+    pub fn unknown_to_members(&self) -> Vec<&str> {
+        self.members.iter().flatten().filter(|name| !self.knows(name)).map(String::as_str).collect()
     }
 
     /// Whether a space may say this of a role.
@@ -172,122 +270,21 @@ impl Registry {
         if !unknown.is_empty() {
             return Err(RoleError::Unknown(unknown));
         }
-        let lost = ADMIN_KEEPS.into_iter().find(|kept| role == ADMIN_ROLE && !list.iter().any(|name| name == kept));
-        lost.map_or(Ok(()), |kept| Err(RoleError::AdminKeeps(kept)))
+        match lost(list) {
+            Some(kept) if role == ADMIN_ROLE => Err(RoleError::AdminKeeps(kept)),
+            _ => Ok(()),
+        }
     }
 
     /// The built-in ones first, then those of plugins by name.
     pub fn permissions(&self, role: &str) -> Vec<&str> {
+        if role == MEMBER_ROLE && self.members.is_some() {
+            return self.all().into_iter().filter(|permission| self.may(role, permission)).collect();
+        }
         let plugins = self.plugins.keys().map(String::as_str).filter(|permission| self.may(role, permission));
         permissions(role).iter().copied().chain(plugins).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_may_only_what_is_listed() {
-        assert!(may(MEMBER_ROLE, "prompt") && !may(MEMBER_ROLE, "stop"));
-        assert!(may(ADMIN_ROLE, "stop"));
-        assert!(!may("guest", "prompt"));
-        assert!(MEMBER.iter().all(|permission| ALL.contains(permission)));
-    }
-
-    /// permissions.md #2 #6: a plugin's permission is held by its default roles, by admins and the host,
-    /// and by the plugin's own runs; one that is not registered by nobody.
-    #[test]
-    fn plugins_bring_permissions() {
-        let registry =
-            Registry::new([("napkin".into(), ["member".into()].into()), ("gws".into(), ["moderator".into()].into())]);
-        for (role, permission, expected) in [
-            ("member", "napkin", true),
-            ("member", "gws", false),
-            ("moderator", "gws", true),
-            ("moderator", "prompt", false),
-            ("admin", "gws", true),
-            ("system", "napkin", true),
-            ("admin", "absent", false),
-            ("guest", "napkin", false),
-            ("plugin:napkin", "napkin", true),
-            ("plugin:napkin", "gws", false),
-            ("plugin:prompt", "prompt", false),
-        ] {
-            assert_eq!(registry.may(role, permission), expected, "{role} {permission}");
-        }
-        assert_eq!(registry.permissions("member").last(), Some(&"napkin"));
-        assert_eq!(registry.permissions("admin").len(), ALL.len() + 2);
-    }
-
-    fn names(text: &str) -> Vec<String> {
-        text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-    }
-
-    fn registry() -> Registry {
-        Registry::new([("napkin".into(), ["member".into()].into()), ("gws".into(), ["admin".into()].into())])
-    }
-
-    /// permissions.md #3 #4 #5 #6: a space's own list replaces the defaults, and never adds to them.
-    #[test]
-    fn a_spaces_own_list() {
-        let held = |role: &str, stated: Option<&str>| registry().held(role, stated.map(names).as_deref()).join(",");
-        assert_eq!(held("member", None), "prompt,prefs.get,media.receive,media.send,napkin");
-        assert_eq!(held("member", Some("compact,stop,prompt")), "prompt,stop,compact");
-        assert_eq!(held("member", Some("prompt,invalid,stop")), "prompt,stop");
-        assert_eq!(held("member", Some("")), "");
-        assert_eq!(held("member", Some("gws")), "gws");
-        assert_eq!((held("guest", None), held("guest", Some("prompt"))), (String::new(), "prompt".into()));
-        assert_eq!(held("system", Some("")), held("admin", None), "the host is not held back");
-        assert_eq!(held("plugin:gws", Some("prompt")), "gws");
-    }
-
-    /// permissions.md #27 #28 #33, http-api.md #14 #15 #16.
-    #[test]
-    fn what_a_space_may_say() {
-        let check = |role: &str, list: &str| registry().check_list(role, &names(list));
-        assert_eq!(check("member", "prompt,stop,napkin"), Ok(()));
-        assert_eq!(check("member", "prompt,x,y"), Err(RoleError::Unknown(names("x,y"))));
-        assert_eq!(check("system", "prompt"), Err(RoleError::Reserved));
-        assert_eq!(check("admin", "prompt"), Err(RoleError::AdminKeeps("permissions.get")));
-        assert_eq!(check("admin", "permissions.get,permissions.set,roles.list,roles.grant"), Ok(()));
-        for bad in ["", "Admin", "1a", "a b", "plugin:napkin", "ä", &"a".repeat(33)] {
-            assert!(matches!(check(bad, "prompt"), Err(RoleError::BadName(_))), "{bad}");
-        }
-    }
-
-    use proptest::prelude::*;
-
-    fn some_names() -> impl Strategy<Value = Vec<String>> {
-        let all: Vec<String> = registry().all().into_iter().map(str::to_owned).chain(["nobodys".into()]).collect();
-        prop::sample::subsequence(all.clone(), 0..all.len())
-    }
-
-    proptest! {
-        /// Whatever a space says, a role holds nothing unknown and nothing unsaid, and no name leads to `system`.
-        #[test]
-        fn lists_are_exact(role in "[a-z]{1,8}", stated in some_names()) {
-            let held = registry().held(&role, Some(&stated));
-            if role != SYSTEM_ROLE {
-                prop_assert!(held.iter().all(|name| stated.contains(name) && registry().knows(name)));
-                prop_assert!(stated.iter().filter(|name| registry().knows(name)).all(|name| held.contains(name)));
-            }
-        }
-
-        /// Nobody reaches by giving what they did not hold before, in any number of steps.
-        #[test]
-        fn nobody_raises_themselves(held in some_names(), wanted in some_names()) {
-            match within(Some(&held), &wanted) {
-                Ok(()) => prop_assert!(wanted.iter().all(|name| held.contains(name))),
-                Err(RoleError::Beyond(name)) => prop_assert!(wanted.contains(&name) && !held.contains(&name)),
-                Err(other) => prop_assert!(false, "{other}"),
-            }
-            prop_assert_eq!(within(None, &wanted), Ok(()));
-        }
-
-        #[test]
-        fn system_is_no_name(role in "[sS][yY][sS][tT][eE][mM]") {
-            prop_assert!(check_name(&role).is_err());
-        }
-    }
-}
+mod tests;

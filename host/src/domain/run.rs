@@ -87,11 +87,15 @@ pub struct Run {
     /// What run hooks put behind it.
     pub appended: Option<String>,
     pub attachments: Vec<mercury_protocol::io::Attachment>,
+    /// How many more there were, which the person may not send to the agent.
+    pub withheld: u32,
     pub state: RunState,
     /// Times that a container was prepared for it.
     pub attempts: u32,
     /// Milliseconds since the epoch, when the container was asked to start.
     pub started_at: Option<i64>,
+    /// Where its person was asked about it and has said yes: the connections that were named.
+    pub consented: Option<Vec<String>>,
     /// Somebody asked for its end, and was told that it is coming.
     pub stop_requested: bool,
     /// For messages of chat platforms.
@@ -175,9 +179,9 @@ pub enum Container {
     Started,
 }
 
-/// Most times that a container is prepared for one run: the first, and one more for a host that
-/// ended in between.
-pub const MOST_ATTEMPTS: u32 = 2;
+/// Most times that a container is prepared for one run. It did nothing yet, so each repetition is safe; a host that
+/// is ended again and again must not cost anybody a message, and one that a message ends must not do so for ever.
+pub const MOST_ATTEMPTS: u32 = 10;
 
 /// `stop_requested` as in [`Run`]: what was promised before the restart is kept after it.
 pub fn recover(state: RunState, attempts: u32, stop_requested: bool, remains: Remains) -> Recovery {
@@ -246,7 +250,9 @@ mod tests {
             (RunState::Queued, 0, gone(false), Recovery::Keep),
             (RunState::Preparing, 1, gone(false), Recovery::Requeue),
             (RunState::Preparing, 1, created, Recovery::Requeue),
-            (RunState::Preparing, 2, created, Recovery::Lost),
+            (RunState::Preparing, MOST_ATTEMPTS - 1, created, Recovery::Requeue),
+            (RunState::Preparing, MOST_ATTEMPTS, created, Recovery::Lost),
+            (RunState::Running, MOST_ATTEMPTS, created, Recovery::Lost),
             (RunState::Preparing, 1, started, Recovery::Adopt),
             (RunState::Running, 1, started, Recovery::Adopt),
             (RunState::Running, 1, created, Recovery::Requeue),

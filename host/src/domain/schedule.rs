@@ -61,6 +61,13 @@ impl Timing {
         }
     }
 
+    /// When it is due after a look at the clock that showed `now`, and `before` at the look before it; else as in
+    /// [`Timing::first`]. A clock that was set back is gone by from then on: the job would else stand still
+    /// until it shows again what it has shown.
+    pub fn looked_at(&self, due: Option<i64>, last: Option<i64>, before: i64, now: i64) -> Option<i64> {
+        if now < before { self.first(now, last, 1.0) } else { due }
+    }
+
     fn spread(&self) -> Duration {
         match self {
             Self::Every(interval) => SPREAD.min(*interval),
@@ -144,6 +151,22 @@ mod tests {
         assert_eq!(second.after(10_000, 12_500), Some(12_500));
         assert_eq!(second.after(10_000, 10_200), Some(11_000));
         assert_eq!(second.after(99_000, 10_000), Some(11_000), "the clock was set back");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_stop_a_job() {
+        let (hour, day) = (3_600_000, 86_400_000);
+        let hourly = Timing::Every(Duration::from_secs(3600));
+        let due = hourly.after(100 * day, 100 * day);
+        assert_eq!(hourly.looked_at(due, Some(100 * day), 100 * day, 100 * day + 1), due, "it went on");
+        assert_eq!(hourly.looked_at(due, Some(100 * day), 100 * day, day), Some(day + hour), "not in 99 days");
+        assert_eq!(hourly.looked_at(due, None, 100 * day, day), Some(day + 60_000), "never run: as after a start");
+        let daily = cron("0 8 * * *", "UTC");
+        let (last, noon) = (at("2026-03-10T08:00:00Z"), at("2026-03-10T12:00:00Z"));
+        let due = daily.after(last, noon);
+        let (hour_before, days_before) = (at("2026-03-10T11:00:00Z"), at("2026-03-01T12:00:00Z"));
+        assert_eq!(daily.looked_at(due, Some(last), noon, hour_before), due, "today's run has been");
+        assert_eq!(daily.looked_at(due, Some(last), noon, days_before), Some(at("2026-03-02T08:00:00Z")));
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! What can be set for one space: the names, what a value may be, and the values that are set.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{cron, pause::Pause, words::Locale};
+use super::{
+    cron,
+    pause::Pause,
+    trigger::{self, Mode},
+    words::Locale,
+};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +20,14 @@ enum Kind {
     Choice(&'static [&'static str]),
     /// An IANA name.
     Zone,
+    /// One line of at most so many characters.
+    Text {
+        most: usize,
+    },
+    /// Lines of at most so many characters together.
+    Prose {
+        most: usize,
+    },
 }
 
 /// A setting that people may change.
@@ -22,16 +35,26 @@ enum Kind {
 pub struct Setting {
     pub key: &'static str,
     kind: Kind,
+    /// Only the operator reads and sets it: agents and people in the chat do not.
+    is_operators: bool,
     /// One line for the operator.
     pub description: &'static str,
 }
 
 const fn setting(key: &'static str, kind: Kind, description: &'static str) -> Setting {
-    Setting { key, kind, description }
+    Setting { key, kind, is_operators: false, description }
 }
 
 /// Names and ranges are those of the replaced system (config.md section 6).
 pub const SETTINGS: &[Setting] = &[
+    setting("trigger.match", Kind::Choice(Mode::NAMES), "How a message of a group calls the assistant"),
+    setting("trigger.patterns", Kind::Text { most: 1000 }, "The words that call it, with commas between them"),
+    setting("trigger.case_sensitive", Kind::Flag, "Whether their case counts (default: false)"),
+    setting(
+        "trigger.media_in_groups",
+        Kind::Flag,
+        "Whether a file without a word calls it in a group (default: false)",
+    ),
     setting("ambient.enabled", Kind::Flag, "Keep what people say to each other as context (default: true)"),
     setting("context.mode", Kind::Choice(&["clear", "context"]), "Whether earlier messages go into a run"),
     setting("context.window_size", Kind::Number { least: 1, most: 50 }, "How many of them: turns, 1 to 50"),
@@ -61,10 +84,23 @@ pub const SETTINGS: &[Setting] = &[
         "How long the assistant waits whether somebody writes on, in milliseconds; 0 is not at all",
     ),
     setting(TIMEZONE, Kind::Zone, "The clock of scheduled tasks that name none, such as Europe/Berlin"),
+    setting(
+        SENSITIVE_ALLOWED,
+        Kind::Flag,
+        "Let agents run in a space with a group though a sensitive connection is active; they ask first (default: false)",
+    ),
     setting("messages.locale", Kind::Choice(&["en", "he"]), "The language of the host's own words"),
+    Setting {
+        is_operators: true,
+        ..setting(SYSTEM_PROMPT, Kind::Prose { most: 20_000 }, "What the agent is told in each run of the space")
+    },
 ];
 
+/// Whether agents run in a space with a group while a sensitive connection is active. Only where there is a
+/// group is it set to true, and never for all spaces.
+pub const SENSITIVE_ALLOWED: &str = "security.sensitive_connections_allowed";
 const TIMEZONE: &str = "scheduling.default_timezone";
+pub const SYSTEM_PROMPT: &str = "system_prompt";
 
 /// The limit of a role that the operator has made.
 const OF_ROLE: &str = "rate_limit.";
@@ -84,6 +120,17 @@ fn kind(key: &str) -> Option<Kind> {
     })
 }
 
+/// What can be set, with a line about each; `of_operators` with those that are the operator's alone.
+pub fn offered(of_operators: bool) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let offered = SETTINGS.iter().filter(move |setting| of_operators || !setting.is_operators);
+    offered.map(|setting| (setting.key, setting.description))
+}
+
+/// Whether only the operator reads and sets it.
+pub fn is_operators(key: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.key == key && setting.is_operators)
+}
+
 /// # Errors
 /// What the value may be, in words.
 pub fn check(key: &str, value: &str) -> Result<(), String> {
@@ -96,6 +143,14 @@ pub fn check(key: &str, value: &str) -> Result<(), String> {
             format!("a whole number from {least} to {most}"),
         ),
         Kind::Zone => (cron::zone(value).is_ok(), "a time zone such as Europe/Berlin".to_owned()),
+        Kind::Text { most } => (
+            value.chars().count() <= most && !value.chars().any(char::is_control),
+            format!("one line of at most {most} characters"),
+        ),
+        Kind::Prose { most } => (
+            value.chars().count() <= most && !value.chars().any(|c| c.is_control() && !['\n', '\t'].contains(&c)),
+            format!("at most {most} characters"),
+        ),
     };
     if fits { Ok(()) } else { Err(format!("{key} must be {allowed}")) }
 }
@@ -147,6 +202,25 @@ impl SpaceSettings {
         self.text(key).filter(|value| check(key, value).is_ok())
     }
 
+    fn flag(&self, key: &str) -> bool {
+        self.text(key) == Some("true")
+    }
+
+    /// How the assistant is called here.
+    pub fn trigger<'a>(&self, configured: &'a trigger::Rules) -> Cow<'a, trigger::Rules> {
+        let patterns = self.fitting("trigger.patterns").unwrap_or_default();
+        configured.in_space(trigger::Own {
+            mode: self.fitting("trigger.match").and_then(Mode::named),
+            patterns: patterns
+                .split(',')
+                .map(|pattern| pattern.trim().to_owned())
+                .filter(|it| !it.is_empty())
+                .collect(),
+            case_sensitive: self.flag("trigger.case_sensitive"),
+            media_in_groups: self.flag("trigger.media_in_groups"),
+        })
+    }
+
     pub fn pause(&self) -> Option<Pause> {
         (self.text(PAUSED) == Some("true")).then(|| Pause { until: self.number(RESUME_AT) })
     }
@@ -154,6 +228,10 @@ impl SpaceSettings {
     /// Whether what people say to each other is kept.
     pub fn keeps_ambient(&self) -> bool {
         self.text("ambient.enabled") != Some("false")
+    }
+
+    pub fn allows_sensitive(&self) -> bool {
+        self.flag(SENSITIVE_ALLOWED)
     }
 
     pub fn locale(&self, configured: Locale) -> Locale {
@@ -195,6 +273,7 @@ mod tests {
         SpaceSettings::new(rows.iter().map(|(key, value)| ((*key).into(), (*value).into(), "x".into())))
     }
 
+    /// config.md #25 #26
     #[test]
     fn what_a_value_may_be() {
         for (key, value) in [
@@ -219,10 +298,50 @@ mod tests {
         ] {
             assert!(check(key, value).unwrap_err().contains(said), "{key}");
         }
+        for (key, value, fits) in [
+            ("trigger.match", "prefix", true),
+            ("trigger.match", "Prefix", false),
+            ("trigger.patterns", "@Pi, Pi", true),
+            ("trigger.patterns", "", true),
+            ("trigger.patterns", "a\nb", false),
+            ("trigger.patterns", &"x".repeat(1001), false),
+            ("trigger.case_sensitive", "yes", false),
+            ("system_prompt", "Be brief.\n\tAlways.", true),
+            ("system_prompt", "a\u{1b}[2J", false),
+            ("system_prompt", &"x".repeat(20_001), false),
+            // config.md C5: no rubbish behind a number.
+            ("rate_limit", "5abc", false),
+        ] {
+            assert_eq!(check(key, value).is_ok(), fits, "{key} {value}");
+        }
+        assert!(is_operators("system_prompt") && !is_operators("trigger.match"));
+        assert!(Mode::NAMES.iter().all(|name| Mode::named(name).is_some()));
         assert!(SETTINGS.iter().all(|setting| !setting.description.is_empty() && is_known(setting.key)));
     }
 
-    /// pipeline.md #31 in part, #24 in part: what does not fit is as if it were not set.
+    /// pipeline.md #16; a configured mode that is none ends the start (config.md #27).
+    #[test]
+    fn how_a_space_is_called() {
+        let configured = trigger::Rules::new(Mode::Prefix, vec!["Mercury".into()], "bot");
+        let of = |rows: &[(&str, &str)]| settings(rows).trigger(&configured).into_owned();
+        assert_eq!(of(&[]), configured);
+        assert_eq!(of(&[("trigger.match", "nonsense")]), configured);
+        assert_eq!(of(&[("trigger.patterns", " , ")]), configured);
+        assert_eq!(of(&[("trigger.match", "always")]).mode, Mode::Always);
+        let heard = |rows: &[(&str, &str)], text: &str| {
+            let heard = trigger::Heard { direct: false, text, has_media: true, mentions_bot: false };
+            of(rows).prompt(heard)
+        };
+        let own = ("trigger.patterns", "Ada, @Ada");
+        assert_eq!(heard(&[own], "ada hi").as_deref(), Some("hi"));
+        assert_eq!(heard(&[own], "Mercury hi"), None);
+        assert_eq!(heard(&[own, ("trigger.case_sensitive", "true")], "ada hi"), None);
+        assert_eq!(heard(&[own], ""), None);
+        assert_eq!(heard(&[own, ("trigger.media_in_groups", "true")], "").as_deref(), Some(""));
+        assert_eq!(heard(&[("trigger.media_in_groups", "1")], ""), None);
+    }
+
+    /// config.md #28; pipeline.md #31 in part, #24 in part: what does not fit is as if it were not set.
     #[test]
     fn values_of_a_space() {
         let set = settings(&[

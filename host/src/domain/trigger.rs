@@ -1,10 +1,13 @@
 //! Whether a message calls the bot, and what it then asks. Pure, over the person's own text: a quote is
 //! not part of it, so quoting somebody who called the bot calls nobody.
 
+use std::borrow::Cow;
+
 /// How a pattern must stand in the text of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// As a word of its own, anywhere.
+    #[default]
     Mention,
     /// At the beginning.
     Prefix,
@@ -12,11 +15,38 @@ pub enum Mode {
     Always,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Mode {
+    /// Their names in settings.
+    pub const NAMES: &[&str] = &["mention", "prefix", "always"];
+
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "mention" => Some(Self::Mention),
+            "prefix" => Some(Self::Prefix),
+            "always" => Some(Self::Always),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     pub mode: Mode,
-    /// Compared without regard to case.
+    /// The longest first.
     patterns: Vec<String>,
+    case_sensitive: bool,
+    /// A file without a word calls the bot in a group, too.
+    media_in_groups: bool,
+}
+
+/// What a space says of its own; what it does not say is as everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    pub mode: Option<Mode>,
+    /// In the place of all that is configured, the bot's name among them. None of them is not said.
+    pub patterns: Vec<String>,
+    pub case_sensitive: bool,
+    pub media_in_groups: bool,
 }
 
 /// What is known of a message.
@@ -31,20 +61,34 @@ pub struct Heard<'a> {
 
 impl Rules {
     /// `@<bot name>` is always one of the patterns.
-    pub fn new(mode: Mode, patterns: Vec<String>, bot_name: &str) -> Self {
-        let mut patterns: Vec<String> = patterns.into_iter().map(|pattern| pattern.trim().to_lowercase()).collect();
-        patterns.push(format!("@{}", bot_name.to_lowercase()));
-        patterns.retain(|pattern| !pattern.is_empty() && pattern != "@");
-        patterns.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        patterns.dedup();
-        Self { mode, patterns }
+    pub fn new(mode: Mode, mut patterns: Vec<String>, bot_name: &str) -> Self {
+        let own = format!("@{}", bot_name.trim());
+        if own.len() > 1 && !patterns.iter().any(|pattern| same_but_for_case(pattern.trim(), &own)) {
+            patterns.push(own);
+        }
+        Self { mode, patterns: longest_first(patterns), case_sensitive: false, media_in_groups: false }
+    }
+
+    /// Those of a space that says something of its own.
+    pub fn in_space(&self, own: Own) -> Cow<'_, Self> {
+        if own == Own::default() {
+            return Cow::Borrowed(self);
+        }
+        let patterns = longest_first(own.patterns);
+        Cow::Owned(Self {
+            mode: own.mode.unwrap_or(self.mode),
+            patterns: if patterns.is_empty() { self.patterns.clone() } else { patterns },
+            case_sensitive: own.case_sensitive,
+            media_in_groups: own.media_in_groups,
+        })
     }
 
     /// What the agent is asked; `None` where the bot is not called. May be empty where a file says it all.
     pub fn prompt(&self, heard: Heard<'_>) -> Option<String> {
         let text = heard.text.trim();
-        if text.is_empty() && !heard.has_media {
-            return None;
+        if text.is_empty() {
+            let meant = heard.direct || heard.mentions_bot || self.media_in_groups || self.mode == Mode::Always;
+            return (heard.has_media && meant).then(String::new);
         }
         if self.mode == Mode::Always {
             return Some(text.to_owned());
@@ -61,7 +105,7 @@ impl Rules {
     }
 
     fn without_mention(&self, text: &str) -> Option<String> {
-        let (start, end) = self.patterns.iter().find_map(|pattern| mention(text, pattern))?;
+        let (start, end) = self.patterns.iter().find_map(|pattern| self.mention(text, pattern))?;
         let before = text[..start].trim_end();
         let after = text[end..].trim_start_matches(|c: char| c.is_whitespace() || is_punctuation(c));
         let joined = [before, after].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ");
@@ -70,33 +114,56 @@ impl Rules {
 
     fn after_prefix(&self, text: &str) -> Option<String> {
         self.patterns.iter().find_map(|pattern| {
-            let end = starts_with(text, pattern)?;
+            let end = self.starts_with(text, pattern)?;
             let rest = &text[end..];
             (rest.is_empty() || rest.starts_with(' ')).then(|| rest.trim().to_owned())
         })
     }
+
+    /// Where the first mention of `pattern` begins and ends.
+    fn mention(&self, text: &str, pattern: &str) -> Option<(usize, usize)> {
+        text.char_indices().map(|(at, _)| at).find_map(|at| {
+            if !text[..at].chars().next_back().is_none_or(char::is_whitespace) {
+                return None;
+            }
+            let end = at + self.starts_with(&text[at..], pattern)?;
+            let next = text[end..].chars().next();
+            next.is_none_or(|c| c.is_whitespace() || is_punctuation(c)).then_some((at, end))
+        })
+    }
+
+    /// The length in `text` of `pattern`, if it stands at the beginning.
+    fn starts_with(&self, text: &str, pattern: &str) -> Option<usize> {
+        match self.case_sensitive {
+            true => text.starts_with(pattern).then_some(pattern.len()),
+            false => starts_with_any_case(text, pattern),
+        }
+    }
+}
+
+fn longest_first(patterns: Vec<String>) -> Vec<String> {
+    let patterns = patterns.into_iter().map(|pattern| pattern.trim().to_owned());
+    let mut patterns: Vec<String> = patterns.filter(|pattern| !pattern.is_empty()).collect();
+    patterns.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    patterns.dedup();
+    patterns
+}
+
+fn lower(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(char::to_lowercase)
+}
+
+fn same_but_for_case(one: &str, other: &str) -> bool {
+    lower(one).eq(lower(other))
 }
 
 fn is_punctuation(c: char) -> bool {
     ",;:.!?".contains(c)
 }
 
-/// Where the first mention of `pattern` begins and ends.
-fn mention(text: &str, pattern: &str) -> Option<(usize, usize)> {
-    text.char_indices().map(|(at, _)| at).find_map(|at| {
-        if !text[..at].chars().next_back().is_none_or(char::is_whitespace) {
-            return None;
-        }
-        let end = at + starts_with(&text[at..], pattern)?;
-        let next = text[end..].chars().next();
-        next.is_none_or(|c| c.is_whitespace() || is_punctuation(c)).then_some((at, end))
-    })
-}
-
-/// The length in `text` of `pattern`, which is in lower case, if it stands at the beginning. A letter
-/// may have another length in its other case, so both are walked together.
-fn starts_with(text: &str, pattern: &str) -> Option<usize> {
-    let mut wanted = pattern.chars().peekable();
+/// A letter may have another length in its other case, so both are walked together.
+fn starts_with_any_case(text: &str, pattern: &str) -> Option<usize> {
+    let mut wanted = lower(pattern).peekable();
     for (at, c) in text.char_indices() {
         if wanted.peek().is_none() {
             return Some(at);
@@ -111,86 +178,4 @@ fn starts_with(text: &str, pattern: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn rules(mode: Mode) -> Rules {
-        Rules::new(mode, vec!["@Mercury".into(), "Mercury".into()], "real_bot")
-    }
-
-    fn group(mode: Mode, text: &str) -> Option<String> {
-        rules(mode).prompt(Heard { direct: false, text, has_media: false, mentions_bot: false })
-    }
-
-    /// pipeline.md 5
-    #[test]
-    fn a_mention_is_a_word() {
-        let said = |text| group(Mode::Mention, text);
-        assert_eq!(said("@Mercury hi").as_deref(), Some("hi"));
-        assert_eq!(said("hi mercury, how are you").as_deref(), Some("hi how are you"));
-        assert_eq!(said("hi MERCURY!").as_deref(), Some("hi"));
-        assert_eq!(said("Mercury").as_deref(), Some("Mercury"));
-        assert_eq!(said("mercurys"), None);
-        assert_eq!(said("a@mercury hi"), None);
-        assert_eq!(said("nothing"), None);
-        assert_eq!(said(" "), None);
-        // pipeline.md #18: the bot's own name is a pattern whatever is configured.
-        assert_eq!(said("@Real_Bot hi").as_deref(), Some("hi"));
-    }
-
-    #[test]
-    fn a_prefix_is_followed_by_a_space() {
-        let said = |text| group(Mode::Prefix, text);
-        assert_eq!(said("Mercury hi").as_deref(), Some("hi"));
-        assert_eq!(said("mercury").as_deref(), Some(""));
-        assert_eq!(said("Mercury, hi"), None);
-        assert_eq!(said("hi Mercury"), None);
-    }
-
-    /// pipeline.md #13, #14, #15
-    #[test]
-    fn always_direct_and_media() {
-        assert_eq!(group(Mode::Always, " Mercury hi ").as_deref(), Some("Mercury hi"));
-        let direct =
-            |mode, text, has_media| rules(mode).prompt(Heard { direct: true, text, has_media, mentions_bot: false });
-        assert_eq!(direct(Mode::Mention, "hi", false).as_deref(), Some("hi"));
-        assert_eq!(direct(Mode::Prefix, "Mercury hi", false).as_deref(), Some("hi"));
-        assert_eq!(direct(Mode::Mention, "", true).as_deref(), Some(""));
-        assert_eq!(direct(Mode::Mention, "", false), None);
-        let in_group =
-            |mode| rules(mode).prompt(Heard { direct: false, text: "", has_media: true, mentions_bot: false });
-        assert_eq!(in_group(Mode::Mention), None);
-        assert_eq!(in_group(Mode::Always).as_deref(), Some(""));
-    }
-
-    #[test]
-    fn the_platform_may_say_that_the_bot_is_meant() {
-        let heard = Heard { direct: false, text: "you there", has_media: false, mentions_bot: true };
-        assert_eq!(rules(Mode::Mention).prompt(heard).as_deref(), Some("you there"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_breaks_it(text in "\\PC*", pattern in "\\PC{0,6}", direct: bool) {
-            for mode in [Mode::Mention, Mode::Prefix, Mode::Always] {
-                let rules = Rules::new(mode, vec![pattern.clone()], "İbot");
-                let prompt = rules.prompt(Heard { direct, text: &text, has_media: false, mentions_bot: false });
-                prop_assert!(prompt.is_none_or(|prompt| prompt.len() <= text.len()));
-            }
-        }
-
-        /// A direct message with words always asks something.
-        #[test]
-        fn a_direct_message_is_meant(text in "\\PC*[a-z]\\PC*") {
-            let heard = Heard { direct: true, text: &text, has_media: false, mentions_bot: false };
-            prop_assert!(rules(Mode::Mention).prompt(heard).is_some_and(|prompt| !prompt.is_empty()));
-        }
-
-        /// A group is left alone by words that are not the bot's.
-        #[test]
-        fn other_words_call_nobody(words in proptest::collection::vec("[a-lno-z]{1,8}", 0..12)) {
-            prop_assert_eq!(group(Mode::Mention, &words.join(" ")), None);
-        }
-    }
-}
+mod tests;

@@ -99,7 +99,7 @@ impl Voice {
                 "I was interrupted while I worked on this, and the work is gone. Please send it again.",
                 "העבודה שלי נקטעה באמצע והלכה לאיבוד. שלחו את ההודעה שוב, בבקשה.",
             ),
-            Failure::Blocked { said, .. } => said.clone(),
+            Failure::Blocked { said, .. } | Failure::Sensitive { said, .. } => said.clone(),
             Failure::HookFailed { .. } => pick(
                 "I could not prepare this. Please try again; if it keeps happening, tell the operator.",
                 "לא הצלחתי להתכונן לבקשה הזו. נסו שוב, ואם זה חוזר – פנו למפעיל.",
@@ -209,7 +209,7 @@ mod tests {
         assert!(!platform.explain(&refused).contains("registry"));
     }
 
-    /// container.md #44: links lead to the console, and only people of a platform get them.
+    /// container.md #44, pipeline.md #44: links lead to the console, and only people of a platform get them.
     #[test]
     fn the_console_is_linked_where_it_helps() {
         let platform = voice(Locale::English, Keys::Platform, Some("https://console.example"));

@@ -157,6 +157,20 @@ impl Gateway {
         })
     }
 
+    /// Whether [`Self::start`] accepts this configuration.
+    ///
+    /// # Errors
+    /// Where the operator insists on the gateway and the chain needs a provider that it cannot serve.
+    pub fn check(config: &Config) -> Result<(), GatewayError> {
+        let unserved = config.model_chain.iter().find(|leg| registry::provider(&leg.provider).is_none());
+        match unserved {
+            Some(leg) if config.agent_credentials == (CredentialMode::Gateway { insisted: true }) => {
+                Err(GatewayError::NotServed { provider: leg.provider.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the requests to `provider` go by the host.
     pub fn serves(&self, provider: &str) -> bool {
         self.upstreams.contains_key(provider)

@@ -62,7 +62,7 @@ impl Bodies {
             })?;
             let Some(piece) = frame.data_ref() else { continue };
             if read.len() + piece.len() > most {
-                return Err(ApiError::too_large(&format!("{} MiB", most >> 20)));
+                return Err(ApiError::too_large(most));
             }
             read.extend_from_slice(piece);
             self.cover(&mut held, read.len())?;

@@ -63,11 +63,17 @@ impl ApiError {
     /// Of a permission that the caller's role does not hold.
     pub fn forbidden(permission: &str) -> Self {
         let error = format!("Forbidden: requires '{permission}' permission");
-        Self::new(StatusCode::FORBIDDEN, "forbidden", error, "An admin of the space can grant it")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            error,
+            "An admin of the space can grant it; the first ones are named by permissions.admins / MERCURY_ADMINS",
+        )
     }
 
-    /// `most` as people read it: `2 MiB`.
-    pub fn too_large(most: &str) -> Self {
+    /// `most` in bytes.
+    pub fn too_large(most: usize) -> Self {
+        let most = if most >= 1 << 20 { format!("{} MiB", most >> 20) } else { format!("{} KiB", most >> 10) };
         let error = format!("Request body too large: at most {most}");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", error, "Send fewer or smaller files")
     }

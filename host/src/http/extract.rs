@@ -3,17 +3,28 @@
 use std::time::Duration;
 
 use axum::{
+    Extension,
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request},
     http::{StatusCode, request::Parts},
 };
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
 
-/// How long a body of [`Input`] may take to arrive: it has 2 MiB at most (axum's own limit),
-/// or what the route's `DefaultBodyLimit` says.
+/// How long a body of [`Input`] may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// Bytes of a body where no [`most_body`] says otherwise: axum's own limit, 2 MiB.
+const USUAL_BODY: usize = 2 << 20;
+
+/// The limit of a route, for whoever is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct MostBody(usize);
+
+/// A layer for routes whose bodies of [`Input`] have so many bytes at most.
+pub fn most_body(bytes: usize) -> (DefaultBodyLimit, Extension<MostBody>) {
+    (DefaultBodyLimit::max(bytes), Extension(MostBody(bytes)))
+}
 
 /// Parts of the path.
 #[derive(Clone, Debug)]
@@ -61,9 +72,10 @@ impl<S: Send + Sync, T: Given> FromRequest<S> for Input<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let most = request.extensions().get().map_or(USUAL_BODY, |MostBody(bytes)| *bytes);
         let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
         let body = read.map_err(|_| ApiError::slow_body())?.map_err(|error| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large("2 MiB, and less on some routes"),
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(most),
             status => ApiError::new(status, "bad_body", error.body_text(), ""),
         })?;
         let text: &[u8] = if T::OPTIONAL && body.trim_ascii().is_empty() { b"{}" } else { &body };
@@ -76,5 +88,43 @@ impl<S: Send + Sync, T: Given> FromRequest<S> for Input<T> {
                 &next,
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, routing::post};
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Text {
+        text: String,
+    }
+
+    impl Given for Text {
+        const EXAMPLE: &'static str = "{\"text\": \"x\"}";
+    }
+
+    /// Who sends too much is told the limit that holds for that very route.
+    #[tokio::test]
+    async fn the_limit_of_the_route_is_named() {
+        let length = |Input(given): Input<Text>| async move { given.text.len().to_string() };
+        let small = Router::new().route("/small", post(length)).layer(most_body(64 << 10));
+        let routes = Router::new().route("/usual", post(length)).merge(small);
+        for (path, bytes, expected) in [
+            ("/small", 64 << 10, "at most 64 KiB"),
+            ("/usual", 64 << 10, "65536"),
+            ("/usual", 2 << 20, "at most 2 MiB"),
+        ] {
+            let body = format!("{{\"text\": \"{}\"}}", "x".repeat(bytes));
+            let request = Request::post(path).body(Body::from(body)).unwrap();
+            let response = TowerToHyperService::new(routes.clone()).call(request).await.unwrap();
+            let said = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+            let said = String::from_utf8_lossy(&said);
+            assert!(said.contains(expected), "{path}: {said}");
+        }
     }
 }

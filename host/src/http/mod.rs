@@ -10,6 +10,6 @@ mod unix;
 pub use bodies::Bodies;
 pub use bounded::Bounded;
 pub use error::ApiError;
-pub use extract::{Given, Input, Path, Query};
+pub use extract::{Given, Input, Path, Query, most_body};
 pub use serve::{HEAD_WITHIN, Peer, serve};
 pub use unix::{Closing, SocketServer, serve_on_socket};

@@ -76,3 +76,54 @@ pub fn serve_on_socket(path: &Path, owner: AgentUser, router: Router) -> io::Res
 fn remove_whatever_is_at(path: &Path) -> io::Result<()> {
     crate::sandbox::remove_tree(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixStream,
+    };
+
+    use super::*;
+
+    async fn ask(path: &Path) -> io::Result<String> {
+        let mut stream = UnixStream::connect(path).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    /// http-api.md #34 (as architecture.md has it: a folder and a socket for each run, so no name is made and none
+    /// is looked for): a predecessor's dead socket is replaced, as is whatever else lies there; a neighbour's is
+    /// not touched; only the agents' user may connect; and the end of the server is the end of the socket.
+    #[tokio::test]
+    async fn a_socket_is_one_runs_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, other] = ["r1", "r2"].map(|run| folder.path().join(run).join("api.sock"));
+        for path in [&own, &other] {
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+        }
+        let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        let says = |word: &'static str| Router::new().route("/", get(move || async move { word }));
+        let _neighbour = serve_on_socket(&other, user, says("the other")).unwrap();
+        // Dropped without a server, a listener leaves its socket: dead.
+        drop(UnixListener::bind(&own).unwrap());
+        assert!(ask(&own).await.is_err());
+        let first = serve_on_socket(&own, user, says("the first")).unwrap();
+        assert!(ask(&own).await.unwrap().ends_with("the first"));
+        let found = std::fs::metadata(&own).unwrap();
+        assert!(found.file_type().is_socket());
+        assert_eq!((found.mode() & 0o777, found.uid(), found.gid()), (0o600, user.uid, user.gid));
+        drop(first);
+        assert!(!own.exists(), "gone with its server");
+        std::fs::create_dir(&own).unwrap();
+        let _second = serve_on_socket(&own, user, says("the second")).unwrap();
+        assert!(ask(&own).await.unwrap().ends_with("the second"));
+        assert!(ask(&other).await.unwrap().ends_with("the other"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside the folders");
+    }
+}

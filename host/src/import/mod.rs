@@ -4,6 +4,8 @@
 //! Reads the old project and changes nothing there. May be run again: what is there already stays, and
 //! only what is new is taken. What cannot be taken is named, with the reason.
 
+mod aliases;
+mod known;
 mod old;
 mod rows;
 mod tasks;
@@ -70,6 +72,9 @@ pub struct Left {
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub dry_run: bool,
+    /// Where the same database lay when it was brought over before, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// By kind: `spaces`, `messages`, `files`, …
     pub counts: BTreeMap<&'static str, Count>,
     pub left: Vec<Left>,

@@ -4,46 +4,46 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Old, Report, tasks};
+use super::{
+    Old, Report, aliases,
+    known::{self, Progress},
+    tasks,
+};
 use crate::domain::{
     ids::SpaceId,
     roles,
-    space_settings::{self, ACTIVE_MODEL, PAUSED, RESUME_AT},
+    space_settings::{self, ACTIVE_MODEL, PAUSED, RESUME_AT, SENSITIVE_ALLOWED},
 };
 
 /// Tables whose rows have no place here yet, with the column that names one.
 const LATER: &[(&str, &str, &str)] = &[
     ("project_config", "key", "it has no place here yet"),
     ("extension_state", "extension || '/' || key", "the old extensions do not run here; plugins keep their own state"),
-    ("wa_identity_aliases", "lid", "WhatsApp is still to come"),
 ];
+/// Why what belongs to a space did not come along without it.
+const NO_SPACE: &str = "their space was deleted, or has a name that is none here";
 /// Of those, how many are named.
 const MOST_NAMED: usize = 20;
 
 pub(super) fn bring(old: &Old, db: &Transaction<'_>, mut report: Report, now: i64) -> rusqlite::Result<Report> {
     let source = old.database.to_string_lossy().into_owned();
     let from = &old.connection;
-    let (message, usage, task) = db
-        .query_row("SELECT last_message, last_usage, last_task FROM imports WHERE source = ?1", [&source], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?
-        .unwrap_or((0, 0, 0));
+    let found = known::find(from, db, &source, &mut report)?;
+    let (import, before) = found.map_or((None, Progress::default()), |(import, progress)| (Some(import), progress));
     spaces(from, db, &mut report)?;
     conversations(from, db, &mut report)?;
     members(from, db, &mut report)?;
     settings(from, db, &mut report)?;
     preferences(from, db, &mut report)?;
     mutes(from, db, &mut report)?;
-    let message = messages(from, db, message, &mut report)?;
-    let usage = spending(from, db, usage, &mut report)?;
-    let task = tasks::bring(from, db, task, &mut report, now)?;
-    db.execute(
-        "INSERT INTO imports (source, last_message, last_usage, last_task, at) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (source) DO UPDATE SET last_message = excluded.last_message, last_usage = excluded.last_usage,
-             last_task = excluded.last_task, at = excluded.at",
-        params![source, message, usage, task, now],
-    )?;
+    // Behind what is kept of people: it moves to the id that names them.
+    aliases::bring(from, db, &mut report, now)?;
+    let reached = Progress {
+        message: messages(from, db, before.message, &mut report)?,
+        usage: spending(from, db, before.usage, &mut report)?,
+        task: tasks::bring(from, db, before.task, &mut report, now)?,
+    };
+    known::note(from, db, import, &source, reached, now)?;
     for (table, name, why) in LATER {
         leave(from, table, name, why, &mut report)?;
     }
@@ -81,10 +81,11 @@ fn conversations(from: &Connection, db: &Transaction<'_>, report: &mut Report) -
         "SELECT platform || ':' || external_id, platform, kind = 'dm', observed_title, space_id, first_seen_at, last_seen_at
          FROM conversations ORDER BY id",
     )?;
-    let mut rows = rows.query([])?;
+    let (mut rows, mut left) = (rows.query([])?, Vec::new());
     while let Some(row) = rows.next()? {
-        let (id, space): (String, Option<String>) = (row.get(0)?, row.get(4)?);
-        let space = known_space(db, space)?;
+        let (id, old): (String, Option<String>) = (row.get(0)?, row.get(4)?);
+        let space = known_space(db, old.clone())?;
+        left.extend(old.filter(|_| space.is_none()).map(|old| format!("{id} to {old}")));
         let taken = db.execute(
             "INSERT INTO conversations (id, platform, direct, title, space, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (id) DO NOTHING",
@@ -103,6 +104,7 @@ fn conversations(from: &Connection, db: &Transaction<'_>, report: &mut Report) -
         }
         report.count("conversations", taken == 1);
     }
+    name("links of conversations", &left, NO_SPACE, report);
     Ok(())
 }
 
@@ -112,55 +114,51 @@ pub(super) fn known_space(db: &Transaction<'_>, space: Option<String>) -> rusqli
 }
 
 fn members(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusqlite::Result<()> {
-    let name = if has_column(from, "space_roles", "display_name")? { "display_name" } else { "NULL" };
+    let shown = if has_column(from, "space_roles", "display_name")? { "display_name" } else { "NULL" };
     let mut rows = from.prepare(&format!(
-        "SELECT space_id, platform_user_id, role, {name} FROM space_roles ORDER BY space_id, platform_user_id"
+        "SELECT space_id, platform_user_id, role, {shown} FROM space_roles ORDER BY space_id, platform_user_id"
     ))?;
-    let mut rows = rows.query([])?;
+    let (mut rows, mut left) = (rows.query([])?, Vec::new());
     while let Some(row) = rows.next()? {
-        let Some(space) = known_space(db, row.get(0)?)? else { continue };
-        let (person, role): (String, String) = (row.get(1)?, row.get(2)?);
+        let (old, person, role): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let Some(space) = known_space(db, Some(old.clone()))? else {
+            left.push(format!("{old}/{person}"));
+            continue;
+        };
         let taken = db.execute(
             "INSERT INTO members (space, person, role, display_name) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
             params![space, person, role, row.get::<_, Option<String>>(3)?],
         )?;
         report.count("people", taken == 1);
     }
+    name("space_roles", &left, NO_SPACE, report);
     Ok(())
 }
 
 /// Those that a space has here, too, with a value that is one here.
 fn settings(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusqlite::Result<()> {
-    // Lists of before there were permissions for files allowed files, until that system itself added them.
-    let files_named = from
-        .prepare("SELECT 1 FROM project_config WHERE key = 'migration.media_role_permissions'")
-        .and_then(|mut guard| guard.exists([]))
-        .unwrap_or(false);
     let mut rows = from.prepare(
         "SELECT space_id, key, value, coalesce(updated_by, 'imported'), updated_at FROM space_config ORDER BY space_id, key",
     )?;
     let mut rows = rows.query([])?;
     let mut left = Vec::new();
+    let knows_media = knows_media(from)?;
     while let Some(row) = rows.next()? {
         let (old, key, value): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        if let Some(role) = key.strip_prefix("role.").and_then(|key| key.strip_suffix(".permissions")) {
-            match known_space(db, Some(old.clone()))?.filter(|_| roles::check_name(role).is_ok()) {
-                Some(space) => {
-                    let (by, at) = (row.get::<_, String>(3)?, row.get::<_, i64>(4)?);
-                    let list = permissions(role, &value, files_named);
-                    let taken = db.execute(
-                        "INSERT INTO role_permissions (space, role, permissions, updated_by, updated_at)
-                         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                        params![space, role, serde_json::json!(list).to_string(), by, at],
-                    )? == 1;
-                    report.count("permissions of roles", taken);
-                }
-                None => left.push(format!("{old}/{key}")),
-            }
+        if let (Some(role), Some(space)) = (role_of(&key), known_space(db, Some(old.clone()))?) {
+            let list = serde_json::Value::from(permissions(role, &value, knows_media)).to_string();
+            let taken = db.execute(
+                "INSERT INTO role_permissions (space, role, permissions, updated_by, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO NOTHING",
+                params![space, role, list, row.get::<_, String>(3)?, row.get::<_, i64>(4)?],
+            )?;
+            report.count("permissions of roles", taken == 1);
             continue;
         }
         let paused = (key == PAUSED && value == "true") || (key == RESUME_AT && value.trim().parse::<i64>().is_ok());
-        let fits = paused || key == ACTIVE_MODEL || space_settings::check(&key, &value).is_ok();
+        // Said of another guard, and of groups that may not be there: whoever wants it here says so again.
+        let opens = key == SENSITIVE_ALLOWED && value == "true";
+        let fits = paused || key == ACTIVE_MODEL || (!opens && space_settings::check(&key, &value).is_ok());
         let Some(space) = known_space(db, Some(old.clone()))?.filter(|_| fits) else {
             left.push(format!("{old}/{key}"));
             continue;
@@ -176,19 +174,31 @@ fn settings(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rus
     Ok(())
 }
 
-/// permissions.md 7, and an admin can always give the others back. What is not known here is held by nobody.
-fn permissions<'a>(role: &str, list: &'a str, files_named: bool) -> Vec<&'a str> {
-    const FILES: [&str; 2] = ["media.receive", "media.send"];
-    let mut held: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    if !files_named && !held.iter().any(|name| FILES.contains(name)) {
-        held.extend(FILES);
+/// The role of `role.<role>.permissions`.
+fn role_of(key: &str) -> Option<&str> {
+    key.strip_prefix("role.")?.strip_suffix(".permissions").filter(|role| roles::check_name(role).is_ok())
+}
+
+/// What the old system's list means here (permissions.md 7), and an admin can always give the others back. What is
+/// not known here is held by nobody.
+fn permissions(role: &str, list: &str, knows_media: bool) -> Vec<String> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let mut list: Vec<String> = names.map(str::to_owned).collect();
+    if !knows_media {
+        list = roles::with_media(list);
     }
     if role == roles::ADMIN_ROLE {
-        held.extend(roles::ADMIN_KEEPS);
+        let kept = roles::ADMIN_KEEPS.into_iter().filter(|kept| !list.iter().any(|name| name == kept));
+        list.extend(kept.map(str::to_owned).collect::<Vec<_>>());
     }
-    held.sort_unstable();
-    held.dedup();
-    held
+    list
+}
+
+/// Whether the old system has brought its lists to what files need, so that one without them means that.
+fn knows_media(from: &Connection) -> rusqlite::Result<bool> {
+    let there = from.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'project_config'")?.exists([])?;
+    Ok(there
+        && from.prepare("SELECT 1 FROM project_config WHERE key = 'migration.media_role_permissions'")?.exists([])?)
 }
 
 /// One that somebody has set here already stays.
@@ -196,15 +206,19 @@ fn preferences(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> 
     let mut rows = from.prepare(
         "SELECT space_id, key, value, created_by, created_at, updated_at FROM space_preferences ORDER BY space_id, key",
     )?;
-    let mut rows = rows.query([])?;
+    let (mut rows, mut left) = (rows.query([])?, Vec::new());
     while let Some(row) = rows.next()? {
-        let Some(space) = known_space(db, row.get(0)?)? else { continue };
+        let (old, of): (String, String) = (row.get(0)?, row.get(1)?);
+        let Some(space) = known_space(db, Some(old.clone()))? else {
+            left.push(format!("{old}/{of}"));
+            continue;
+        };
         let taken = db.execute(
             "INSERT INTO preferences (space, key, value, created_by, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO NOTHING",
             params![
                 space,
-                row.get::<_, String>(1)?,
+                of,
                 row.get::<_, String>(2)?,
                 row.get::<_, String>(3)?,
                 row.get::<_, i64>(4)?,
@@ -213,6 +227,7 @@ fn preferences(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> 
         )?;
         report.count("preferences", taken == 1);
     }
+    name("space_preferences", &left, NO_SPACE, report);
     Ok(())
 }
 
@@ -223,15 +238,19 @@ fn mutes(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusqli
     let mut rows = from.prepare(
         "SELECT space_id, platform_user_id, expires_at, reason, muted_by, created_at FROM mutes ORDER BY 1, 2",
     )?;
-    let mut rows = rows.query([])?;
+    let (mut rows, mut left) = (rows.query([])?, Vec::new());
     while let Some(row) = rows.next()? {
-        let Some(space) = known_space(db, row.get(0)?)? else { continue };
+        let (old, of): (String, String) = (row.get(0)?, row.get(1)?);
+        let Some(space) = known_space(db, Some(old.clone()))? else {
+            left.push(format!("{old}/{of}"));
+            continue;
+        };
         let taken = db.execute(
             "INSERT INTO mutes (space, person, expires_at, reason, muted_by, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO NOTHING",
             params![
                 space,
-                row.get::<_, String>(1)?,
+                of,
                 row.get::<_, i64>(2)?,
                 row.get::<_, Option<String>>(3)?,
                 row.get::<_, String>(4)?,
@@ -240,6 +259,7 @@ fn mutes(from: &Connection, db: &Transaction<'_>, report: &mut Report) -> rusqli
         )?;
         report.count("mutes", taken == 1);
     }
+    name("mutes", &left, NO_SPACE, report);
     Ok(())
 }
 
@@ -364,7 +384,7 @@ fn leave(from: &Connection, table: &str, name_of: &str, why: &str, report: &mut 
     Ok(())
 }
 
-fn name(table: &str, names: &[String], why: &str, report: &mut Report) {
+pub(super) fn name(table: &str, names: &[String], why: &str, report: &mut Report) {
     if names.is_empty() {
         return;
     }
@@ -373,7 +393,7 @@ fn name(table: &str, names: &[String], why: &str, report: &mut Report) {
     report.leave(format!("{} of {table}: {shown}{more}", names.len()), why);
 }
 
-fn has_table(from: &Connection, table: &str) -> rusqlite::Result<bool> {
+pub(super) fn has_table(from: &Connection, table: &str) -> rusqlite::Result<bool> {
     from.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", [table], |row| row.get(0))
 }
 

@@ -13,7 +13,7 @@ use crate::{
         ids::SpaceId,
         task::{MOST_NAME, Place, Schedule, Wish},
     },
-    store::{Found, PlannedTask, insert_task, place_for, stop_task},
+    store::{Found, PlannedTask, insert_task, person_of, place_for, stop_task},
 };
 
 /// Those after `last`; returns the new last.
@@ -45,7 +45,7 @@ pub(super) fn bring(
             report.leave(what, "its space was deleted");
             continue;
         };
-        let created_by: String = row.get(8)?;
+        let created_by = person_of(db, &row.get::<_, String>(8)?)?;
         let silent: bool = row.get(6)?;
         let (cron, at): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
         let timezone: Option<String> = row.get(9)?;

@@ -7,6 +7,9 @@ use rusqlite::Connection;
 
 use super::*;
 
+mod copy;
+mod known;
+
 /// An old project with something of everything, made by the old schema.
 struct Projects {
     folder: tempfile::TempDir,
@@ -39,6 +42,8 @@ INSERT INTO space_config VALUES ('team', 'trigger.match', 'always', 'x', 1, 1), 
     ('team', 'role.member.permissions', 'prefs.get, flying', 'x', 1, 2), ('team', 'paused', 'true', 'x', 1, 1);
 INSERT INTO space_preferences VALUES ('main', 'tone', 'short', 'telegram:42', 1, 1);
 INSERT INTO mutes VALUES ('team', 'telegram:43', 99, NULL, 'telegram:42', 1);
+INSERT INTO wa_identity_aliases VALUES ('244@lid', '972509999999@s.whatsapp.net', 'key-alt', 5, 6), ('245', '972509999999', 'manual', 5, 5),
+    ('972509999999@s.whatsapp.net', '1@s.whatsapp.net', 'manual', 5, 7);
 INSERT INTO token_usage (space_id, input_tokens, output_tokens, total_tokens, cache_read_tokens, cache_write_tokens, cost, model, provider, created_at)
     VALUES ('main', 10, 5, 15, NULL, NULL, 0.0125, 'm', 'anthropic', 103), ('gone', 1, 1, 2, 0, 0, NULL, NULL, NULL, 104);
 ";
@@ -92,6 +97,10 @@ impl Projects {
         Connection::open(self.old().join(".mercury/state.db")).unwrap()
     }
 
+    fn new_db(&self) -> Connection {
+        Connection::open(self.places.data_dir.join("state.db")).unwrap()
+    }
+
     fn old_file(&self, path: &str, content: &str) {
         let path = self.old().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -107,7 +116,7 @@ impl Projects {
     }
 
     fn new_rows(&self, sql: &str) -> Vec<String> {
-        let db = Connection::open(self.places.data_dir.join("state.db")).unwrap();
+        let db = self.new_db();
         let mut rows = db.prepare(sql).unwrap();
         rows.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
@@ -164,16 +173,20 @@ async fn a_project_is_brought_over() {
     assert_eq!(projects.new_rows("SELECT conversation || ' ' || message FROM said"), ["telegram:42 901"]);
     for (rows, expected) in [
         (
-            "SELECT space || ' ' || key || ' ' || value || ' ' || updated_by FROM space_settings WHERE key <> 'paused'",
-            "team context.mode clear telegram:42",
+            "SELECT group_concat(space || ' ' || key || ' ' || value || ' ' || updated_by, ', ' ORDER BY key) FROM space_settings WHERE key <> 'paused'",
+            "team context.mode clear telegram:42, team trigger.match always x",
         ),
         ("SELECT space || ' ' || value FROM space_settings WHERE key = 'paused'", "team true"),
         (
             "SELECT space || ' ' || role || ' ' || permissions FROM role_permissions",
-            r#"team member ["flying","media.receive","media.send","prefs.get"]"#,
+            r#"team member ["prefs.get","flying","media.receive","media.send"]"#,
         ),
         ("SELECT space || ' ' || key || ' ' || value FROM preferences", "main tone short"),
         ("SELECT space || ' ' || person || ' ' || expires_at FROM mutes", "team telegram:43 99"),
+        (
+            "SELECT group_concat(alias || ' ' || person || ' ' || updated_at, ', ' ORDER BY alias) FROM aliases",
+            "whatsapp:244@lid whatsapp:972509999999@s.whatsapp.net 6, whatsapp:245@lid whatsapp:972509999999@s.whatsapp.net 5",
+        ),
     ] {
         assert_eq!(projects.new_rows(rows), [expected]);
     }
@@ -222,11 +235,12 @@ async fn a_project_is_brought_over() {
         ("messages", count(6, 0)),
         ("spending", count(2, 0)),
         ("settings", count(4, 0)),
-        ("space settings", count(2, 0)),
+        ("space settings", count(3, 0)),
         ("permissions of roles", count(1, 0)),
         ("preferences", count(1, 0)),
         ("mutes", count(1, 0)),
         ("tasks", count(1, 0)),
+        ("ids of one person", count(2, 0)),
     ] {
         assert_eq!(report.counts[what], expected, "{what}");
     }
@@ -235,15 +249,27 @@ async fn a_project_is_brought_over() {
 /// Nothing is lost without a word, and no value of a setting is said: it may be a secret.
 #[tokio::test]
 async fn what_is_left_is_named() {
-    let report = Projects::new().import(true).await.unwrap();
+    let projects = Projects::new();
+    let more = "
+        INSERT INTO space_preferences VALUES ('gone', 'tone', 'short', 'x', 1, 1), ('Bad_ID', 'tone', 'long', 'x', 1, 1);
+        INSERT INTO mutes VALUES ('gone', 'telegram:43', 99, NULL, 'telegram:42', 1);
+        INSERT INTO conversations (platform, external_id, kind, space_id, first_seen_at, last_seen_at) VALUES
+            ('telegram', '-9', 'group', 'Bad_ID', 12, 12);";
+    projects.old_db().execute_batch(more).unwrap();
+    let report = projects.import(true).await.unwrap();
     let left: Vec<&str> = report.left.iter().map(|left| left.what.as_str()).collect();
+    assert!(left.iter().any(|what| what.starts_with("1 of wa_identity_aliases: whatsapp:972509999999@s")), "{left:#?}");
     for what in [
         "space Bad_ID",
         "tags of space main: family,home",
         "1 messages of spaces that were deleted",
         "1 messages of tools",
+        "1 of space_roles: gone/telegram:42",
+        "2 of space_preferences: Bad_ID/tone, gone/tone",
+        "1 of mutes: gone/telegram:43",
+        "1 of links of conversations: telegram:-9 to Bad_ID",
         "1 messages with a list of attachments",
-        "4 of space_config: gone/rate_limit, main/rate_limit, team/security.pending_sensitive_prompt, team/trigger.match",
+        "3 of space_config: gone/rate_limit, main/rate_limit, team/security.pending_sensitive_prompt",
         "extensions",
         "whatsapp-auth",
         "global/skills",
@@ -324,6 +350,58 @@ async fn tasks_come_along() {
     assert_eq!(projects.import(false).await.unwrap().counts["tasks"], count(1, 6), "only what is new");
 }
 
+/// The old profile goes on; one that is active here stays, and what cannot be read is not brought.
+#[tokio::test]
+async fn the_active_profile_comes_along() {
+    let projects = Projects::new();
+    let old = ".mercury/active-profile.json";
+    let record = "{\"name\":\"clinic\",\"memberPermissions\":[\"prompt\",\"rooms\"],\"profilePrompt\":\"Be kind.\"}";
+    projects.old_file(old, "{\"name\":");
+    let report = projects.import(true).await.unwrap();
+    let left = report.left.iter().find(|left| left.what == "active-profile.json").unwrap();
+    assert!(left.why.contains("no JSON"), "{left:?}");
+    projects.old_file(old, record);
+    assert_eq!(projects.import(true).await.unwrap().counts["settings"], count(5, 0));
+    assert_eq!(projects.new_file(old), None, "a dry run changes nothing");
+    projects.import(false).await.unwrap();
+    let config = crate::config::Config::load(&projects.places.project, &BTreeMap::new()).unwrap();
+    let profile = config.profile.unwrap();
+    assert_eq!((profile.name.as_str(), profile.prompt.as_deref()), ("clinic", Some("Be kind.")));
+    assert_eq!(profile.members.unwrap(), ["prompt", "rooms", "media.receive", "media.send"]);
+    projects.old_file(old, "{\"name\":\"other\"}");
+    projects.import(false).await.unwrap();
+    assert_eq!(projects.new_file(old).as_deref(), Some(record));
+    assert!(projects.new_file(".mercury/active-profile.json.imported").unwrap().contains("other"));
+}
+
+/// What the old host still writes under an alias, and what a second import reads again, is its person's: else a mute
+/// would be lost, and a role be there that no command takes.
+#[tokio::test]
+async fn what_is_of_an_alias_is_its_persons() {
+    let projects = Projects::new();
+    projects
+        .old_db()
+        .execute_batch(
+            "INSERT INTO space_roles VALUES ('team', 'whatsapp:244@lid', 'admin', NULL, NULL, 1, 1);
+             UPDATE tasks SET created_by = 'whatsapp:244@lid';",
+        )
+        .unwrap();
+    projects.import(false).await.unwrap();
+    let mute = "INSERT INTO mutes VALUES ('team', 'whatsapp:244@lid', 99, NULL, 'telegram:42', 1)";
+    projects.old_db().execute_batch(mute).unwrap();
+    projects.import(false).await.unwrap();
+    for (rows, expected) in [
+        (
+            "SELECT person || ' ' || role FROM members WHERE person LIKE 'whatsapp:%'",
+            "whatsapp:972509999999@s.whatsapp.net admin",
+        ),
+        ("SELECT person FROM mutes WHERE person LIKE 'whatsapp:%'", "whatsapp:972509999999@s.whatsapp.net"),
+        ("SELECT created_by FROM tasks", "whatsapp:972509999999@s.whatsapp.net"),
+    ] {
+        assert_eq!(projects.new_rows(rows), [expected]);
+    }
+}
+
 /// Again takes what is new, and what is here by now stays.
 #[tokio::test]
 async fn it_may_be_run_again() {
@@ -332,7 +410,15 @@ async fn it_may_be_run_again() {
     let store = Store::open(&projects.places.data_dir.join("state.db")).unwrap();
     let team = crate::domain::ids::SpaceId::try_from("team".to_owned()).unwrap();
     store.link("telegram:42", Some(&team)).await.unwrap();
-    store.set_role(&team, "telegram:43", "admin", None).await.unwrap();
+    let granted = crate::store::Granted {
+        space: team.clone(),
+        person: "telegram:43".into(),
+        role: "admin".into(),
+        by: "x".into(),
+        admins_elsewhere: true,
+        at: 1,
+    };
+    assert!(store.grant_role(granted).await.unwrap());
     drop(store);
     let memory = projects.places.data_dir.join("spaces/main/AGENTS.md");
     std::fs::write(&memory, "changed here").unwrap();
@@ -418,4 +504,62 @@ async fn what_is_broken_off_goes_on_later() {
     let outcome = import(&projects.old(), &projects.places, false, cancelled).await;
     assert!(matches!(outcome, Err(ImportError::Cancelled)), "{outcome:?}");
     assert_eq!(projects.import(false).await.unwrap().counts["messages"], count(6, 0));
+}
+
+const LISTS: &str = "INSERT OR REPLACE INTO space_config VALUES
+    ('main', 'role.member.permissions', 'prompt, stop', 'dashboard', 1, 7),
+    ('team', 'role.member.permissions', 'prompt,media.send', 'dm-auto-space', 1, 7),
+    ('team', 'role.moderator.permissions', '', 'x', 1, 7), ('team', 'role.system.permissions', 'prompt', 'x', 1, 7),
+    ('team', 'role.admin.permissions', 'prompt', 'x', 1, 7), ('main', 'role.Bad Role.permissions', 'prompt', 'x', 1, 7);";
+const TAKEN: &str =
+    "SELECT space || ' ' || role || ' ' || permissions || ' ' || updated_by FROM role_permissions ORDER BY space, role";
+
+/// permissions.md #19: lists of before files needed a permission get both of theirs, once, and say who wrote them;
+/// one that names either stays as it is, what is taken back here later stays taken back, and an admin can give the
+/// others back.
+#[tokio::test]
+async fn permissions_of_roles_come_along() {
+    let projects = Projects::new();
+    projects.old_db().execute_batch(LISTS).unwrap();
+    let report = projects.import(false).await.unwrap();
+    assert_eq!(
+        projects.new_rows(TAKEN),
+        [
+            r#"main member ["prompt","stop","media.receive","media.send"] dashboard"#,
+            r#"team admin ["prompt","media.receive","media.send","permissions.get","permissions.set","roles.list","roles.grant"] x"#,
+            r#"team member ["prompt","media.send"] dm-auto-space"#,
+            r#"team moderator ["media.receive","media.send"] x"#,
+        ]
+    );
+    assert_eq!(report.counts["permissions of roles"], count(4, 0));
+    let left = report.left.iter().find(|left| left.what.contains("space_config")).unwrap();
+    for key in ["team/role.system.permissions", "main/role.Bad Role.permissions"] {
+        assert!(left.what.contains(key), "{left:?}");
+    }
+    let revoke = "UPDATE role_permissions SET permissions = '[\"prompt\"]' WHERE space = 'main'";
+    projects.new_db().execute_batch(revoke).unwrap();
+    assert_eq!(projects.import(false).await.unwrap().counts["permissions of roles"], count(0, 4));
+    assert_eq!(projects.new_rows(TAKEN)[0], r#"main member ["prompt"] dashboard"#);
+}
+
+/// permissions.md #19: where the old system had brought its lists up to date, one without files means that.
+#[tokio::test]
+async fn permissions_that_were_taken_back_stay_so() {
+    let projects = Projects::new();
+    projects.old_db().execute_batch(LISTS).unwrap();
+    let done = "INSERT INTO project_config VALUES ('migration.media_role_permissions', '1', 'system', 1, 1)";
+    projects.old_db().execute_batch(done).unwrap();
+    projects.import(false).await.unwrap();
+    assert_eq!(projects.new_rows(TAKEN)[0], r#"main member ["prompt","stop"] dashboard"#);
+}
+
+/// permissions.md W5: no row of the old system makes somebody the host.
+#[tokio::test]
+async fn nobody_comes_along_as_the_host() {
+    let projects = Projects::new();
+    projects.old_db().execute_batch("UPDATE space_roles SET role = 'system' WHERE space_id = 'team'").unwrap();
+    projects.import(false).await.unwrap();
+    let store = Store::open(&projects.places.data_dir.join("state.db")).unwrap();
+    let team = crate::domain::ids::SpaceId::try_from("team".to_owned()).unwrap();
+    assert_eq!(store.role_of(&team, "telegram:43").await.unwrap(), "member");
 }

@@ -21,7 +21,10 @@ use crate::{
         Places,
         walk::{Found, Step, walk},
     },
-    domain::ids::SpaceId,
+    domain::{
+        active_profile::{self, Active},
+        ids::SpaceId,
+    },
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +35,6 @@ pub(super) struct BrokenOff;
 const LEFT: &[(&str, &str)] = &[
     ("extensions", "the old extensions do not run here; see `mercury plugins list` for what is in their place"),
     ("whatsapp-auth", "WhatsApp is still to come; its device stays linked to the old host"),
-    ("active-profile.json", "profiles are still to come"),
 ];
 
 /// Variables that name folders.
@@ -57,6 +59,12 @@ pub(super) fn bring(
     let own = |name: &str| (old.data_dir.join(name), places.data_dir.join(name));
     let (from, to) = own("model-capabilities.yaml");
     setting(&from, &to, 0o600, |text| text, &mut report)?;
+    let (from, to) = own(active_profile::FILE);
+    match std::fs::read_to_string(&from).map(|record| Active::read(&record)) {
+        // A host does not start with one that cannot be read.
+        Ok(Err(reason)) => report.leave(active_profile::FILE, &reason),
+        _ => setting(&from, &to, 0o600, |text| text, &mut report)?,
+    }
     setting(&old.auth_path, &places.auth_path, 0o600, |text| text, &mut report)?;
     setting(&old.folder.join(".env"), &places.project.join(".env"), 0o600, without_places, &mut report)?;
     for name in ["mercury.yaml", "mercury.yml"] {

@@ -55,6 +55,9 @@ impl Intake {
         if admits != Admitted::Queued {
             return self.turn_away(&whole, admits, locale).await;
         }
+        if !self.passes_sensitive(&whole, &settings, locale).await? {
+            return Ok(());
+        }
         let caller = Caller {
             person: message.author.clone(),
             role: role.clone(),
@@ -63,7 +66,8 @@ impl Intake {
         };
         let chat = message.chat.as_ref();
         let prompt = chat.and_then(|chat| chat.prompt(&message.text)).unwrap_or(&message.text);
-        if let Answer::Deny(reason) = self.plugins.check_prompt(caller, prompt, Vec::new()).await {
+        let files = self.runs.lent_files(&message.space, &message.attachments).await;
+        if let Answer::Deny(reason) = self.plugins.check_prompt(caller, prompt, files).await {
             return self.refuse(whole.id, "denied_by_guard", 403, reason).await;
         }
         let mut marks = *marks;
@@ -99,7 +103,13 @@ impl Intake {
         };
         tracing::info!(inbound = whole.id, code, "message turned away");
         metrics::counter!("mercury_messages_turned_away_total", "code" => code).increment(1);
-        let problem = Problem { code: code.to_owned(), status, detail: reason.clone(), next: String::new() };
+        let problem = Problem {
+            code: code.to_owned(),
+            status,
+            detail: reason.clone(),
+            next: String::new(),
+            again_at: Some(until),
+        };
         let reply = NewOutbound {
             inbound: whole.id,
             run: None,

@@ -139,7 +139,7 @@ mod tests {
             received_at: 1,
             chat: Some(chat.clone()),
         };
-        (Key::of(&message, &chat), (Inbound { id, message, occasion: None }, Marks::default()))
+        (Key::of(&message, &chat), (Inbound { id, message, occasion: None, consented: None }, Marks::default()))
     }
 
     /// Weakness W14: people, conversations and threads are kept apart.

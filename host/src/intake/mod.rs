@@ -4,14 +4,18 @@ mod asking;
 mod commands;
 mod held;
 mod lines;
+mod overrides;
 mod pauses;
+mod sensitive;
 mod tasks;
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 use crate::{
     approvals::{AnswerError, Approvals, Reading},
-    callers::{self, Stopped},
+    callers::{self, Stopped, Stops},
     clock,
     config::Config,
     delivery::Delivery,
@@ -21,6 +25,7 @@ use crate::{
         ids::SpaceId,
         stages::Marks,
     },
+    media::Quota,
     plugins::Plugins,
     runs::Runs,
     store::{Accepted, Inbound, NewInbound, NewOutbound, Problem, Standing, Store, StoreError},
@@ -28,9 +33,14 @@ use crate::{
 
 pub use held::Held;
 pub use lines::Lines;
+pub use overrides::Overrides;
+use sensitive::Consent;
 
 /// How long after a failed attempt to decide a message the next one is made.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long a stop from outside waits for messages that are being decided. A guard has 2 s for each.
+const DECIDED_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 type Waiting = (Inbound, Marks);
 
@@ -45,15 +55,20 @@ pub struct Intake {
     pub waiting: Lines,
     /// Messages that wait for the next of the same person.
     pub held: Held,
+    /// Whose stored role the configuration overrides, as far as it was told.
+    pub overrides: Overrides,
+    /// What the files of all spaces may take together, whoever brings them.
+    pub quota: Arc<Quota>,
 }
 
 impl Intake {
     /// Takes a message: it is on disk when this returns, and its decision is under way. `received`
-    /// is the moment of its arrival, in microseconds.
+    /// is the moment of its arrival, in microseconds. To be called in a task that nobody gives up: what is on
+    /// disk by then would be decided by nobody until the next start.
     pub async fn accept(&self, message: NewInbound, received: u64) -> Result<Accepted, StoreError> {
         let accepted = self.store.accept(message.clone()).await?;
         if let Accepted::New(id) = accepted {
-            self.begin(Inbound { id, message, occasion: None }, received);
+            self.begin(Inbound { id, message, occasion: None, consented: None }, received);
         }
         Ok(accepted)
     }
@@ -106,23 +121,62 @@ impl Intake {
         if let Some(occasion) = &inbound.occasion {
             return self.decide_task(inbound, occasion, marks).await;
         }
-        let now = clock::millis();
+        let operator = callers::is_named(&self.config.admins, &self.store, &message.author).await?;
         let role = callers::role_of(&self.config, &self.store, &message.space, &message.author).await?;
+        let now = clock::millis();
         let standing = self.store.standing(&message.space, &message.conversation, &message.author, now).await?;
+        if operator {
+            self.overrides.tell(&message.space, &message.author, standing.given_role.as_deref());
+        }
         if decision::is_silenced(&message.author, &role, standing.muted) {
             return self.ignore(inbound.id).await;
         }
         let chat = message.chat.as_ref();
         let prompt = chat.map_or(Some(message.text.as_str()), |chat| chat.prompt(&message.text));
-        if !decision::is_reserved(&message.author, &role) && self.is_answer(inbound, &role, prompt, &standing).await? {
+        // A yes that a predecessor has heard is what was asked.
+        if inbound.consented.is_some() || decision::is_reserved(&message.author, &role) {
+            return self.judge(inbound, marks, operator, &role, &standing).await;
+        }
+        // Before the questions of others' runs: a yes to one's own request is not to allow somebody's tool call.
+        if !self.points_at_question(message).await? {
+            let locale = standing.settings.locale(self.config.voice.locale);
+            match self.hear_consent(inbound, prompt, locale).await? {
+                Consent::None => {}
+                Consent::Given(whole) => return self.judge(&whole, marks, operator, &role, &standing).await,
+                Consent::Withdrawn => return Ok(()),
+            }
+        }
+        if self.is_answer(inbound, operator, &role, prompt, &standing).await? {
             return Ok(());
         }
-        let held = callers::held(&self.plugins, &self.store, &message.space, &role).await?;
+        self.judge(inbound, marks, operator, &role, &standing).await
+    }
+
+    /// Whether a message is a reply to a question about a tool call.
+    async fn points_at_question(&self, message: &NewInbound) -> Result<bool, StoreError> {
+        let quoted = message.chat.as_ref().and_then(|chat| chat.quoted.as_ref()?.message_id.as_deref());
+        let Some(quoted) = quoted else { return Ok(false) };
+        Ok(self.store.question_put_by(&message.conversation, quoted).await?.is_some())
+    }
+
+    /// What becomes of a message that is no answer to a question.
+    async fn judge(
+        &self,
+        inbound: &Inbound,
+        marks: Marks,
+        operator: bool,
+        role: &str,
+        standing: &Standing,
+    ) -> Result<(), StoreError> {
+        let (message, now) = (&inbound.message, clock::millis());
+        let chat = message.chat.as_ref();
+        let prompt = chat.map_or(Some(message.text.as_str()), |chat| chat.prompt(&message.text));
+        let held = self.plugins.held(&message.space, role).await?;
         let facts = Facts {
             caller: &message.author,
-            role: &role,
+            role,
             held: &held,
-            operator: self.config.admins.contains(&message.author),
+            operator,
             direct: chat.is_none_or(|chat| chat.direct),
             prompt,
             files: message.attachments.len(),
@@ -132,7 +186,7 @@ impl Intake {
             locale: standing.settings.locale(self.config.voice.locale),
         };
         match decision::decide(facts) {
-            Decision::Run => self.hold(inbound, marks, &standing).await,
+            Decision::Run => self.hold(inbound, marks, standing).await,
             Decision::Overhear => self.store.overhear(inbound.id).await,
             Decision::Ignore => self.ignore(inbound.id).await,
             Decision::Deny { code, reason } => self.refuse(inbound.id, code, 403, reason).await,
@@ -151,12 +205,13 @@ impl Intake {
     async fn is_answer(
         &self,
         inbound: &Inbound,
+        operator: bool,
         role: &str,
         prompt: Option<&str>,
         standing: &Standing,
     ) -> Result<bool, StoreError> {
         let message = &inbound.message;
-        if let Some(asked) = standing.confirmation.as_ref().filter(|_| self.config.admins.contains(&message.author)) {
+        if let Some(asked) = standing.confirmation.as_ref().filter(|_| operator) {
             // In a group the answer needs no mention of the bot.
             let text = prompt.unwrap_or(&message.text);
             let locale = standing.settings.locale(self.config.voice.locale);
@@ -184,8 +239,8 @@ impl Intake {
         let set = standing.settings.number("debounce.idle_timeout_ms");
         let idle = batch::idle(&message.platform, set, self.config.debounce);
         let waiting = (inbound.clone(), marks);
-        // A program waits for the answer to each of its messages.
-        let Some(chat) = message.chat.as_ref().filter(|_| !idle.is_zero()) else {
+        // A program waits for the answer to each of its messages; and a yes is to what was asked, not to more.
+        let Some(chat) = message.chat.as_ref().filter(|_| !idle.is_zero() && inbound.consented.is_none()) else {
             return self.ask(&[waiting]).await;
         };
         let key = held::Key::of(message, chat);
@@ -216,7 +271,8 @@ impl Intake {
 
     async fn refuse(&self, inbound: i64, code: &str, status: u16, reason: String) -> Result<(), StoreError> {
         tracing::info!(inbound, code, reason, "message refused");
-        let problem = Problem { code: code.to_owned(), status, detail: reason.clone(), next: String::new() };
+        let problem =
+            Problem { code: code.to_owned(), status, detail: reason.clone(), next: String::new(), again_at: None };
         self.reply(inbound, reason, Some(problem)).await
     }
 
@@ -225,5 +281,24 @@ impl Intake {
         self.store.refuse(reply, clock::millis()).await?;
         self.delivery.announce(inbound);
         Ok(())
+    }
+}
+
+impl Stops for Intake {
+    /// From outside of a conversation: what was written there before the stop and is still being decided is
+    /// stopped, too. In a conversation that order comes by itself.
+    fn stop<'a>(&'a self, space: &'a SpaceId) -> BoxFuture<'a, Result<Stopped, StoreError>> {
+        Box::pin(async move {
+            // Looked at first: what is decided during the first stop waits behind it.
+            let before = self.waiting.of(space);
+            let mut found = Self::stop(self, space).await?;
+            if !before.is_empty() {
+                self.waiting.passed(&before, space, DECIDED_WITHIN).await;
+                let later = Self::stop(self, space).await?;
+                found.stopped |= later.stopped;
+                found.dropped += later.dropped;
+            }
+            Ok(found)
+        })
     }
 }

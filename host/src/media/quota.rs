@@ -7,6 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cap_std::fs::MetadataExt;
+use tokio::sync::Mutex;
+
+use crate::backup::walk;
+
 /// For how long a measurement holds: what an agent writes meanwhile counts a little later.
 const HOLDS: Duration = Duration::from_secs(30);
 
@@ -16,34 +21,38 @@ pub struct Quota {
     folder: Arc<Path>,
     most: Option<u64>,
     /// Held while measuring, so that many who ask at once measure once.
-    measured: tokio::sync::Mutex<Option<(Instant, u64)>>,
+    measured: Arc<Mutex<Option<(Instant, u64)>>>,
     /// Bytes that were added since.
-    added: std::sync::Mutex<u64>,
+    added: Arc<std::sync::Mutex<u64>>,
 }
 
 impl Quota {
     /// `most` bytes for what lies in `folder`; without, any amount.
     pub fn new(folder: PathBuf, most: Option<u64>) -> Self {
-        Self { folder: folder.into(), most, measured: tokio::sync::Mutex::new(None), added: std::sync::Mutex::new(0) }
+        Self { folder: folder.into(), most, measured: Arc::default(), added: Arc::default() }
     }
 
     /// Bytes that are left; `None` where there is no limit, or where the folder cannot be read: then
     /// the disk itself is the limit.
     pub async fn left(&self) -> Option<u64> {
         let most = self.most?;
-        let mut measured = self.measured.lock().await;
+        let mut measured = self.measured.clone().lock_owned().await;
         let used = match *measured {
             Some((at, used)) if at.elapsed() < HOLDS => used,
             _ => {
-                let folder = self.folder.clone();
-                let used = tokio::task::spawn_blocking(move || size_of(&folder)).await;
-                let used = used.unwrap_or_else(|error| Err(io::Error::other(error)));
-                let used = used.inspect_err(|error| {
-                    tracing::warn!(folder = %self.folder.display(), %error, "the files of the spaces cannot be measured");
+                let (folder, added) = (self.folder.clone(), self.added.clone());
+                // The work has the lock, not who waits for it: one who asks and goes away must not let another
+                // one in.
+                let measuring = tokio::task::spawn_blocking(move || {
+                    let used = size_of(&folder)?;
+                    *measured = Some((Instant::now(), used));
+                    *added.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+                    Ok(used)
                 });
-                *measured = Some((Instant::now(), used.ok()?));
-                *self.added.lock().unwrap_or_else(PoisonError::into_inner) = 0;
-                measured.as_ref()?.1
+                let used = measuring.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+                used.inspect_err(|error| {
+                    tracing::warn!(folder = %self.folder.display(), %error, "the files of the spaces cannot be measured");
+                }).ok()?
             }
         };
         let added = *self.added.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,26 +66,22 @@ impl Quota {
     }
 }
 
-/// Bytes of the regular files below. Links are not followed: what they point to is not the space's.
+/// Bytes that the regular files below take. Links are not followed: what they point to is not the space's. What an
+/// agent closes to the host, or puts too deep, costs nobody else the limit; what it makes long without writing takes
+/// nothing from anybody.
 fn size_of(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0_u64;
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries = match std::fs::read_dir(&folder) {
-            // Agents make and remove folders meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
-                Ok(metadata) if metadata.is_file() => bytes = bytes.saturating_add(metadata.len()),
-                _ => {}
-            }
+    let walked = walk::walk(folder, |found| {
+        if found.metadata.is_file() {
+            let taken = found.metadata.blocks().saturating_mul(512);
+            bytes = bytes.saturating_add(found.metadata.len().min(taken));
         }
+        Ok(walk::Step::On)
+    });
+    match walked {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        walked => walked.map(|_| bytes),
     }
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -100,5 +105,21 @@ mod tests {
         assert_eq!(quota.left().await, Some(0));
         assert_eq!(Quota::new(spaces, None).left().await, None);
         assert_eq!(Quota::new(folder.path().join("absent"), Some(7)).left().await, Some(7));
+    }
+
+    /// One space's agent neither takes the room of the others by a file that is all hole nor lifts the limit by
+    /// folders that no path is long enough for.
+    #[tokio::test]
+    async fn no_agent_steers_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), [1; 60]).unwrap();
+        std::fs::File::create(folder.path().join("hole")).unwrap().set_len(1 << 40).unwrap();
+        let mut deep = cap_std::fs::Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
+        for _ in 0..40 {
+            deep.create_dir("d".repeat(200)).unwrap();
+            deep = deep.open_dir("d".repeat(200)).unwrap();
+        }
+        deep.write("b", [1; 30]).unwrap();
+        assert_eq!(Quota::new(folder.path().to_owned(), Some(100)).left().await, Some(10));
     }
 }

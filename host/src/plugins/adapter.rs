@@ -90,12 +90,7 @@ impl Plugins {
 
     /// Secrets that adapters cannot do without and that are not set: platform and variable.
     pub fn missing_secrets(&self, is_set: impl Fn(&str) -> bool) -> Option<(String, String)> {
-        self.providing(Interface::ChatAdapter).iter().find_map(|plugin| {
-            let platform = plugin.manifest.inbox.as_ref()?.platform.clone();
-            let missing =
-                plugin.manifest.secrets.iter().find(|secret| !secret.optional && !is_set(&secret.variable))?;
-            Some((platform, missing.variable.clone()))
-        })
+        self.providing(Interface::ChatAdapter).iter().find_map(|plugin| plugin.manifest.missing_secret(&is_set))
     }
 
     /// Whether the platform has an adapter now.
@@ -150,7 +145,7 @@ impl Adapter {
         call!(resident, ChatAdapter, chat_adapter, START_PATIENCE, call_describe())
     }
 
-    /// Where the events of its sockets arrive; of an earlier taker no longer.
+    /// Where the events of its sockets arrive. Those that told an earlier taker end.
     pub fn take_socket_events(&self) -> SocketEvents {
         self.plugin.services.sockets.take_events(self.plugin.name())
     }

@@ -9,10 +9,10 @@ impl Plugins {
     /// to ask somebody: no program inside waits for a person.
     pub async fn check_api(&self, caller: &Caller, permission: &str, method: &str, path: &str) -> Answer {
         for plugin in &self.providing(Interface::ApiGuard) {
-            let (caller, permission) = (caller.clone(), permission.to_owned());
+            let (person, caller, permission) = (&caller.person, caller.clone(), permission.to_owned());
             let (method, path) = (method.to_owned(), path.to_owned());
             let verdict = self
-                .call(plugin, Interface::ApiGuard, GUARD_PATIENCE, move |store, instance, exports| {
+                .call_for(Some(person), plugin, Interface::ApiGuard, GUARD_PATIENCE, move |store, instance, exports| {
                     Box::pin(async move {
                         let indices = exports.api_guard.as_ref().ok_or_else(missing)?;
                         let guard = indices.load(&mut *store, instance)?;

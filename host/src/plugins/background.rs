@@ -1,6 +1,6 @@
 //! What plugins do while nobody waits: jobs, the ends of their tasks, start, new spaces and shutdown.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use mercury_bindings::exports::mercury::plugin::{lifecycle, task_listener::Ending};
 
@@ -66,7 +66,16 @@ impl Plugins {
 
     /// Once after the plugins are loaded, all at once.
     pub async fn started(&self) {
-        let plugins = self.in_order(Interface::Lifecycle);
+        self.tell_start(self.in_order(Interface::Lifecycle)).await;
+    }
+
+    /// The same for those that were taken up while the host runs.
+    pub(super) async fn started_later(&self, names: &BTreeSet<&str>) {
+        let plugins = self.in_order(Interface::Lifecycle).into_iter();
+        self.tell_start(plugins.filter(|plugin| names.contains(plugin.name())).collect()).await;
+    }
+
+    async fn tell_start(&self, plugins: Vec<Arc<Plugin>>) {
         let tell = plugins.iter().map(|plugin| async move {
             let told = self.lifecycle(plugin, PATIENCE, |guest, store| {
                 Box::pin(async move { recorded!(store, guest, call_on_startup()) })

@@ -41,6 +41,15 @@ fn cut(output: &str) -> Json {
     json!({ "truncated": true, "bytes": output.len(), "beginning": beginning, "whole": "in the last file of this answer" })
 }
 
+/// What it says, where it is short enough to be answered with. Of a longer one, megabytes that would become
+/// gigabytes, it is only seen whether it is JSON. That takes its time: not for the async runtime.
+fn parsed(output: &str) -> serde_json::Result<Option<Json>> {
+    match output.len() <= MOST_OUTPUT {
+        true => serde_json::from_str(output).map(Some),
+        false => serde_json::from_str::<serde::de::IgnoredAny>(output).map(|_| None),
+    }
+}
+
 /// Why a call was not served.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -133,13 +142,13 @@ pub struct Offer {
 }
 
 impl Plugins {
-    /// What a caller of this role may use.
-    pub fn offers(&self, role: &str) -> Vec<Offer> {
-        let registry = self.services.registry();
+    /// What the caller may use.
+    pub async fn offers(&self, caller: &Caller) -> Vec<Offer> {
+        let held = self.services.held_by(caller).await;
         let brokers = self.providing(Interface::Broker);
         brokers
             .iter()
-            .filter(|plugin| plugin.manifest.serves(&registry.roles, role))
+            .filter(|plugin| plugin.manifest.serves(&held))
             .flat_map(|plugin| {
                 plugin.manifest.broker.actions.iter().map(|action| Offer {
                     capability: plugin.name().to_owned(),
@@ -187,7 +196,7 @@ impl Plugins {
         let owned = || name.to_owned();
         let found = self.providing(Interface::Broker).into_iter().find(|plugin| plugin.name() == name);
         let plugin = &found.ok_or_else(|| BrokerError::UnknownPlugin { plugin: owned() })?;
-        if !plugin.manifest.serves(&self.services.registry().roles, &caller.role) {
+        if !plugin.manifest.serves(&self.services.held_by(&caller).await) {
             return Err(BrokerError::NotPermitted { plugin: owned() });
         }
         let broker = &plugin.manifest.broker;
@@ -223,21 +232,7 @@ impl Plugins {
                 tracing::error!(plugin = name, "a capability's answer has more than {MOST_FILES} files");
                 Err(BrokerError::Failed { plugin: owned() })
             }
-            Ok(Ok(answer)) => match serde_json::from_str(&answer.output) {
-                Ok(output) => {
-                    let mut files = self.place(name, &answer.files, outbox.clone()).await?;
-                    if answer.output.len() <= MOST_OUTPUT {
-                        return Ok(Brokered { output, files });
-                    }
-                    let whole = self.keep_whole(name, answer.output.as_bytes()).await?;
-                    files.extend(self.place(name, &[whole], outbox).await?);
-                    Ok(Brokered { output: cut(&answer.output), files })
-                }
-                Err(error) => {
-                    tracing::error!(plugin = name, %error, "a capability's answer is no JSON");
-                    Err(BrokerError::Failed { plugin: owned() })
-                }
-            },
+            Ok(Ok(answer)) => self.answered(name, answer, outbox).await,
             Ok(Err(failure)) => Err(BrokerError::Refused(contract::Failure {
                 code: bounded(failure.code, MOST_CODE),
                 message: bounded(failure.message, MOST_ERROR),
@@ -246,6 +241,29 @@ impl Plugins {
             Err(CallError::Timeout { .. }) => Err(BrokerError::TooSlow { plugin: owned() }),
             Err(_) => Err(BrokerError::Failed { plugin: owned() }),
         }
+    }
+
+    /// What the agent gets of an answer: all of it, or its beginning with the whole as a file.
+    async fn answered(
+        &self,
+        plugin: &str,
+        contract::Answer { output, files }: contract::Answer,
+        outbox: Folder,
+    ) -> Result<Brokered, BrokerError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(plugin, %error, "a capability's answer is no JSON");
+            BrokerError::Failed { plugin: plugin.to_owned() }
+        };
+        let read = tokio::task::spawn_blocking(move || (parsed(&output), output));
+        let (short, output) = read.await.map_err(|error| failed(&error))?;
+        let short = short.map_err(|error| failed(&error))?;
+        let mut files = self.place(plugin, &files, outbox.clone()).await?;
+        if let Some(output) = short {
+            return Ok(Brokered { output, files });
+        }
+        let whole = self.keep_whole(plugin, output.as_bytes()).await?;
+        files.extend(self.place(plugin, &[whole], outbox).await?);
+        Ok(Brokered { output: cut(&output), files })
     }
 
     /// An answer that is too long, as a file of the plugin's.

@@ -21,14 +21,20 @@ impl Plugins {
     ) -> Result<bool, String> {
         let mut opened = false;
         for plugin in &self.providing(Interface::EgressGuard) {
-            let (caller, request) = (caller.clone(), request.clone());
+            let (person, caller, request) = (&caller.person, caller.clone(), request.clone());
             let verdict = self
-                .call(plugin, Interface::EgressGuard, GUARD_PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        let guard = exports.egress_guard.as_ref().ok_or_else(missing)?;
-                        guard.check(store, instance, &caller, &request).await
-                    })
-                })
+                .call_for(
+                    Some(person),
+                    plugin,
+                    Interface::EgressGuard,
+                    GUARD_PATIENCE,
+                    move |store, instance, exports| {
+                        Box::pin(async move {
+                            let guard = exports.egress_guard.as_ref().ok_or_else(missing)?;
+                            guard.check(store, instance, &caller, &request).await
+                        })
+                    },
+                )
                 .await;
             match heard(verdict) {
                 Ok(Verdict::Allow) => opened |= openers.iter().any(|name| name == plugin.name()),

@@ -24,8 +24,7 @@ const MOST_CORE_INSTANCES: u32 = 64;
 const MOST_MEMORIES: u32 = 8;
 const MOST_TABLES: u32 = 32;
 /// What a slot keeps of its last instance, in bytes, to be put back by hand. A Rust guest's data begins behind
-/// 1 MiB of stack: with less it would be given back and faulted in anew at each call, and wait for the
-/// kernel's lock over the process's memory, which whoever frees much holds for milliseconds.
+/// 1 MiB of stack: with less it would be given back to the kernel and faulted in anew at each call.
 const KEPT_MEMORY: usize = 2 << 20;
 const KEPT_TABLE: usize = 64 << 10;
 /// The most memory that any manifest may ask for.
@@ -110,6 +109,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     imports::messenger::add_to_linker::<_, Observing>(&mut linker, observed)?;
     imports::history::add_to_linker::<_, Observing>(&mut linker, observed)?;
     imports::tasks::add_to_linker::<_, Observing>(&mut linker, observed)?;
+    imports::identities::add_to_linker::<_, Observing>(&mut linker, observed)?;
     imports::inbox::add_to_linker::<_, Observing>(&mut linker, observed)?;
     imports::sockets::add_to_linker::<_, Observing>(&mut linker, observed)?;
     imports::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;

@@ -91,6 +91,7 @@ interfaces! {
     Timer timer "timer" newest::timer::GuestIndices,
     TaskListener task_listener "task-listener" newest::task_listener::GuestIndices,
     Widget widget "widget" newest::widget::GuestIndices,
+    ConnectionStatus connection_status "connection-status" newest::connection_status::GuestIndices,
     Lifecycle lifecycle "lifecycle" newest::lifecycle::GuestIndices,
 }
 

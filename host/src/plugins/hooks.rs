@@ -34,15 +34,18 @@ impl Plugins {
     /// permission the caller lacks are not asked.
     pub async fn before_run(&self, mut run: Run, files: Vec<Lent>) -> Prepared {
         run.attachments = files.iter().map(|file| file.description().into()).collect();
-        let registry = self.services.registry();
+        let held = self.services.held_by(&run.caller).await;
         let mut additions = Additions::default();
         for plugin in self.in_order(Interface::RunHook) {
-            if !plugin.manifest.serves(&registry.roles, &run.caller.role) {
+            if !plugin.manifest.serves(&held) {
                 continue;
             }
             let (input, lent) = (run.clone(), files.clone());
+            let optional = plugin.manifest.run_hook.optional;
             let answer = self
-                .call(
+                .call_for(
+                    // One that closes everything is asked whatever came of the calls before.
+                    (!optional).then_some(run.caller.person.as_str()),
                     &plugin,
                     Interface::RunHook,
                     plugin.manifest.run_hook.deadline(),
@@ -83,7 +86,6 @@ impl Plugins {
                 Ok(Err(said)) => for_log(&said, MOST_ERROR).into_owned(),
                 Err(error) => error.to_string(),
             };
-            let optional = plugin.manifest.run_hook.optional;
             tracing::error!(plugin = plugin.name(), run = run.id, optional, problem, "a run hook failed");
             if !optional {
                 return Prepared::Failed { plugin: plugin.name().to_owned() };

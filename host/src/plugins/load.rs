@@ -4,7 +4,7 @@
 //! began with; a new version that fails its check never takes the place of one that works.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,13 +17,14 @@ use super::{
     breaker::Breaker,
     carried,
     compile::{Cache, CompileError, Compiler},
-    conflicts::conflict,
     contract::{ContractError, Declaration},
     engine,
     exports::Exports,
+    fit,
     lanes::{Habit, Lanes, Threads},
     manifest::Manifest,
-    packages::{self, Collected, Found, Loadable, Origin, SourceError},
+    pace::Pace,
+    packages::{self, Collected, Found, Loadable, Origin, SourceError, Trust},
     permits::Permits,
     plugin::Plugin,
     probe,
@@ -33,7 +34,10 @@ use super::{
     state::State,
     stats::Stats,
 };
-use crate::{config::PluginConfig, store::StoreError};
+use crate::{
+    config::{Config, PluginConfig},
+    store::StoreError,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -50,7 +54,41 @@ pub enum LoadError {
     Store(#[from] StoreError),
     #[error("the plugin `{name}` ({}) cannot be used: {reason}. Mend it, or switch it off with plugins.{name}.enabled: false", path.display())]
     Plugin { name: String, path: PathBuf, reason: String },
+    #[error(
+        "{platform} is switched on (ingress.{platform} / MERCURY_ENABLE_{}, or plugins.{platform}.enabled), but its secret {variable} is not set. Set {variable} in .env, or switch {platform} off",
+        platform.to_uppercase()
+    )]
+    MissingSecret { platform: String, variable: String },
 }
+
+/// Whether [`Plugins::load`] goes through with this configuration, as far as that shows before anything is
+/// compiled. Starts nothing. Blocks.
+///
+/// # Errors
+/// With what the host would end.
+pub fn check(config: &Config, trust: &Trust) -> Result<(), LoadError> {
+    let mut usable = Vec::new();
+    for (name, found) in packages::collect(&config.data_dir, &config.plugins, trust)? {
+        match found {
+            Found::Usable(source) => {
+                let data_dir = config.data_dir.display().to_string();
+                settings::resolve(&source.manifest, config.plugins.get(&name), &config.dotted, &data_dir)
+                    .map_err(LoadError::Setting)?;
+                usable.push(source);
+            }
+            Found::Refused { path, reason, essential: true } => return Err(LoadError::Plugin { name, path, reason }),
+            Found::Refused { .. } | Found::Off(_) | Found::Inactive { .. } => {}
+        }
+    }
+    let is_set = |variable: &str| config.plugin_secrets.contains_key(variable);
+    if let Some((platform, variable)) = usable.iter().find_map(|source| source.manifest.missing_secret(is_set)) {
+        return Err(LoadError::MissingSecret { platform, variable });
+    }
+    fit::check(usable)
+}
+
+/// Before the reason of what is there and cannot work yet.
+pub(super) const INACTIVE: &str = "inactive: ";
 
 /// What makes a loaded plugin of what is there.
 pub(super) struct Loader {
@@ -84,64 +122,17 @@ impl Reloaded {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// In one line.
+    pub fn refusals(&self) -> String {
+        self.refused.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ")
+    }
 }
 
 impl Set {
     /// What the plugins of this set bring.
     pub(super) fn registry(&self) -> Registry {
         Registry::of(self.plugins.iter().map(|plugin| plugin.manifest()))
-    }
-}
-
-impl Set {
-    /// Takes away what needs a plugin that is not loaded, and what needs that.
-    fn leave_out_dependents(&mut self) -> Result<(), LoadError> {
-        loop {
-            let names: BTreeSet<String> = self.plugins.iter().map(|plugin| plugin.name().to_owned()).collect();
-            let unmet = |plugin: &Plugin| plugin.manifest.depends.iter().find(|name| !names.contains(*name)).cloned();
-            let found = self.plugins.iter().enumerate().find_map(|(at, plugin)| Some((at, unmet(plugin)?)));
-            let Some((at, needed)) = found else { return Ok(()) };
-            let plugin = self.plugins.remove(at);
-            let reason = format!("it needs the plugin `{needed}`, which is not loaded. Add or enable that one");
-            self.leave_out(&plugin, reason)?;
-        }
-    }
-}
-
-impl Set {
-    /// Takes away what cannot be used beside another: the host's own stay, what was agreed to comes before
-    /// what lies there by hand, and what is in use before what is new.
-    fn leave_out_conflicting(&mut self, in_use: &Self) -> Result<(), LoadError> {
-        let rank = |plugin: &Plugin| match plugin.origin {
-            Origin::BuiltIn => 0,
-            Origin::Package(_) => 1,
-            Origin::Folder => 2,
-        };
-        let mut waiting = std::mem::take(&mut self.plugins);
-        // An update is new, too: it must not take the place of another that stays as it is.
-        let is_new = |plugin: &Arc<Plugin>| !in_use.plugins.iter().any(|used| Arc::ptr_eq(used, plugin));
-        waiting.sort_by_key(|plugin| (rank(plugin), is_new(plugin)));
-        for plugin in waiting {
-            match self.plugins.iter().find_map(|kept| conflict(&plugin.manifest, &kept.manifest)) {
-                Some(reason) => self.leave_out(&plugin, format!("{reason}. Switch one of them off"))?,
-                None => self.plugins.push(plugin),
-            }
-        }
-        self.plugins.sort_by(|a, b| a.name().cmp(b.name()));
-        Ok(())
-    }
-
-    /// # Errors
-    /// Where the host must not run without it.
-    fn leave_out(&mut self, plugin: &Plugin, reason: String) -> Result<(), LoadError> {
-        let name = plugin.name().to_owned();
-        if plugin.manifest.is_essential() {
-            let path = plugin.folder.clone().unwrap_or_else(|| PathBuf::from(format!("built-in {name}")));
-            return Err(LoadError::Plugin { name, path, reason });
-        }
-        tracing::error!(plugin = name, reason, "a plugin cannot be used and is left out");
-        self.disabled.push((name, reason));
-        Ok(())
     }
 }
 
@@ -179,7 +170,9 @@ impl Loader {
     /// stand open.
     pub(super) async fn first(&self, lanes: &Lanes) -> Result<Set, LoadError> {
         let collected = self.collect().await?;
-        warn_of_strangers(&self.configured, &collected);
+        for stranger in strangers(&self.configured, &collected) {
+            tracing::warn!("{stranger}");
+        }
         let mut set = Set::default();
         for (name, found) in collected {
             let (path, reason, essential) = match found {
@@ -195,7 +188,7 @@ impl Loader {
                     }
                 }
                 Found::Off(_) => continue,
-                Found::Inactive { source, reason } => (source.path, format!("inactive: {reason}"), false),
+                Found::Inactive { source, reason } => (source.path, format!("{INACTIVE}{reason}"), false),
                 Found::Refused { path, reason, essential } => (path, reason, essential),
             };
             if essential {
@@ -204,8 +197,7 @@ impl Loader {
             tracing::error!(plugin = name, path = %path.display(), reason, "a plugin cannot be used and is left out");
             set.disabled.push((name, reason));
         }
-        set.leave_out_conflicting(&Set::default())?;
-        set.leave_out_dependents()?;
+        set.fit(&Set::default())?;
         Ok(set)
     }
 
@@ -278,7 +270,7 @@ impl Loader {
                     }
                     Err(reason) => reason,
                 },
-                Found::Inactive { reason, .. } => format!("inactive: {reason}"),
+                Found::Inactive { reason, .. } => format!("{INACTIVE}{reason}"),
                 Found::Refused { reason, .. } => reason,
             };
             if !old.disabled.iter().any(|known| *known == (name.clone(), reason.clone())) {
@@ -287,21 +279,23 @@ impl Loader {
             set.disabled.push((name, reason));
         }
         let left_out = set.disabled.len();
-        let fitting = set.leave_out_conflicting(old).and_then(|()| set.leave_out_dependents());
-        for (name, reason) in &set.disabled[left_out..] {
-            changes.added.retain(|added| added != name);
-            changes.updated.retain(|updated| updated != name);
-            if !old.disabled.contains(&(name.clone(), reason.clone())) {
-                changes.refused.insert(name.clone(), reason.clone());
-            }
-        }
-        if let Err(error) = fitting {
+        let not_taken = match set.fit(old) {
+            Ok(not_taken) => not_taken,
             // What a guard needs is gone: rather yesterday's plugins than none that closes.
-            let (name, reason) = match error {
-                LoadError::Plugin { name, reason, .. } => (name, reason),
-                other => ("plugins".to_owned(), other.to_string()),
-            };
-            return Ok((old.clone(), Reloaded { refused: [(name, reason)].into(), ..Reloaded::default() }));
+            Err(error) => {
+                let (name, reason) = match error {
+                    LoadError::Plugin { name, reason, .. } => (name, reason),
+                    other => ("plugins".to_owned(), other.to_string()),
+                };
+                return Ok((old.clone(), Reloaded { refused: [(name, reason)].into(), ..Reloaded::default() }));
+            }
+        };
+        for refused in not_taken.into_iter().chain(set.disabled[left_out..].iter().cloned()) {
+            changes.added.retain(|added| *added != refused.0);
+            changes.updated.retain(|updated| *updated != refused.0);
+            if !old.disabled.contains(&refused) {
+                changes.refused.extend([refused]);
+            }
         }
         Ok((set, changes))
     }
@@ -373,6 +367,7 @@ impl Loader {
             services: self.services.clone(),
             access: Arc::new(access),
             breaker: Breaker::new(),
+            pace: Pace::default(),
             stats: Arc::new(Stats::new()),
             habit: Habit::default(),
         }))
@@ -448,17 +443,47 @@ pub fn built_in() -> impl Iterator<Item = &'static str> {
     mercury_carried::COMPONENTS.iter().map(|component| component.name)
 }
 
-/// A misspelt name must not leave a guard with other settings than the operator believes.
-fn warn_of_strangers(configured: &BTreeMap<String, PluginConfig>, collected: &Collected) {
-    for (name, _) in configured.iter().filter(|(_, plugin)| plugin.enabled != Some(false)) {
-        if collected.contains_key(name) {
-            continue;
+/// What the host would begin without, and what of the configuration is for nobody. Blocks.
+///
+/// # Errors
+/// Where what is there cannot be read.
+pub fn oddities(config: &Config, trust: &Trust) -> Result<Vec<String>, SourceError> {
+    let collected = packages::collect(&config.data_dir, &config.plugins, trust)?;
+    let mut said = strangers(&config.plugins, &collected);
+    let is_used = |name: &String| matches!(collected.get(name), Some(Found::Usable(_)));
+    for (name, found) in &collected {
+        match found {
+            Found::Usable(source) => {
+                let needed = source.manifest.depends.iter().filter(|needed| !is_used(needed));
+                said.extend(needed.map(|needed| {
+                    format!("the plugin {name} needs the plugin {needed}, which is not in use: it is left out")
+                }));
+                let set = config.plugins.get(name).into_iter().flat_map(|plugin| plugin.settings.keys());
+                said.extend(set.filter(|key| !source.manifest.settings.contains_key(*key)).map(|key| {
+                    let known = source.manifest.settings.keys().map(String::as_str);
+                    format!("the plugin {name} has no setting {key}, which is set for it{}", nearest(key, known))
+                }));
+            }
+            Found::Refused { reason, .. } => said.push(format!("the plugin {name} cannot be used: {reason}")),
+            Found::Off(_) | Found::Inactive { .. } => {}
         }
-        let nearest = collected.keys().map(String::as_str);
-        let nearest = nearest.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-        tracing::warn!(
-            "plugins.{name} of the configuration belongs to no plugin that is here; the nearest is `{}`",
-            nearest.unwrap_or("none")
-        );
     }
+    Ok(said)
+}
+
+/// A misspelt name must not leave a guard with other settings than the operator believes.
+fn strangers(configured: &BTreeMap<String, PluginConfig>, collected: &Collected) -> Vec<String> {
+    let meant =
+        configured.iter().filter(|(name, plugin)| plugin.enabled != Some(false) && !collected.contains_key(*name));
+    let known = || collected.keys().map(String::as_str);
+    meant
+        .map(|(name, _)| {
+            format!("plugins.{name} of the configuration belongs to no plugin that is here{}", nearest(name, known()))
+        })
+        .collect()
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let nearest = known.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    nearest.map(|nearest| format!("; the nearest is `{nearest}`")).unwrap_or_default()
 }

@@ -13,16 +13,19 @@ mod capabilities;
 mod carried;
 mod compile;
 mod conflicts;
+mod connections;
 mod contract;
 mod egress;
 mod engine;
 mod exports;
 mod fault;
+mod fit;
 mod hooks;
 mod lanes;
 mod load;
 mod manifest;
 mod meter;
+mod pace;
 pub mod packages;
 mod permits;
 mod plain_file;
@@ -52,22 +55,29 @@ use mercury_bindings::mercury::plugin::{
     verdicts::Verdict,
 };
 
-use crate::domain::{
-    allowance::Allowance,
-    approval,
-    guest_text::{MOST_ERROR, bounded},
+use crate::{
+    domain::{
+        allowance::Allowance,
+        approval,
+        guest_text::{MOST_ERROR, bounded},
+        ids::SpaceId,
+        roles::Held,
+    },
+    media::Lent,
+    store::StoreError,
 };
 
 pub use background::Told;
 pub use broker::{BrokerError, Brokered, Offer};
 pub use capabilities::folders::Spaces;
 pub use compile::{CHILD_COMMAND, CompileError, Compiler, child as compile_child};
+pub use connections::Connection;
 pub use contract::{Contract, ContractError, Declaration};
 pub use egress::EgressRequest;
 pub use exports::Interface;
 pub use fault::Fault;
 pub use hooks::{Prepared, run};
-pub use load::{LoadError, Reloaded, built_in};
+pub use load::{LoadError, Reloaded, built_in, check, oddities};
 pub use manifest::{Job, Manifest, ManifestError};
 pub use mercury_bindings::{
     exports::mercury::plugin::result_processor as processor,
@@ -75,8 +85,9 @@ pub use mercury_bindings::{
 };
 use permits::Permits;
 pub use plugin::{CallError, Plugin};
-pub use processors::{Attachment, Processed};
+pub use processors::{Attachment, Keeping, Processed};
 pub use registry::Registry;
+pub use reload::Taken;
 pub use rights::{Rights, in_words};
 pub use services::{Services, TaskQueue};
 pub use settings::{EVERYWHERE, Purged, SettingError, View as SettingView};
@@ -87,6 +98,11 @@ pub use widgets::Panel;
 /// What adapters bring, and who takes it.
 pub mod chat {
     pub use super::capabilities::inbox::{Error, Event, Happening, Inbox, Message, Offer, Outcome, Quoted, Refusal};
+}
+
+/// What adapters know of people's ids, and who keeps it.
+pub mod identities {
+    pub use super::capabilities::identities::{Error, Identities};
 }
 
 /// Checks with public keys, as components have them.
@@ -101,6 +117,8 @@ pub mod messages {
 
 /// A guard's answer is due within this time; later it is a denial (architecture.md, Plugins).
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
+/// Of that, how long a call may have waited for its place and still be to blame for not answering in time.
+const MOST_WAITED: Duration = Duration::from_millis(200);
 
 /// Bytes of the name of a role in a guard's question.
 const MOST_ROLE: usize = 256;
@@ -164,6 +182,14 @@ impl Plugins {
         self.services.registry()
     }
 
+    /// What somebody of the role may do in the space.
+    ///
+    /// # Errors
+    /// Where the database cannot say it.
+    pub async fn held(&self, space: &SpaceId, role: &str) -> Result<Held, StoreError> {
+        self.services.held(space, role).await
+    }
+
     fn in_order(&self, interface: Interface) -> Vec<Arc<Plugin>> {
         let mut plugins = self.providing(interface);
         let place = |plugin: &Arc<Plugin>| self.order.iter().position(|name| name == plugin.name());
@@ -188,28 +214,77 @@ impl Plugins {
         + Send
         + 'static,
     ) -> Result<R, CallError> {
-        let late =
-            || CallError::Timeout { plugin: plugin.name().to_owned(), export: interface.name(), within: patience };
-        let began = tokio::time::Instant::now();
-        // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
-        let shared = self.permits.of(interface);
-        let permits = async { (plugin.permits.acquire().await, shared.acquire().await) };
-        let _permits = tokio::time::timeout(patience, permits).await.map_err(|_| late())?;
-        let lanes = self.guests.lanes();
-        plugin.call(&lanes, interface, patience.saturating_sub(began.elapsed()), call).await
+        self.call_for(None, plugin, interface, patience, call).await
     }
 
-    /// Asks every prompt guard in order; the first objection ends it.
-    pub async fn check_prompt(&self, caller: Caller, prompt: &str, attachments: Vec<Media>) -> Answer {
+    /// A call for `person`, if it must be made whatever came of those before it: seldom for somebody whose calls
+    /// fail in a row.
+    async fn call_for<R: Send + 'static>(
+        &self,
+        person: Option<&str>,
+        plugin: &Arc<Plugin>,
+        interface: Interface,
+        patience: Duration,
+        call: impl for<'a> FnOnce(
+            &'a mut wasmtime::Store<state::State>,
+            &'a wasmtime::component::Instance,
+            &'a exports::Exports,
+        ) -> futures_util::future::BoxFuture<'a, wasmtime::Result<R>>
+        + Send
+        + 'static,
+    ) -> Result<R, CallError> {
+        let began = tokio::time::Instant::now();
+        let places = async {
+            loop {
+                let turn = match person {
+                    Some(person) => plugin.pace.turn(person).await,
+                    None => None,
+                };
+                // Its own first: whoever waits for a plugin that is busy takes nothing from the others.
+                let own = plugin.permits.acquire().await;
+                // What failed while this waited for a place is waited for without one: others need it.
+                if turn.is_some() || person.is_none_or(|person| !plugin.pace.is_failing(person)) {
+                    return (turn, own, self.permits.of(interface).acquire().await);
+                }
+            }
+        };
+        let _places = tokio::time::timeout(patience, places).await.map_err(|_| CallError::Busy {
+            plugin: plugin.name().to_owned(),
+            export: interface.name(),
+            within: patience,
+        })?;
+        let called = tokio::time::Instant::now();
+        // Whoever asks a guard waits no longer than its patience. Any other call that begins has its whole time: cut
+        // off for what others took, it would lose what it did, and its plugin would be blamed for it.
+        let waited = if interface.is_guard() { began.elapsed() } else { Duration::ZERO };
+        let outcome = plugin.call(&self.guests.lanes(), interface, patience.saturating_sub(waited), call).await;
+        if let Some(person) = person {
+            let cut_short = waited > MOST_WAITED && matches!(outcome, Err(CallError::Timeout { .. }));
+            plugin.pace.book(person, outcome.is_err() && !cut_short, called.elapsed());
+        }
+        outcome
+    }
+
+    /// Asks every prompt guard in order, with the files of the message; the first objection ends it.
+    pub async fn check_prompt(&self, caller: Caller, prompt: &str, files: Vec<Lent>) -> Answer {
+        let attachments: Vec<Media> = files.iter().map(|file| file.description().into()).collect();
         for plugin in &self.providing(Interface::PromptGuard) {
-            let (caller, prompt, attachments) = (caller.clone(), prompt.to_owned(), attachments.clone());
+            let (person, prompt, attachments) = (&caller.person, prompt.to_owned(), attachments.clone());
+            let (caller, files) = (caller.clone(), files.clone());
             let verdict = self
-                .call(plugin, Interface::PromptGuard, GUARD_PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        let guard = exports.prompt_guard.as_ref().ok_or_else(missing)?;
-                        guard.check(store, instance, &caller, &prompt, &attachments).await
-                    })
-                })
+                .call_for(
+                    Some(person),
+                    plugin,
+                    Interface::PromptGuard,
+                    GUARD_PATIENCE,
+                    move |store, instance, exports| {
+                        Box::pin(async move {
+                            store.data_mut().lend(files);
+                            let guard = exports.prompt_guard.as_ref().ok_or_else(missing)?;
+                            guard.check(store, instance, &caller, &prompt, &attachments).await
+                        })
+                    },
+                )
                 .await;
             if let Answer::Deny(reason) = settle(plugin, heard(verdict)) {
                 return Answer::Deny(reason);
@@ -232,14 +307,21 @@ impl Plugins {
             if consultation.after.as_deref().is_some_and(|after| plugin.name() <= after) {
                 continue;
             }
-            let (caller, tool, arguments) = (caller.clone(), tool.to_owned(), arguments.to_owned());
+            let (person, tool, arguments) = (&caller.person, tool.to_owned(), arguments.to_owned());
+            let caller = caller.clone();
             let verdict = self
-                .call(plugin, Interface::ToolGuard, GUARD_PATIENCE, move |store, instance, exports| {
-                    Box::pin(async move {
-                        let guard = exports.tool_guard.as_ref().ok_or_else(missing)?;
-                        guard.check(store, instance, &caller, &tool, &arguments).await
-                    })
-                })
+                .call_for(
+                    Some(person),
+                    plugin,
+                    Interface::ToolGuard,
+                    GUARD_PATIENCE,
+                    move |store, instance, exports| {
+                        Box::pin(async move {
+                            let guard = exports.tool_guard.as_ref().ok_or_else(missing)?;
+                            guard.check(store, instance, &caller, &tool, &arguments).await
+                        })
+                    },
+                )
                 .await;
             let verdict = heard(verdict).unwrap_or_else(|_| Verdict::Deny(unavailable(plugin)));
             let verdict = match (verdict, &consultation.approved) {

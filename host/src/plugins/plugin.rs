@@ -28,14 +28,15 @@ use super::{
     lanes::{Habit, Lanes},
     manifest::Manifest,
     meter::Meter,
+    pace::Pace,
     packages::Origin,
     services::Services,
     state::State,
     stats::{LogLine, Seen, Stats},
 };
 
-/// Resource handles that a guest may hold at once.
-const MOST_HANDLES: usize = 1_000;
+/// Resource handles that a guest may hold at once, beside its folders.
+pub(super) const MOST_HANDLES: usize = 1_000;
 /// How long a component may take to start when it is loaded.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -81,6 +82,7 @@ pub struct Plugin {
     pub(super) services: Arc<Services>,
     pub(super) access: Arc<Access>,
     pub(super) breaker: Breaker,
+    pub(super) pace: Pace,
     /// Calls of this plugin at once, so that one plugin cannot take all that the host allows.
     pub(super) permits: Semaphore,
     pub(super) stats: Arc<Stats>,
@@ -124,6 +126,7 @@ impl Plugin {
             access,
             services,
             breaker: Breaker::new(),
+            pace: Pace::default(),
             stats: Arc::new(Stats::new()),
             habit: Habit::default(),
         }
@@ -164,10 +167,11 @@ impl Plugin {
         self.breaker.is_open()
     }
 
-    /// Guards and required processors are always asked: what makes one fail may be one person's text,
-    /// and what is not called closes everything for everybody.
+    /// Guards, required processors and run hooks that are not optional are always asked: what makes one fail may be
+    /// one person's text, and what is not called closes everything for everybody.
     fn may_rest(&self, interface: Interface) -> bool {
-        !interface.is_guard() && !self.manifest.required
+        let closes = interface == Interface::RunHook && !self.manifest.run_hook.optional;
+        !interface.is_guard() && !self.manifest.required && !closes
     }
 
     /// A store for one call, or for an instance that stays, with the grants of `manifest`. Whoever is
@@ -216,7 +220,7 @@ impl Plugin {
         let mut store = self.new_store(&self.manifest, interface);
         let watched = Watched::of(&store);
         let work = async move {
-            store.data_mut().open_folders().await?;
+            open_folders(&mut store).await?;
             let instance = plugin.pre.instantiate_async(&mut store).await?;
             call(&mut store, &instance, &plugin.exports).await
         };
@@ -239,7 +243,7 @@ impl Plugin {
         }
         let began = Instant::now();
         let outcome = self.within_nets(lanes, interface.name(), patience, &watched, work).await;
-        self.habit.book(watched.meter.spent());
+        self.habit.book(outcome.is_err(), watched.meter.spent());
         self.record(interface, began.elapsed(), &watched.meter, outcome.as_ref().err());
         self.hand_over_folders().await;
         outcome
@@ -254,6 +258,10 @@ impl Plugin {
         work: impl Future<Output = wasmtime::Result<T>> + Send + 'static,
     ) -> Result<T, CallError> {
         let plugin = self.manifest.name.clone();
+        let (manifest, meter, stderr) = (self.manifest.clone(), watched.meter.clone(), watched.stderr.clone());
+        // In the guest's lane: what its faults cost is its own time.
+        let work =
+            async move { work.await.map_err(|trap| explain(&trap, &meter, &manifest.limits, &stderr.contents())) };
         // A host call that never returns is no guest code: no epoch ends it, dropping the task does.
         match tokio::time::timeout(patience, lanes.run(self.habit.lane(), watched.meter.clone(), work)).await {
             Err(_) => Err(CallError::Timeout { plugin, export, within: patience }),
@@ -261,11 +269,7 @@ impl Plugin {
                 let message = format!("the host itself failed: {panic}");
                 Err(CallError::Trap { plugin, export, fault: Fault::Host, message })
             }
-            Ok(Ok(Err(trap))) => {
-                let (fault, message) =
-                    explain(&trap, &watched.meter, &self.manifest.limits, &watched.stderr.contents());
-                Err(CallError::Trap { plugin, export, fault, message })
-            }
+            Ok(Ok(Err((fault, message)))) => Err(CallError::Trap { plugin, export, fault, message }),
             Ok(Ok(Ok(answer))) => Ok(answer),
         }
     }
@@ -338,4 +342,12 @@ impl Plugin {
             );
         }
     }
+}
+
+/// Opens the folders of the grants, before the component is instantiated. Each is a handle, for which there is a place
+/// however many spaces there are.
+pub(super) async fn open_folders(store: &mut WasmStore<State>) -> wasmtime::Result<()> {
+    let opened = store.data_mut().open_folders().await?;
+    store.set_max_component_handles(MOST_HANDLES + opened);
+    Ok(())
 }

@@ -1,16 +1,17 @@
 //! The processors between a run's result and its delivery.
 
-use std::{path::Path, time::Duration};
-
-use mercury_bindings::{
-    exports::mercury::plugin::result_processor::{Delivery, Outcome, RunResult},
-    mercury::plugin::types::Media,
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
 };
+
+use mercury_bindings::exports::mercury::plugin::result_processor::{Delivery, Outcome, RunResult};
 
 use super::{Interface, Plugin, Plugins, missing};
 use crate::{
     domain::guest_text::{MOST_ERROR, for_log},
-    media::{Description, Lent, MediaError, MediaStore},
+    media::{Description, Lent, MediaError},
 };
 
 /// Waiting included (extensions.md 3.2). A processor's failure only costs its own change.
@@ -40,19 +41,8 @@ pub enum Processed {
 #[derive(Debug)]
 pub struct Attachment {
     file: Lent,
-    /// Of the processor that made it, unless it is the run's own.
-    made: Option<Made>,
-}
-
-struct Made {
-    media: MediaStore,
-    plugin: String,
-}
-
-impl std::fmt::Debug for Made {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Made").field("plugin", &self.plugin).finish_non_exhaustive()
-    }
+    /// Where it was moved to, unless it is the run's own.
+    moved: Option<PathBuf>,
 }
 
 impl Attachment {
@@ -60,22 +50,19 @@ impl Attachment {
         self.file.description()
     }
 
-    /// Whether a processor made it.
-    pub fn is_made(&self) -> bool {
-        self.made.is_some()
+    /// Where a file lies that a processor made. The run's own are not moved: they lie where they are kept.
+    pub fn moved(&self) -> Option<&Path> {
+        self.moved.as_deref()
     }
+}
 
-    /// Moves a file that a processor made to `to`, a path of the host's own. The run's own files are
-    /// not moved: they lie where they are kept.
-    ///
-    /// # Errors
-    /// Where its hour is over, or the disk refuses.
-    pub async fn take(&self, to: &Path) -> Result<(), MediaError> {
-        match &self.made {
-            Some(made) => made.media.take(&made.plugin, self.file.handle(), to).await.map(drop),
-            None => Ok(()),
-        }
-    }
+/// What becomes of files that processors add.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping<'a> {
+    /// Where they are moved to, on the disk of the data directory.
+    pub folder: &'a Path,
+    /// Whether the reply's reader may be sent any.
+    pub is_allowed: bool,
 }
 
 impl Plugins {
@@ -83,8 +70,12 @@ impl Plugins {
     /// `files` as its attachments. A processor may leave files out and add those that it made itself
     /// in its call; it can name no other. Of a run that failed every processor learns, but only one with
     /// `override-errors` changes what is said about it.
-    pub async fn process(&self, mut result: RunResult, files: Vec<Lent>) -> Processed {
-        let mut files: Vec<_> = files.into_iter().map(|file| Attachment { file, made: None }).collect();
+    ///
+    /// Where a processor's files cannot be sent, what it made of the reply is left out with them: its words may say
+    /// that the rest is in a file. The next one goes on with the reply as it was, so that nothing passes by a later
+    /// processor; the words of a required one count in any case.
+    pub async fn process(&self, mut result: RunResult, files: Vec<Lent>, keeping: Keeping<'_>) -> Processed {
+        let mut files: Vec<_> = files.into_iter().map(|file| Attachment { file, moved: None }).collect();
         let failed = result.failure.is_some();
         let mut overrides = false;
         for plugin in &self.in_order(Interface::ResultProcessor) {
@@ -107,11 +98,24 @@ impl Plugins {
                     format!("its reply has more than {MOST_REPLY} bytes, or it has more than {MOST_FILES} files")
                 }
                 Ok((Ok(Outcome::Deliver(delivery)), made)) => {
-                    files.retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.file.handle()));
-                    let added = delivery.attachments.iter().filter(|media| made.contains(&media.handle));
-                    for media in added {
-                        files.extend(made_by(plugin, media, &files).await);
+                    let required = plugin.manifest.required;
+                    let adds = delivery.attachments.iter().any(|media| made.contains(&media.handle));
+                    if adds && !keeping.is_allowed && !required {
+                        tracing::info!(
+                            plugin = plugin.name(),
+                            "no files may be sent: its change of the reply is left out"
+                        );
+                        continue;
                     }
+                    let (added, problem) = added(plugin, &delivery, &made, keeping.folder).await;
+                    if let Some(problem) = problem {
+                        tracing::error!(plugin = plugin.name(), required, %problem, "a processor's file is left out");
+                        if !required {
+                            continue;
+                        }
+                    }
+                    files.retain(|known| delivery.attachments.iter().any(|kept| kept.handle == known.file.handle()));
+                    files.extend(added);
                     overrides |= failed && delivery.reply != result.reply;
                     result.reply = delivery.reply;
                     continue;
@@ -137,27 +141,40 @@ fn is_too_large(delivery: &Delivery, result: &RunResult) -> bool {
         || delivery.attachments.len() > MOST_FILES.max(result.attachments.len())
 }
 
+/// The files of a delivery that its processor made, moved to where they are kept; in the place of those that cannot be
+/// had, why.
+async fn added(
+    plugin: &Plugin,
+    delivery: &Delivery,
+    made: &BTreeSet<String>,
+    folder: &Path,
+) -> (Vec<Attachment>, Option<String>) {
+    let (mut added, mut problem, mut seen) = (Vec::new(), None, BTreeSet::new());
+    for media in &delivery.attachments {
+        if !made.contains(&media.handle) || !seen.insert(&media.handle) {
+            continue;
+        }
+        match moved(plugin, &media.handle, folder).await {
+            Ok(attachment) => added.push(attachment),
+            Err(error) => problem = Some(format!("a file that it made cannot be kept: {error}")),
+        }
+    }
+    (added, problem)
+}
+
 /// What the host knows of the file counts, not what the processor says of it.
-async fn made_by(plugin: &Plugin, media: &Media, known: &[Attachment]) -> Option<Attachment> {
-    if known.iter().any(|attachment| attachment.file.handle() == media.handle) {
-        return None;
-    }
-    let store = plugin.services.media.as_ref()?;
-    match store.lend(plugin.name(), &media.handle).await {
-        Ok(file) => {
-            let made = Made { media: store.clone(), plugin: plugin.name().to_owned() };
-            Some(Attachment { file, made: Some(made) })
-        }
-        Err(error) => {
-            tracing::warn!(plugin = plugin.name(), %error, "a file that the processor made is left out");
-            None
-        }
-    }
+async fn moved(plugin: &Plugin, handle: &str, folder: &Path) -> Result<Attachment, MediaError> {
+    let store = plugin.services.media.as_ref().ok_or(MediaError::NotFound)?;
+    let file = store.lend(plugin.name(), handle).await?;
+    tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
+    let path = folder.join(handle);
+    store.take(plugin.name(), handle, &path).await?;
+    Ok(Attachment { file, moved: Some(path) })
 }
 
 #[cfg(test)]
 mod tests {
-    use mercury_bindings::mercury::plugin::types::{Caller, MediaKind};
+    use mercury_bindings::mercury::plugin::types::{Caller, Media, MediaKind};
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! What the loaded plugins bring that decides about callers: permissions, and programs that need one.
 
 use super::manifest::Manifest;
-use crate::domain::roles;
+use crate::domain::roles::{self, Held};
 
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
@@ -26,9 +26,14 @@ impl Registry {
         }
     }
 
-    /// The programs that a caller of this role may not run, sorted.
-    pub fn denied_programs(&self, role: &str) -> Vec<String> {
-        let denied = self.programs.iter().filter(|(_, permission)| !self.roles.may(role, permission));
+    /// With the active profile's list of what members may do.
+    pub(super) fn with_members(self, members: Option<Vec<String>>) -> Self {
+        Self { roles: self.roles.with_members(members), ..self }
+    }
+
+    /// The programs that somebody who holds this may not run, sorted.
+    pub fn denied_programs(&self, held: &Held) -> Vec<String> {
+        let denied = self.programs.iter().filter(|(_, permission)| !held.may(permission));
         let mut names: Vec<String> = denied.map(|(program, _)| program.clone()).collect();
         names.sort();
         names.dedup();
@@ -58,9 +63,17 @@ mod tests {
             "permission = true\ndefault-roles = [\"member\"]\nclis = [{ name = \"qpdf\", install = \"true\" }]",
         );
         let registry = Registry::of([&gws, &open, &pdf].into_iter());
-        assert_eq!(registry.denied_programs("member"), ["gws"]);
-        assert!(registry.denied_programs("admin").is_empty());
-        assert_eq!(registry.denied_programs("plugin:gws"), ["qpdf"]);
-        assert_eq!(registry.denied_programs("guest"), ["gws", "qpdf"]);
+        let denied = |role: &str, stated: Option<&[&str]>| {
+            let stated: Option<Vec<String>> = stated.map(|list| list.iter().map(|name| (*name).to_owned()).collect());
+            registry.denied_programs(&registry.roles.held(role, stated.as_deref()))
+        };
+        assert_eq!(denied("member", None), ["gws"]);
+        assert!(denied("admin", None).is_empty());
+        assert_eq!(denied("plugin:gws", None), ["qpdf"]);
+        assert_eq!(denied("guest", None), ["gws", "qpdf"]);
+        // What a space says of a role counts here as everywhere.
+        assert_eq!(denied("member", Some(&["prompt", "gws"])), ["qpdf"]);
+        assert_eq!(denied("admin", Some(&["prompt"])), ["gws", "qpdf"]);
+        assert_eq!(registry.denied_programs(&Held::nothing("admin")), ["gws", "qpdf"]);
     }
 }

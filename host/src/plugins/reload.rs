@@ -6,10 +6,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Interface, Plugins,
-    load::{Reloaded, Set},
-    packages::{LOCK_FILE, SourceError, folder},
+    load::{INACTIVE, Reloaded, Set},
+    packages::{Agreed, LOCK_FILE, Origin, SourceError, folder},
     plugin::Plugin,
 };
+
+/// What became of a package that was installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    AtWork,
+    /// The operator has yet to give what it lacks; then the next start takes it.
+    Waits(String),
+    /// It is not used, and why.
+    Not(String),
+}
 
 impl Plugins {
     pub(super) fn now(&self) -> Arc<Set> {
@@ -48,6 +58,9 @@ impl Plugins {
         let registry = set.registry();
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
         self.services.set_registry(registry);
+        // Before adapters and timers follow, as at a start of the host.
+        let new = changes.added.iter().chain(&changes.updated).map(String::as_str).collect();
+        self.started_later(&new).await;
         if !changes.is_empty() {
             self.generation.send_modify(|generation| *generation += 1);
         }
@@ -64,6 +77,38 @@ impl Plugins {
             );
         }
         Ok(changes)
+    }
+
+    /// Whether this very package is at work.
+    pub fn uses(&self, name: &str, package: &Agreed) -> bool {
+        let is_it = |plugin: &Arc<Plugin>| {
+            let digest = matches!(&plugin.origin, Origin::Package(used) if used.digest == package.digest);
+            plugin.name() == name && digest
+        };
+        self.now().plugins.iter().any(is_it)
+    }
+
+    /// Reloads, and says what became of the package that was installed as `name`.
+    ///
+    /// # Errors
+    /// As [`Self::reload`].
+    pub async fn take_up(&self, name: &str, package: &Agreed) -> Result<Taken, SourceError> {
+        let changes = self.reload().await?;
+        if self.uses(name, package) {
+            return Ok(Taken::AtWork);
+        }
+        // Who follows the lock may have been first, and have been told.
+        let disabled = self.now().disabled.iter().find(|(of, _)| of == name).map(|(_, reason)| reason.clone());
+        let reason = changes.refused.get(name).cloned().or(disabled);
+        Ok(match reason {
+            Some(reason) => match reason.strip_prefix(INACTIVE) {
+                Some(lacking) => Taken::Waits(lacking.to_owned()),
+                None => Taken::Not(reason),
+            },
+            None if changes.refused.is_empty() => Taken::Not("it is switched off".to_owned()),
+            // Another that the host needs keeps the whole set as it is.
+            None => Taken::Not(changes.refusals()),
+        })
     }
 
     /// Reloads whenever the lock is written, until `until`.
@@ -108,6 +153,7 @@ fn is_about_the_lock(event: &notify::Event) -> bool {
 #[cfg(test)]
 mod tests {
     use std::{
+        collections::BTreeMap,
         path::Path,
         sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     };
@@ -116,7 +162,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        plugins::{Compiler, Processed, Services, types::Caller},
+        config::{Config, PluginConfig},
+        plugins::{
+            Compiler, Keeping, Processed, Services,
+            packages::{Installer, Source, Trust},
+            types::Caller,
+        },
         store::Store,
     };
 
@@ -176,7 +227,7 @@ mod tests {
             usage: None,
             duration_ms: 1,
         };
-        plugins.process(result, Vec::new()).await
+        plugins.process(result, Vec::new(), Keeping { folder: Path::new("unused"), is_allowed: false }).await
     }
 
     /// Calls that run during many exchanges are all answered, by one version or another, and none of the
@@ -219,25 +270,36 @@ mod tests {
         assert!(plugins.reload().await.unwrap().is_empty(), "nothing changed, nothing is exchanged");
     }
 
+    /// A plugin that brings these programs of its own.
+    fn put_bringing(data_dir: &Path, name: &str, version: &str, programs: &[&str]) {
+        let place = folder(data_dir).join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        let clis: String = programs
+            .iter()
+            .map(|program| format!("[[agent.clis]]\nname = \"{program}\"\nbin = \"{program}\"\n"))
+            .collect();
+        let manifest = format!(
+            "name = \"{name}\"\nversion = \"{version}\"\ncomponent = \"x.wasm\"\nprovides = [\"result-processor\"]\n{clis}"
+        );
+        std::fs::write(place.join("plugin.toml"), manifest).unwrap();
+        std::fs::write(place.join("x.wasm"), carried("redact")).unwrap();
+        for program in programs {
+            std::fs::write(place.join(program), name).unwrap();
+        }
+    }
+
+    /// Those of the test's own that are loaded, with their versions.
+    fn own(plugins: &Plugins) -> Vec<String> {
+        let loaded = plugins.loaded();
+        let own = loaded.iter().filter(|plugin| ["early", "late"].contains(&plugin.name()));
+        own.map(|plugin| format!("{} {}", plugin.name(), plugin.manifest().version)).collect()
+    }
+
     /// What only one plugin can have stays with the one that has it, whatever the other is called.
     #[tokio::test(flavor = "multi_thread")]
     async fn what_another_plugin_has_is_not_taken() {
         let data = tempfile::tempdir().unwrap();
-        let put = |name: &str| {
-            let place = folder(data.path()).join(name);
-            std::fs::create_dir_all(&place).unwrap();
-            let manifest = format!(
-                "name = \"{name}\"\nversion = \"1.0.0\"\ncomponent = \"x.wasm\"\nprovides = [\"result-processor\"]\n\
-                 [[agent.clis]]\nname = \"gws\"\nbin = \"gws\"\n"
-            );
-            std::fs::write(place.join("plugin.toml"), manifest).unwrap();
-            std::fs::write(place.join("x.wasm"), carried("redact")).unwrap();
-            std::fs::write(place.join("gws"), name).unwrap();
-        };
-        let loaded = |plugins: &Plugins| -> Vec<String> {
-            let names = plugins.loaded().iter().map(|plugin| plugin.name().to_owned()).collect::<Vec<_>>();
-            names.into_iter().filter(|name| ["early", "late"].contains(&name.as_str())).collect()
-        };
+        let put = |name: &str| put_bringing(data.path(), name, "1.0.0", &["gws"]);
         put("late");
         let plugins = start(data.path()).await;
         put("early");
@@ -246,14 +308,94 @@ mod tests {
             changes.refused["early"].contains("`late` has the program `gws`") && changes.added.is_empty(),
             "{changes:?}"
         );
-        assert_eq!(loaded(&plugins), ["late"]);
+        assert_eq!(own(&plugins), ["late 1.0.0"]);
         assert!(plugins.reload().await.unwrap().is_empty(), "it is said once");
         // At a start there is none in use: one of them, and the same each time.
         let plugins = start(data.path()).await;
-        assert_eq!(loaded(&plugins), ["early"]);
+        assert_eq!(own(&plugins), ["early 1.0.0"]);
         assert!(
             plugins.disabled().iter().any(|(name, reason)| name == "late" && reason.contains("Switch one of them off"))
         );
+    }
+
+    /// Nor by an update of one that is in use: what it was before goes on, until the other gives it up.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_update_takes_nothing_that_another_has() {
+        let data = tempfile::tempdir().unwrap();
+        put_bringing(data.path(), "early", "1.0.0", &[]);
+        put_bringing(data.path(), "late", "1.0.0", &["gws"]);
+        let plugins = start(data.path()).await;
+        put_bringing(data.path(), "early", "2.0.0", &["gws"]);
+        let changes = plugins.reload().await.unwrap();
+        assert!(changes.refused["early"].contains("`late` has the program `gws`"), "{changes:?}");
+        assert_eq!((changes.updated.len(), changes.removed.len()), (0, 0), "{changes:?}");
+        assert_eq!(own(&plugins), ["early 1.0.0", "late 1.0.0"]);
+        put_bringing(data.path(), "late", "2.0.0", &[]);
+        assert_eq!(plugins.reload().await.unwrap().updated, ["early", "late"]);
+        assert_eq!(own(&plugins), ["early 2.0.0", "late 2.0.0"]);
+        // Both at once may exchange what they have.
+        put_bringing(data.path(), "early", "3.0.0", &[]);
+        put_bringing(data.path(), "late", "3.0.0", &["gws"]);
+        assert_eq!(plugins.reload().await.unwrap().updated, ["early", "late"]);
+    }
+
+    /// Who installs a package is told whether it is at work, also where somebody else has reloaded meanwhile.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_becomes_of_a_package_is_told() {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config::load(data.path(), &BTreeMap::new()).unwrap();
+        let services = Services::new(Store::open(&data.path().join("state.db")).unwrap());
+        let services = services.with_trust(Trust::new(&config).unwrap());
+        let off = PluginConfig { enabled: Some(false), ..PluginConfig::default() };
+        let configured = BTreeMap::from([("off".to_owned(), off)]);
+        let plugins = Plugins::load(data.path(), &configured, Compiler::InProcess, Arc::new(services)).await.unwrap();
+        let trust = Trust::new(&config).unwrap();
+        let installer = Installer::new(data.path(), &configured, trust, Compiler::InProcess, None);
+        let offer = async |name: &str, more: &str| {
+            let from = data.path().join("from").join(name);
+            std::fs::create_dir_all(&from).unwrap();
+            let manifest = format!(
+                "name = \"{name}\"\nversion = \"1.0.0\"\ncomponent = \"x.wasm\"\nprovides = [\"result-processor\"]\n{more}"
+            );
+            std::fs::write(from.join("plugin.toml"), manifest).unwrap();
+            std::fs::write(from.join("x.wasm"), carried("redact")).unwrap();
+            installer.fetch(&Source::Folder(from)).await.unwrap()
+        };
+        let secret = "[[secrets]]\nname = \"token\"\nvariable = \"MERCURY_X_TOKEN\"\n";
+        let needs = "it needs the plugin `nothing`";
+        for (name, more, expected) in [
+            ("works", "", Taken::AtWork),
+            ("waits", secret, Taken::Waits("missing credential MERCURY_X_TOKEN".into())),
+            ("needs", "depends = [\"nothing\"]\n", Taken::Not(needs.into())),
+            ("closes", "required = true\ndepends = [\"nothing\"]\n", Taken::Not(needs.into())),
+            ("off", "", Taken::Not("it is switched off".into())),
+        ] {
+            let offer = offer(name, more).await;
+            let fits = installer.check_needs(&offer).await;
+            assert_eq!(fits.is_err(), more.contains("depends"), "{name}: {fits:?}");
+            let package = installer.install(offer, None).await.unwrap();
+            for again in [false, true] {
+                let taken = plugins.take_up(name, &package).await.unwrap();
+                match (&taken, &expected) {
+                    (Taken::Not(reason), Taken::Not(expected)) => {
+                        assert!(reason.contains(expected), "{name}: {reason}")
+                    }
+                    _ => assert_eq!(taken, expected, "{name}, {again}"),
+                }
+            }
+            assert_eq!(plugins.uses(name, &package), expected == Taken::AtWork, "{name}");
+            if expected != Taken::AtWork {
+                installer.remove(name).await.unwrap();
+            }
+        }
+        // One that another needs goes after that one.
+        let offer = offer("leans", "depends = [\"works\"]\n").await;
+        installer.check_needs(&offer).await.unwrap();
+        let package = installer.install(offer, None).await.unwrap();
+        assert_eq!(plugins.take_up("leans", &package).await.unwrap(), Taken::AtWork);
+        let needed = installer.check_needed("works").await.unwrap_err().to_string();
+        assert!(needed.contains("`leans`"), "{needed}");
+        installer.check_needed("leans").await.unwrap();
     }
 
     /// A version that does not work never takes the place of one that does, and the next that works does.

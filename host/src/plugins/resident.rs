@@ -4,10 +4,7 @@
 //! makes a new one: memory is only a cache. The deadline of the manifest counts the time that the guest
 //! computes, so that a long poll may wait for minutes.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use wasmtime::{Store as WasmStore, component::Instance};
@@ -16,7 +13,7 @@ use super::{
     exports::{Exports, Interface},
     lanes::Lanes,
     manifest::Manifest,
-    plugin::{CallError, Plugin, Watched},
+    plugin::{CallError, Plugin, Watched, open_folders},
     state::State,
 };
 use crate::media::Lent;
@@ -48,7 +45,8 @@ impl Resident {
         Self { plugin: plugin.clone(), lanes: lanes.clone(), manifest, living: tokio::sync::Mutex::default() }
     }
 
-    /// Calls one export. `patience` is for everything, the waiting for earlier calls as well.
+    /// Calls one export. `patience` is for the wait behind earlier calls, and then once more for the call:
+    /// one that begins is not cut off for what others took.
     pub(super) async fn call<R: Send + 'static>(
         &self,
         interface: Interface,
@@ -70,7 +68,6 @@ impl Resident {
         + Send
         + 'static,
     ) -> Result<R, CallError> {
-        let began = Instant::now();
         let busy =
             || CallError::Busy { plugin: self.plugin.name().to_owned(), export: interface.name(), within: patience };
         let mut place = tokio::time::timeout(patience, self.living.lock()).await.map_err(|_| busy())?;
@@ -85,7 +82,7 @@ impl Resident {
             let instance = match living.instance {
                 Some(instance) => instance,
                 None => {
-                    living.store.data_mut().open_folders().await?;
+                    open_folders(&mut living.store).await?;
                     plugin.pre.instantiate_async(&mut living.store).await?
                 }
             };
@@ -93,8 +90,7 @@ impl Resident {
             living.instance = Some(instance);
             Ok((answer, living))
         };
-        let left = patience.saturating_sub(began.elapsed());
-        let (answer, living) = self.plugin.watch(&self.lanes, interface, left, watched, work).await?;
+        let (answer, living) = self.plugin.watch(&self.lanes, interface, patience, watched, work).await?;
         if stderr.contents().len() < MOST_SAID {
             *place = Some(living);
         }
@@ -109,5 +105,58 @@ impl Living {
         self.store.data_mut().lend(files);
         self.store.set_hostcall_fuel(result_bytes);
         self.store.set_epoch_deadline(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{
+        plugins::{Compiler, Plugins, Services},
+        store::Store,
+    };
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Cut off for what others took, it would lose what it did, and its plugin would be blamed for it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_call_that_begins_has_its_whole_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let services = Arc::new(Services::new(Store::open(&folder.path().join("state.db")).unwrap()));
+        let plugins = Plugins::load(folder.path(), &Default::default(), Compiler::InProcess, services).await.unwrap();
+        let plugin = plugins.loaded().into_iter().find(|plugin| plugin.name() == "redact").unwrap();
+        let resident = Arc::new(Resident::new(&plugin, &plugins.guests.lanes()));
+
+        let ((begin, begun), (release, released)) = (oneshot::channel(), oneshot::channel());
+        let first = tokio::spawn({
+            let resident = resident.clone();
+            async move {
+                let call = resident.call(Interface::ResultProcessor, LONG, move |_, _, _| {
+                    Box::pin(async move {
+                        begin.send(()).unwrap();
+                        Ok(released.await?)
+                    })
+                });
+                call.await
+            }
+        });
+        begun.await.unwrap();
+        let patience = Duration::from_secs(2);
+        let mut second = pin!(resident.call(Interface::ResultProcessor, patience, |_, _, _| {
+            Box::pin(std::future::pending::<wasmtime::Result<()>>())
+        }));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        let third =
+            resident.call(Interface::ResultProcessor, Duration::from_millis(1), |_, _, _| Box::pin(async { Ok(()) }));
+        let busy = third.await;
+        assert!(matches!(busy, Err(CallError::Busy { .. })), "{busy:?}");
+        release.send(()).unwrap();
+        first.await.unwrap().unwrap();
+        let cut = second.await;
+        assert!(matches!(cut, Err(CallError::Timeout { within, .. }) if within == patience), "{cut:?}");
     }
 }

@@ -30,12 +30,15 @@ impl Rights {
     /// What is in here and not in `agreed`, for people.
     pub fn beyond(&self, agreed: &Self) -> Vec<String> {
         let more = self.0.iter().filter(|(right, amount)| agreed.0.get(*right).is_none_or(|agreed| agreed < *amount));
-        more.map(|(right, amount)| match agreed.0.get(right) {
-            Some(agreed) => format!("{right}: {amount}, up from {agreed}"),
-            None if *amount == HELD => right.clone(),
-            None => format!("{right}: {amount}"),
-        })
-        .collect()
+        let more =
+            more.filter(|(right, _)| !right.starts_with(SENSITIVE)).map(|(right, amount)| match agreed.0.get(right) {
+                Some(agreed) => format!("{right}: {amount}, up from {agreed}"),
+                None if *amount == HELD => right.clone(),
+                None => format!("{right}: {amount}"),
+            });
+        let restrictions = agreed.0.keys().filter(|right| right.starts_with(SENSITIVE));
+        let lost = restrictions.filter(|right| !self.0.contains_key(*right)).map(|right| format!("no longer {right}"));
+        more.chain(lost).collect()
     }
 
     /// Whether the plugin closes something, so that the host must not run without it.
@@ -70,6 +73,7 @@ impl Rights {
             // Only called through `provides`.
             jobs: _,
             widgets: _,
+            connection,
             provides,
             required,
             override_errors,
@@ -91,6 +95,12 @@ impl Rights {
         } = manifest;
         for interface in provides {
             self.hold(providing(*interface));
+        }
+        if let Some(connection) = connection.as_ref().filter(|connection| connection.sensitive) {
+            let grant = secrets.iter().find(|grant| connection.secret.as_ref() == Some(&grant.name));
+            let active =
+                grant.map_or_else(|| "it keeps something".to_owned(), |grant| format!("{} is set", grant.variable));
+            self.hold(format!("{SENSITIVE} while {active}"));
         }
         if *required {
             self.hold(REQUIRED);
@@ -255,6 +265,9 @@ impl Rights {
     }
 }
 
+/// How a restriction begins, which is the contrary of a right: who has one more needs no consent, who has one
+/// less may do more.
+const SENSITIVE: &str = "sensitive connection";
 /// The amount of a right that has none.
 const HELD: u64 = 1;
 
@@ -368,6 +381,22 @@ install = "npm install -g x"
             let wanted = Rights::of(&manifest(&BASE.replace(from, to)));
             assert_eq!(wanted.beyond(&agreed), Vec::<String>::new(), "{to}");
         }
+    }
+
+    /// What is sensitive may become so unasked, but not cease to be, nor hang on another secret.
+    #[test]
+    fn a_restriction_is_not_lost_unseen() {
+        let with = |secret: &str, sensitive: bool| {
+            let more = "[[secrets]]\nname = \"other\"\nvariable = \"MERCURY_X_OTHER\"\n[connection]\ndisplay-name = \"X\"\n\
+                        category = \"email\"\nauth-type = \"oauth2\"\n";
+            Rights::of(&manifest(&format!("{BASE}{more}secret = \"{secret}\"\nsensitive = {sensitive}\n")))
+        };
+        let (agreed, open) = (with("token", true), with("token", false));
+        assert!(agreed.beyond(&open).is_empty() && agreed.beyond(&agreed).is_empty());
+        let lost = ["no longer sensitive connection while MERCURY_X_TOKEN is set"];
+        assert_eq!(open.beyond(&agreed), lost);
+        assert_eq!(with("other", true).beyond(&agreed), lost);
+        assert_eq!(Rights::of(&manifest(BASE)).beyond(&agreed), lost, "without any connection");
     }
 
     /// A space with the name of an amount does not pass for it.

@@ -8,15 +8,21 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::watch;
 
+use mercury_bindings::mercury::plugin::types::Caller;
+
 use super::{
-    capabilities::{folders::Spaces, inbox::Inbox, messenger::Messenger, sockets::Sockets},
+    capabilities::{folders::Spaces, identities::Identities, inbox::Inbox, messenger::Messenger, sockets::Sockets},
     packages::Trust,
     registry::Registry,
     replay::Recorders,
     settings::Values,
 };
 use crate::{
-    domain::admins::Admins,
+    domain::{
+        admins::Admins,
+        ids::SpaceId,
+        roles::{self, Held},
+    },
     media::MediaStore,
     resolve::{Resolve, SystemResolver},
     store::{NewTask, Store, StoreError, TaskStart},
@@ -36,6 +42,8 @@ pub struct Services {
     pub(super) values: Values,
     /// Takes what adapters bring. Built above the plugins; until then adapters are told to wait.
     pub inbox: OnceLock<Arc<dyn Inbox>>,
+    /// Takes what adapters know of ids; set with the inbox.
+    pub identities: OnceLock<Arc<dyn Identities>>,
     /// Takes what plugins say by themselves.
     pub messenger: OnceLock<Arc<dyn Messenger>>,
     /// Changes when a timer is set.
@@ -53,6 +61,8 @@ pub struct Services {
     pub(super) runtime: Option<tokio::runtime::Handle>,
     /// Takes agent runs that components ask for; set when there is a queue.
     tasks: OnceLock<Weak<dyn TaskQueue>>,
+    /// What the active profile lets members do.
+    members: Option<Vec<String>>,
     registry: RwLock<Arc<Registry>>,
 }
 
@@ -72,6 +82,7 @@ impl Services {
             admins: Admins::default(),
             values: Values::default(),
             inbox: OnceLock::new(),
+            identities: OnceLock::new(),
             messenger: OnceLock::new(),
             timers: watch::Sender::new(()),
             sockets: Sockets::default(),
@@ -81,6 +92,7 @@ impl Services {
             spaces: None,
             runtime: tokio::runtime::Handle::try_current().ok(),
             tasks: OnceLock::new(),
+            members: None,
             registry: RwLock::default(),
             recorders: Arc::default(),
         }
@@ -112,6 +124,13 @@ impl Services {
     }
 
     #[must_use]
+    pub fn with_members(self, members: Option<Vec<String>>) -> Self {
+        let services = Self { members, ..self };
+        services.set_registry(Registry::default());
+        services
+    }
+
+    #[must_use]
     pub fn with_spaces(self, spaces: Spaces) -> Self {
         Self { spaces: Some(spaces), ..self }
     }
@@ -135,7 +154,37 @@ impl Services {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The role of somebody in the space. A plugin's own runs have their person's name for one.
+    pub(super) async fn role_of(&self, space: &SpaceId, person: &str) -> Result<String, StoreError> {
+        if person.starts_with(roles::PLUGIN_PREFIX) {
+            return Ok(person.to_owned());
+        }
+        match self.admins.names(&self.store.identity(person).await?) {
+            true => Ok(roles::ADMIN_ROLE.to_owned()),
+            false => self.store.role_of(space, person).await,
+        }
+    }
+
+    /// What somebody of the role may do in the space, by what it says of the role, or by the defaults.
+    pub async fn held(&self, space: &SpaceId, role: &str) -> Result<Held, StoreError> {
+        let stated = self.store.stated_permissions(space, role).await?;
+        Ok(self.registry().roles.held_in(role, stated.as_ref()))
+    }
+
+    /// The same of a caller, who holds nothing where that cannot be found out.
+    pub(super) async fn held_by(&self, caller: &Caller) -> Held {
+        let held = match SpaceId::try_from(caller.space.clone()) {
+            Ok(space) => self.held(&space, &caller.role).await,
+            Err(_) => return Held::nothing(&caller.role),
+        };
+        held.unwrap_or_else(|error| {
+            tracing::error!(space = caller.space, role = caller.role, %error, "what a role may do cannot be read; it is taken for nothing");
+            Held::nothing(&caller.role)
+        })
+    }
+
     pub(super) fn set_registry(&self, registry: Registry) {
+        let registry = registry.with_members(self.members.clone());
         *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
     }
 }

@@ -8,11 +8,14 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
+use futures_util::future::BoxFuture;
+
 use super::{Plugins, manifest::Manifest, services::Services};
 use crate::{
     clock,
     config::PluginConfig,
-    domain::ids::SpaceId,
+    domain::{ids::SpaceId, space_settings},
+    removal::Forgets,
     store::{PluginData, Store, StoreError},
 };
 
@@ -151,6 +154,16 @@ pub struct Purged {
     pub files: usize,
 }
 
+/// A later space of that name begins without settings of its own.
+impl Forgets for Plugins {
+    fn forget_space<'a>(&'a self, space: &'a SpaceId) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let _changing = self.services.values.changing.lock().await;
+            self.services.values.forget_space(space.as_str());
+        })
+    }
+}
+
 impl Plugins {
     /// Deletes all that is kept of a plugin, in the database, in memory and as files. None where it is
     /// loaded: it would write again.
@@ -172,12 +185,6 @@ impl Plugins {
         };
         tracing::info!(plugin = name, ?data, files, "what was kept of a plugin was deleted");
         Ok(Some(Purged { data, files }))
-    }
-
-    /// Of a space that was removed: a later one of its name begins without settings of its own.
-    pub async fn forget_space(&self, space: &str) {
-        let _changing = self.services.values.changing.lock().await;
-        self.services.values.forget_space(space);
     }
 
     /// The settings of all plugins, or of one, with the values in force for the space.
@@ -214,6 +221,12 @@ impl Plugins {
             .collect()
     }
 
+    /// Whether `key` (`plugin.key`) is of a guard, or of a processor that no answer goes around.
+    pub fn is_guarding(&self, key: &str) -> bool {
+        let plugin = key.split_once('.').and_then(|(name, _)| self.named(name));
+        plugin.is_some_and(|plugin| plugin.manifest.is_guarding())
+    }
+
     /// Sets `key` (`plugin.key`) for one space or for all; `None` takes the value back.
     ///
     /// # Errors
@@ -225,7 +238,8 @@ impl Plugins {
         value: Option<&str>,
     ) -> Result<(), SettingError> {
         let unknown = || {
-            let keys = self.settings(None, None).into_iter().map(|view| view.key);
+            let of_host = space_settings::offered(true).map(|(key, _)| key.to_owned());
+            let keys = self.settings(None, None).into_iter().map(|view| view.key).chain(of_host);
             let nearest = keys.max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
             SettingError::Unknown { key: key.to_owned(), nearest }
         };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mercury_protocol::io::Capabilities;
 
 use super::Plugins;
-use crate::domain::capabilities::satisfied;
+use crate::domain::{capabilities::satisfied, roles::Held};
 
 /// A folder with a `SKILL.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,21 +41,16 @@ impl Plugins {
         skills
     }
 
-    /// Which of `installed` a caller of this role is given.
-    pub fn skills_for(&self, role: &str, installed: &[String]) -> Vec<String> {
-        let registry = self.services.registry();
-        let serves = |name: &&String| {
-            let plugin = self.named(name);
-            plugin.is_some_and(|plugin| plugin.manifest.serves(&registry.roles, role))
-        };
+    /// Which of `installed` somebody who holds this is given.
+    pub fn skills_for(&self, held: &Held, installed: &[String]) -> Vec<String> {
+        let serves = |name: &&String| self.named(name).is_some_and(|plugin| plugin.manifest.serves(held));
         installed.iter().filter(serves).cloned().collect()
     }
 
-    /// The programs that a caller of this role would have, were they in the image.
-    pub fn programs_for(&self, role: &str) -> Vec<String> {
-        let registry = self.services.registry();
+    /// The programs that somebody who holds this would have, were they in the image.
+    pub fn programs_for(&self, held: &Held) -> Vec<String> {
         let now = self.now();
-        let serving = now.plugins.iter().filter(|plugin| plugin.manifest.serves(&registry.roles, role));
+        let serving = now.plugins.iter().filter(|plugin| plugin.manifest.serves(held));
         serving.flat_map(|plugin| plugin.manifest.agent.clis.iter().map(|cli| cli.name.clone())).collect()
     }
 }

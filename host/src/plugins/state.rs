@@ -12,7 +12,7 @@ use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiVie
 
 use super::{
     access::Access, capabilities::folders, exports::Interface, fault::Exceeded, manifest::Manifest, meter::Meter,
-    replay::recorder::Tape, services::Services, stats::Stats,
+    plugin::MOST_HANDLES, replay::recorder::Tape, services::Services, stats::Stats,
 };
 use crate::media::Lent;
 
@@ -65,7 +65,7 @@ impl State {
         let stderr = MemoryOutputPipe::new(STDERR_KEPT);
         let wasi = wasi(&stderr).build();
         let mut table = ResourceTable::new();
-        table.set_max_capacity(1_000);
+        table.set_max_capacity(MOST_HANDLES);
         let meter = Meter::new(manifest.limits.deadline());
         let limits = MemoryLimits { most: manifest.limits.memory_bytes(), bytes: 0, elements: 0, meter: meter.clone() };
         Self {
@@ -89,17 +89,19 @@ impl State {
         }
     }
 
-    /// Opens the folders of the grants, before the component is instantiated.
-    pub(super) async fn open_folders(&mut self) -> wasmtime::Result<()> {
+    /// Opens the folders of the grants; how many.
+    pub(super) async fn open_folders(&mut self) -> wasmtime::Result<usize> {
         let (manifest, stderr) = (self.manifest.clone(), self.stderr.clone());
-        let Some(spaces) = self.services.spaces.clone().filter(|_| !manifest.folders.is_empty()) else { return Ok(()) };
+        let Some(spaces) = self.services.spaces.clone().filter(|_| !manifest.folders.is_empty()) else { return Ok(0) };
         let open = move || {
             let mut wasi = wasi(&stderr);
-            folders::open(&mut wasi, &manifest.folders, &spaces);
-            wasi.build()
+            let opened = folders::open(&mut wasi, &manifest.folders, &spaces);
+            (wasi.build(), opened)
         };
-        self.wasi = tokio::task::spawn_blocking(open).await?;
-        Ok(())
+        let opened;
+        (self.wasi, opened) = tokio::task::spawn_blocking(open).await?;
+        self.table.set_max_capacity(MOST_HANDLES + opened);
+        Ok(opened)
     }
 
     /// Before each call of an instance that lives for several: it may read these files of others, and

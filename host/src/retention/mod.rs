@@ -1,11 +1,13 @@
 //! Clean-up: files whose time is up go, at the start and then every hour.
 //!
-//! Only ever removes received and produced files of idle spaces, copies of what was delivered, and what
-//! a crash left of runs. Never what people said, what was spent, what an agent keeps elsewhere in its
-//! workspace, and what is still to be sent.
+//! By itself it only ever removes received and produced files of idle spaces, copies of what was delivered, what
+//! a crash left of runs, and what is left of removed spaces. Never what people said, what was spent, what an agent
+//! keeps elsewhere in its workspace, and what is still to be sent. [`purge`] is somebody's own wish, and asks for
+//! no age.
 
 mod files;
 mod sizes;
+mod storage;
 
 use std::{
     io,
@@ -13,11 +15,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use files::{Listed, list, purge};
 pub use sizes::{Sizes, of as sizes_of};
+pub use storage::{Measured, SpaceSizes, Storage};
 
 use crate::{
     config::{Config, Retention as Times},
     domain::ids::RunId,
+    removal::{self, Removals},
     sandbox::remove_tree,
     store::{Store, StoreError},
 };
@@ -43,16 +48,17 @@ impl Report {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Retention {
     data_dir: PathBuf,
     times: Times,
     store: Store,
+    removals: Removals,
 }
 
 impl Retention {
-    pub fn new(config: &Config, store: Store) -> Self {
-        Self { data_dir: config.data_dir.clone(), times: config.retention, store }
+    pub fn new(config: &Config, store: Store, removals: Removals) -> Self {
+        Self { data_dir: config.data_dir.clone(), times: config.retention, store, removals }
     }
 
     /// Cleans up again and again.
@@ -66,6 +72,9 @@ impl Retention {
                 }
                 Err(error) => tracing::warn!(%error, "the clean-up could not ask the database; it tries again later"),
             }
+            if let Err(error) = self.removals.finish().await {
+                tracing::warn!(%error, "what is left of removed spaces cannot be looked for; it is tried again later");
+            }
             tokio::time::sleep(self.times.every).await;
         }
     }
@@ -78,6 +87,9 @@ impl Retention {
         let mut report = Report::default();
         let busy = self.store.busy_spaces().await?;
         for (name, path) in blocking(&self.data_dir.join("spaces"), folders).await {
+            if name == removal::ASIDE {
+                continue;
+            }
             if busy.contains(&name) {
                 report.skipped += 1;
                 continue;

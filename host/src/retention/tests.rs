@@ -16,7 +16,8 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("state.db")).unwrap();
         let times = Times { inbox: 7 * DAY, outbox: 3 * DAY, every: DAY };
-        let retention = Retention { data_dir: folder.path().to_owned(), times, store };
+        let removals = Removals::new(store.clone(), folder.path().join("spaces"));
+        let retention = Retention { data_dir: folder.path().to_owned(), times, store, removals };
         Self { folder, retention }
     }
 
@@ -61,7 +62,7 @@ impl Place {
     async fn answer(&self, id: &str, inbound: i64) {
         let run = RunId::from_stored(id.into());
         let store = &self.retention.store;
-        store.take_next(1, Vec::new()).await.unwrap().unwrap();
+        store.take_next(1, Vec::new).await.unwrap().unwrap();
         store.finish(&run, &mercury_protocol::io::RunResult::default(), Marks::default()).await.unwrap();
         let reply = NewOutbound {
             inbound,
@@ -135,7 +136,7 @@ async fn copies_of_what_was_delivered_go_and_what_is_to_be_sent_stays() {
     place.answer("0a", answered).await;
     place.run("other", "0b").await;
     let given_up = place.run("third", "0d").await;
-    place.retention.store.take_next(1, Vec::new()).await.unwrap().unwrap();
+    place.retention.store.take_next(1, Vec::new).await.unwrap().unwrap();
     place.answer("0d", given_up).await;
     place
         .retention

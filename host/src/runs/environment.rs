@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret;
 
 use super::Runs;
-use crate::domain::environment::{PassThrough, Rules, select, undeclared};
+use crate::domain::{
+    environment::{PassThrough, Rules, select, undeclared},
+    roles::Held,
+};
 
 impl Runs {
-    /// By the names that they have in the container, for a caller of `role`.
-    pub(super) fn variables(&self, role: &str) -> BTreeMap<String, String> {
+    /// By the names that they have in the container, for somebody who holds this.
+    pub(super) fn variables(&self, held: &Held) -> BTreeMap<String, String> {
         let claims = self.plugins.claims();
-        let registry = self.plugins.registry();
-        let holds = |permission: &str| registry.roles.may(role, permission);
+        let holds = |permission: &str| held.may(permission);
         let values = &self.config.variables;
         select(values.keys().map(String::as_str), &self.rules(&claims), holds)
             .into_iter()

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use mercury_protocol::paths;
+use mercury_protocol::{io::Attachment, paths};
 
 use super::Runs;
 use crate::{
-    domain::{additions::Additions, failure::Failure, media::Kind, run::Run},
+    domain::{additions::Additions, failure::Failure, ids::SpaceId, media::Kind, run::Run},
     media::Lent,
     plugins::{Prepared, run as contract, types::Caller},
 };
@@ -32,7 +32,7 @@ impl Runs {
             attachments: Vec::new(),
             scheduled: run.is_scheduled(),
         };
-        let files = self.attachments(run).await;
+        let files = self.lent_files(&run.space, &run.attachments).await;
         let additions = match self.plugins.before_run(shown, files).await {
             Prepared::Proceed(additions) => additions,
             Prepared::Block { plugin, reason } => return Err(Failure::Blocked { plugin, said: reason }),
@@ -48,13 +48,13 @@ impl Runs {
         Ok(additions)
     }
 
-    /// The person's files, as handles. One that is not where it was put is left out.
-    async fn attachments(&self, run: &Run) -> Vec<Lent> {
-        if run.attachments.is_empty() {
+    /// A person's files, as handles for plugins. One that is not where it was put is left out.
+    pub async fn lent_files(&self, space: &SpaceId, files: &[Attachment]) -> Vec<Lent> {
+        if files.is_empty() {
             return Vec::new();
         }
-        let workspace = self.sandbox.directories(&run.space, &run.id).workspace;
-        let (inside, attachments) = (format!("{}/{}/", paths::SPACES, run.space), run.attachments.clone());
+        let workspace = self.config.spaces_dir().join(space.as_str());
+        let (inside, attachments) = (format!("{}/{space}/", paths::SPACES), files.to_vec());
         let open = move || {
             let lent = attachments.into_iter().filter_map(|attachment| {
                 let voice = attachment.kind == Kind::Voice.name();
@@ -63,7 +63,7 @@ impl Runs {
                 match Lent::of_space(&workspace, below, kind, Some(attachment.mime_type)) {
                     Ok(lent) => Some(lent.named(attachment.filename)),
                     Err(error) => {
-                        tracing::warn!(path = attachment.path, %error, "an attachment is not shown to run hooks");
+                        tracing::warn!(path = attachment.path, %error, "an attachment is not shown to plugins");
                         None
                     }
                 }

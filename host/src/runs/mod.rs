@@ -4,17 +4,19 @@
 
 mod context;
 mod environment;
+mod files;
 mod hooks;
 mod perform;
 mod recovery;
 mod reply;
 mod request;
+mod sensitive;
 mod stopping;
 mod tasks;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -22,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     approvals::Approvals,
+    callers::Stops,
     clock,
     config::Config,
     credentials::Credentials,
@@ -34,6 +37,8 @@ use crate::{
     egress::Egress,
     gateway::Gateway,
     plugins::Plugins,
+    removal::Removals,
+    retention::Storage,
     sandbox::Sandbox,
     store::Store,
 };
@@ -50,9 +55,12 @@ pub struct Runs {
     pub delivery: Delivery,
     pub config: Arc<Config>,
     pub gateway: Arc<Gateway>,
+    pub removals: Removals,
     /// The way out for agents without a network.
     egress: Egress,
     queue: Arc<Notify>,
+    /// What the spaces' files take, for callers who ask.
+    pub storage: Arc<Storage>,
     /// Notified when a task of a plugin has its answer on disk.
     pub task_ended: Arc<Notify>,
     /// Notified when somebody's tasks were changed.
@@ -62,6 +70,7 @@ pub struct Runs {
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
     stops: stopping::StopTokens,
+    stopper: OnceLock<Weak<dyn Stops>>,
     /// No further run is begun: the host is about to stop.
     closing: CancellationToken,
     /// Ends the work of this process; the containers go on and are adopted by the next start.
@@ -83,6 +92,8 @@ impl Runs {
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.max_concurrency));
         let egress = Egress::new(&config, plugins.clone());
+        let storage = Arc::new(Storage::new(config.data_dir.clone()));
+        let removals = Removals::new(store.clone(), config.spaces_dir()).telling(plugins.clone());
         Self {
             store,
             sandbox,
@@ -92,14 +103,17 @@ impl Runs {
             delivery,
             config,
             gateway,
+            removals,
             egress,
             queue: Arc::default(),
+            storage,
             task_ended: Arc::default(),
             tasks_changed: Arc::default(),
             clearing: Arc::default(),
             permits,
             tasks: TaskTracker::new(),
             stops: stopping::StopTokens::default(),
+            stopper: OnceLock::new(),
             closing: CancellationToken::new(),
             hand_over,
         }
@@ -137,7 +151,8 @@ impl Runs {
         loop {
             let mut changed = std::pin::pin!(self.queue.notified());
             changed.as_mut().enable();
-            let clearing = self.clearing().iter().cloned().collect();
+            let clearing = self.clearing.clone();
+            let clearing = move || clearing.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
             match self.store.take_next(clock::millis(), clearing).await {
                 Ok(Some((run, mut marks))) => {
                     marks.picked = clock::micros();

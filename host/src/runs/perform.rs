@@ -67,15 +67,21 @@ impl Runs {
     ) -> Result<Line, Failure> {
         let storage = |error: std::io::Error| Failure::Storage { detail: error.to_string() };
         let prepare = async {
+            self.may_begin(run).await?;
+            let held = self.held(run).await.map_err(|error| Failure::Storage { detail: error.to_string() })?;
+            // Before anything sees them.
+            self.admit_files(run, directories, &held).await?;
             let additions = self.hook(run).await?;
             let (model, mut credentials) = self.model(run).await?;
             // A variable never takes a credential's place, nor a hook's word that of what an operator set.
-            for (name, value) in self.variables(&run.role).into_iter().chain(additions.environment.clone()) {
+            for (name, value) in self.variables(&held).into_iter().chain(additions.environment.clone()) {
                 credentials.environment.entry(name).or_insert(value);
             }
-            Ok::<_, Failure>((self.request(run, model, &additions, directories).await?, credentials))
+            let hidden = self.plugins.registry().denied_programs(&held);
+            let request = self.request(run, &held, model, &additions, directories).await?;
+            Ok::<_, Failure>((request, credentials, hidden))
         };
-        let (request, credentials) = tokio::select! {
+        let (request, credentials, hidden) = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Failure::Aborted),
             prepared = prepare => prepared?,
@@ -97,7 +103,7 @@ impl Runs {
         tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Failure::Aborted),
-            created = self.create(run, directories, stop) => created?,
+            created = self.create(run, directories, hidden, stop) => created?,
         }
         marks.created = clock::micros();
         // Before the start is asked for: a host that ends in between finds a container to adopt.
@@ -109,10 +115,15 @@ impl Runs {
 
     /// Creates the container in a task of its own: where nobody waits for it any more, it removes what
     /// the daemon made after all.
-    async fn create(&self, run: &Run, directories: &Directories, stop: &CancellationToken) -> Result<(), Failure> {
+    async fn create(
+        &self,
+        run: &Run,
+        directories: &Directories,
+        hidden: Vec<String>,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
         let (sandbox, space, id) = (self.sandbox.clone(), run.space.clone(), run.id.clone());
         let (directories, stop) = (directories.clone(), stop.clone());
-        let hidden = self.plugins.registry().denied_programs(&run.role);
         let denied = run.denied().clone();
         let creating = tokio::spawn(async move {
             let made =

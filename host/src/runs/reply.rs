@@ -19,7 +19,7 @@ use crate::{
         words::Voice,
     },
     media::Lent,
-    plugins::{Attachment, Processed, processor, types::Usage},
+    plugins::{Attachment, Keeping, Processed, processor, types::Usage},
     sandbox::Directories,
     store::{NewOutbound, OutboundFile, Problem},
 };
@@ -33,9 +33,13 @@ impl Runs {
             Ok(result) => self.collect(run, directories, result.files.clone().unwrap_or_default()).await,
             Err(_) => Vec::new(),
         };
-        let mut reply = self.process(run, &outcome, files, &marks).await;
+        let may_send = self.may_send(run).await;
+        let mut reply = self.process(run, &outcome, files, &marks, may_send).await;
         if let Some(occasion) = run.occasion.as_ref().filter(|_| !matches!(outcome, Err(Failure::Aborted))) {
-            self.count_for_task(occasion, &mut reply).await;
+            self.count_for_task(occasion, run.inbound, &mut reply).await;
+        }
+        if !may_send {
+            self.withhold_files(run, &mut reply).await;
         }
         marks.processed = clock::micros();
         self.insist(|| self.store.answer(&run.id, reply.clone(), marks, clock::millis())).await;
@@ -49,7 +53,7 @@ impl Runs {
     }
 
     /// A task that fails is told of once, and stopped where it goes on failing.
-    async fn count_for_task(&self, occasion: &Occasion, reply: &mut NewOutbound) {
+    async fn count_for_task(&self, occasion: &Occasion, inbound: i64, reply: &mut NewOutbound) {
         let Some(problem) = &reply.problem else {
             if let Err(error) = self.store.task_went_well(occasion.task).await {
                 tracing::warn!(task = occasion.task, %error, "that a task went well cannot be noted");
@@ -57,10 +61,11 @@ impl Runs {
             return;
         };
         let why = format!("it failed {MOST_FAILURES} times in a row: {}", problem.detail);
-        let failures = self.store.task_failed(occasion.task, why, clock::millis()).await.unwrap_or_else(|error| {
-            tracing::warn!(task = occasion.task, %error, "a task's failure cannot be counted");
-            1
-        });
+        let failures =
+            self.store.task_failed(occasion.task, inbound, why, clock::millis()).await.unwrap_or_else(|error| {
+                tracing::warn!(task = occasion.task, %error, "a task's failure cannot be counted");
+                1
+            });
         let (label, reason, locale) = (occasion.label(), reply.reply.clone(), self.config.voice.locale);
         let (task, reason) = (label.as_str(), reason.as_str());
         match task::word(failures) {
@@ -70,7 +75,7 @@ impl Runs {
         }
     }
 
-    fn delivery_folder(&self, run: &Run) -> PathBuf {
+    pub(super) fn delivery_folder(&self, run: &Run) -> PathBuf {
         self.config.data_dir.join("delivery").join(run.id.as_str())
     }
 
@@ -96,7 +101,14 @@ impl Runs {
         }
     }
 
-    async fn process(&self, run: &Run, outcome: &Outcome, files: Vec<(Lent, PathBuf)>, marks: &Marks) -> NewOutbound {
+    async fn process(
+        &self,
+        run: &Run,
+        outcome: &Outcome,
+        files: Vec<(Lent, PathBuf)>,
+        marks: &Marks,
+        may_send: bool,
+    ) -> NewOutbound {
         let failure = outcome.as_ref().err();
         let (lent, paths): (Vec<_>, BTreeMap<_, _>) =
             files.into_iter().map(|(lent, path)| (lent.clone(), (lent.handle().to_owned(), path))).unzip();
@@ -109,18 +121,18 @@ impl Runs {
             problem: failure.map(problem),
             suppressed: false,
         };
-        match self.plugins.process(result, lent).await {
+        let folder = self.delivery_folder(run);
+        let keeping = Keeping { folder: &folder, is_allowed: may_send };
+        match self.plugins.process(result, lent, keeping).await {
             Processed::Deliver { reply: text, attachments, overrides } => {
                 if overrides {
                     reply.problem = None;
                 }
                 reply.reply = text;
                 for attachment in attachments {
-                    let path = match paths.get(&attachment.description().handle) {
-                        Some(path) => Some(path.clone()),
-                        None => self.keep(run, &attachment).await,
-                    };
-                    reply.files.extend(path.map(|path| self.outbound_file(&attachment, &path)));
+                    let own = paths.get(&attachment.description().handle).map(PathBuf::as_path);
+                    let path = attachment.moved().or(own);
+                    reply.files.extend(path.map(|path| self.outbound_file(&attachment, path)));
                 }
             }
             Processed::Suppress(why) => {
@@ -134,23 +146,6 @@ impl Runs {
             }
         }
         reply
-    }
-
-    /// Moves what a processor made to the reply's other files.
-    async fn keep(&self, run: &Run, attachment: &Attachment) -> Option<PathBuf> {
-        let folder = self.delivery_folder(run);
-        let path = folder.join(&attachment.description().handle);
-        let kept = async {
-            tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).await?;
-            attachment.take(&path).await
-        };
-        match kept.await {
-            Ok(()) => Some(path),
-            Err(error) => {
-                tracing::error!(run = Self::log_name(&run.id), %error, "a processor's file cannot be kept; the reply goes without it");
-                None
-            }
-        }
     }
 
     fn outbound_file(&self, attachment: &Attachment, path: &Path) -> OutboundFile {
@@ -175,7 +170,13 @@ fn problem(failure: &Failure) -> Problem {
         Status::GatewayTimeout => 504,
         Status::InsufficientStorage => 507,
     };
-    Problem { code: failure.code().to_owned(), status, detail: failure.for_operator(), next: failure.next_step() }
+    Problem {
+        code: failure.code().to_owned(),
+        status,
+        detail: failure.for_operator(),
+        next: failure.next_step(),
+        again_at: None,
+    }
 }
 
 fn mime(filename: &str) -> String {

@@ -8,7 +8,14 @@ use super::Runs;
 use crate::{
     clock,
     config::Network,
-    domain::{additions::Additions, failure::Failure, run::Run, space_settings::ACTIVE_MODEL},
+    domain::{
+        additions::Additions,
+        character,
+        failure::Failure,
+        roles::Held,
+        run::Run,
+        space_settings::{ACTIVE_MODEL, SYSTEM_PROMPT},
+    },
     sandbox::{Directories, Sandbox},
     store::StoreError,
 };
@@ -92,6 +99,7 @@ impl Runs {
     pub(super) async fn request(
         &self,
         run: &Run,
+        held: &Held,
         model: protocol::ModelSettings,
         additions: &Additions,
         directories: &Directories,
@@ -116,13 +124,13 @@ impl Runs {
                 from_bot: quoted.from_bot || quoted.known,
                 text: quoted.text.clone(),
             }),
-            missing_files: chat.map(|chat| chat.missing.clone()).unwrap_or_default(),
+            missing_files: missing_files(run),
             preferences: self.preferences(run).await?,
             nonce: format!("{:016x}", rand::random::<u64>()),
             seal: directories.seal.clone(),
             bot_username: self.config.bot_username.clone(),
-            system_prompt: self.system_prompt(run, additions).await?,
-            skills: self.plugins.skills_for(&run.role, &self.sandbox.skills()),
+            system_prompt: self.system_prompt(run, held, additions).await?,
+            skills: self.plugins.skills_for(held, &self.sandbox.skills()),
             model,
             environment: BTreeMap::new(),
             egress_proxy: self.network(run) == &Network::Filtered,
@@ -134,23 +142,37 @@ impl Runs {
         if run.denied().no_network { &Network::None } else { &self.config.network }
     }
 
-    /// Behind the host's own words: what a plugin wants of its task, what the hooks add, and what there is
-    /// to know of the container.
-    async fn system_prompt(&self, run: &Run, additions: &Additions) -> Result<Option<String>, Failure> {
+    /// Behind the host's own words: what a plugin wants of its task, what the hooks add, what the profile, the owner
+    /// and the space say, and what there is to know of the container.
+    async fn system_prompt(&self, run: &Run, held: &Held, additions: &Additions) -> Result<Option<String>, Failure> {
         let task = match &run.occasion {
             Some(occasion) => Some(occasion.note(clock::millis())),
             None if run.is_of_plugin() => self.store.task_system_prompt(run.inbound).await.map_err(storage)?,
             None => None,
         };
+        let settings = self.store.space_settings(&run.space).await.map_err(storage)?;
         let parts = [
             task,
             additions.system_prompt(),
+            self.config.profile.as_ref().and_then(|profile| profile.prompt.clone()),
+            settings.text(character::KEY).map(character::prompt),
+            settings.text(SYSTEM_PROMPT).map(str::to_owned),
             self.network(run).note_for_agent().map(str::to_owned),
-            missing_programs(&self.plugins.programs_for(&run.role), &self.sandbox),
+            missing_programs(&self.plugins.programs_for(held), &self.sandbox),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
     }
+}
+
+/// Files that the agent would look for in vain, each with its reason.
+fn missing_files(run: &Run) -> Vec<String> {
+    let mut missing = run.chat.as_ref().map(|chat| chat.missing.clone()).unwrap_or_default();
+    if run.withheld > 0 {
+        let files = if run.withheld == 1 { "1 file".to_owned() } else { format!("{} files", run.withheld) };
+        missing.push(format!("{files}: withheld, since the sender may not send files to you here"));
+    }
+    missing
 }
 
 /// A skill may speak of a program that is not there yet, or could not be installed: the agent is told,

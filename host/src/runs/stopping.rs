@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use futures_util::future::BoxFuture;
@@ -41,7 +41,8 @@ impl StopTokens {
     }
 }
 
-/// Beside [`Runs`], since a stop answers what it drops in tasks of its own.
+/// Who ends runs where nobody knows of more. Beside [`Runs`], since a stop answers what it drops in tasks of
+/// its own.
 struct Stopper(Arc<Runs>);
 
 impl Stops for Stopper {
@@ -51,10 +52,23 @@ impl Stops for Stopper {
 }
 
 impl Runs {
+    /// Has callers' stops go by way of `stops`, which knows of messages that are no runs yet. To be called once.
+    pub fn stop_by(&self, stops: &Arc<dyn Stops>) {
+        let _ = self.stopper.set(Arc::downgrade(stops));
+    }
+
     /// The state of what callers may ask.
     pub fn callers(self: &Arc<Self>) -> Callers {
-        let stops = Arc::new(Stopper(self.clone()));
-        Callers::new(self.store.clone(), self.plugins.clone(), self.config.clone(), stops, self.tasks_changed.clone())
+        Callers {
+            store: self.store.clone(),
+            plugins: self.plugins.clone(),
+            config: self.config.clone(),
+            delivery: self.delivery.clone(),
+            removals: self.removals.clone(),
+            storage: self.storage.clone(),
+            stops: self.stopper.get().and_then(Weak::upgrade).unwrap_or_else(|| Arc::new(Stopper(self.clone()))),
+            tasks_changed: self.tasks_changed.clone(),
+        }
     }
 
     /// The token by which the run is stopped. A stop that was asked for before is in the row; one that

@@ -20,11 +20,14 @@ use super::{create::AgentUser, remove::remove_tree, seal};
 use crate::domain::{
     confinement::Confinement,
     ids::{RunId, SpaceId},
+    json,
     outcome::Found,
 };
 
 /// The largest `result.json`: 16 MiB.
 const MOST_RESULT: u64 = 16 << 20;
+/// Values in it, about: it is an object of two texts.
+const MOST_PARTS: usize = 100;
 /// The largest file of a reply: 25 MiB, as in the replaced system.
 const MOST_FILE: u64 = 25 << 20;
 /// Files that one reply may carry.
@@ -78,7 +81,7 @@ impl Directories {
             make_folder(&folder)?;
             own(&folder, user)?;
         }
-        Ok(())
+        make_guide(&self.workspace, user)
     }
 
     /// Makes the folders of which alone a confined run is given any. Docker follows a link in a folder's
@@ -119,6 +122,10 @@ impl Directories {
     }
 
     fn unsealed(&self, bytes: &[u8]) -> serde_json::Result<Found> {
+        // Before a tree is made of what an agent may have written: two texts are what is expected.
+        if json::structure(bytes) > MOST_PARTS {
+            return Ok(Found::Forged);
+        }
         // By way of an object: a derived reader would take a list for one, too.
         let object: serde_json::Map<_, _> = serde_json::from_slice(bytes)?;
         match serde_json::from_value::<protocol::Sealed>(object.into()) {
@@ -195,6 +202,16 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     std::fs::create_dir(folder)
+}
+
+/// Where people and agents write down what holds in a space: empty at first. What lies there stays, whatever it is.
+fn make_guide(workspace: &Path, user: AgentUser) -> io::Result<()> {
+    let path = workspace.join("AGENTS.md");
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path) {
+        Ok(_) => own(&path, user),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Gives `path` to the agent's user. Loud where it cannot: an agent that may not write its own
@@ -302,7 +319,10 @@ mod tests {
         let foreign = String::from_utf8(sealed("another run", r#"{"reply":"mine"}"#)).unwrap();
         let bearer = r#"{"reply":"mine","seal":"s3al"}"#;
         let unsealed = [r#"{"reply":"mine"}"#, r#"{"reply":5}"#, r#"{"sealed":"{}"}"#, r#"{"sealed":"{}","mac":""}"#];
-        for content in [&edited, &foreign, bearer].into_iter().chain(unsealed) {
+        // Of a few MiB a tree of a GiB could be made.
+        let sealed = String::from_utf8(sealed("s3al", r#"{"reply":"true"}"#)).unwrap();
+        let many = format!(r#"{},"a":[{}0]}}"#, sealed.trim_end_matches('}'), r#"{"":0},"#.repeat(100_000));
+        for content in [&edited, &foreign, &many, bearer].into_iter().chain(unsealed) {
             std::fs::write(&result, content).unwrap();
             assert_eq!(directories.read_result(), Found::Forged, "{content}");
         }
@@ -310,7 +330,8 @@ mod tests {
         assert!(matches!(directories.read_result(), Found::Unusable(text) if text.contains("larger")));
     }
 
-    /// container.md #46: only plain, visible, regular files of the outbox are taken.
+    /// container.md #46, pipeline.md #47: only plain, visible, regular files of the outbox are taken, and none above
+    /// the cap.
     #[test]
     fn the_outbox_is_picked_by_manifest() {
         let (data, directories) = make();
@@ -321,7 +342,9 @@ mod tests {
         std::os::unix::fs::symlink(data.path().join("secret"), outbox.join("link")).unwrap();
         std::fs::create_dir(outbox.join("folder")).unwrap();
         std::fs::write(outbox.join(".hidden"), "H").unwrap();
-        let names = ["a.txt", "link", "folder", ".hidden", "../../secret", "missing"].map(str::to_owned);
+        // Of holes, so that it takes no room.
+        std::fs::File::create(outbox.join("huge")).unwrap().set_len(MOST_FILE + 1).unwrap();
+        let names = ["a.txt", "link", "folder", ".hidden", "../../secret", "missing", "huge"].map(str::to_owned);
         let store = data.path().join("delivery");
         let collected = directories.collect(&names, &store).unwrap();
         assert_eq!(collected.len(), 1);
@@ -357,6 +380,28 @@ mod tests {
         let confinement = Confinement { folders: Some(folders), ..Confinement::default() };
         directories.make_granted(user, &confinement).unwrap();
         assert!(std::fs::symlink_metadata(&granted).unwrap().is_dir(), "it would be mounted");
+    }
+
+    /// storage.md #25: a workspace is named by its space; made again it stays as it is. That one may be missing when it
+    /// is removed is shown in `removal`.
+    #[test]
+    fn a_workspace_is_made_once() {
+        let (data, directories) = make();
+        let user = AgentUser { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        assert_eq!(directories.workspace, data.path().join("spaces/main"));
+        let guide = directories.workspace.join("AGENTS.md");
+        assert_eq!(std::fs::read_to_string(&guide).unwrap(), "");
+        assert!(directories.workspace.join("inbox").is_dir() && directories.workspace.join("outbox").is_dir());
+        std::fs::write(&guide, "be kind").unwrap();
+        std::fs::write(directories.workspace.join("inbox/1"), "x").unwrap();
+        directories.make(user).unwrap();
+        assert_eq!(std::fs::read_to_string(&guide).unwrap(), "be kind");
+        assert!(directories.workspace.join("inbox/1").exists());
+        // An agent may have put a link there: nothing is made where it leads.
+        std::fs::remove_file(&guide).unwrap();
+        std::os::unix::fs::symlink(data.path().join("elsewhere"), &guide).unwrap();
+        directories.make(user).unwrap();
+        assert!(std::fs::read_link(&guide).is_ok() && !data.path().join("elsewhere").exists());
     }
 
     /// container.md #65: what is written for the agent is closed to others.

@@ -31,7 +31,7 @@ pub use create::AgentUser;
 pub use daemon::{DaemonError, Info, Liveness, Managed};
 pub use directories::{Collected, Directories, make_folder, own};
 pub use probe::{ProbeFailure, RuntimeProbe};
-pub use remove::remove_tree;
+pub use remove::{remove_entry, remove_tree};
 pub use wait::Waiter;
 
 use crate::{
@@ -381,4 +381,28 @@ fn instance_id(data_dir: &Path) -> io::Result<String> {
     let id = uuid::Uuid::now_v7().simple().to_string();
     std::fs::write(&path, format!("{id}\n"))?;
     Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// container.md #49 (as architecture.md has it: the folder is the host's alone, so what belongs to no run goes,
+    /// whatever it is): an unfinished run keeps its own, dead socket or not; where there is no folder nothing happens.
+    #[test]
+    fn what_belongs_to_no_run_is_swept() {
+        let data = tempfile::tempdir().unwrap();
+        let run = data.path().join("run");
+        sweep_except(&run, &["kept".to_owned()]);
+        for name in ["kept", "kept-not", "gone"] {
+            std::fs::create_dir_all(run.join(name)).unwrap();
+            drop(std::os::unix::net::UnixListener::bind(run.join(name).join("api.sock")).unwrap());
+        }
+        std::fs::write(run.join("notes.txt"), "x").unwrap();
+        std::os::unix::fs::symlink(data.path(), run.join("link")).unwrap();
+        sweep_except(&run, &["kept".to_owned()]);
+        let left: Vec<_> = std::fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["kept"]);
+        assert!(run.join("kept/api.sock").exists() && data.path().exists());
+    }
 }

@@ -1,7 +1,7 @@
 //! Removes what an agent may have filled, however it did that.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io,
     path::{Component, Path},
 };
@@ -25,12 +25,17 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
+    remove_entry(&parent, name)
+}
+
+/// The same for an entry of a folder that is open already: whatever becomes of its path meanwhile.
+pub fn remove_entry(parent: &Dir, name: &OsStr) -> io::Result<()> {
     match parent.symlink_metadata(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(found) if !found.is_dir() => parent.remove_file(name),
         Ok(_) => {
-            let root = open(&parent, name.as_ref())?;
+            let root = open(parent, name.as_ref())?;
             // Unpredictable, so that nothing can lie in the way.
             let prefix = format!(".removing-{:016x}", rand::random::<u64>());
             let mut moved = 0_u64;

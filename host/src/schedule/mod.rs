@@ -181,15 +181,26 @@ impl Schedule {
                 return;
             }
         };
-        let mut due = timing.first(clock::millis(), last, rand::random());
+        let mut looked = clock::millis();
+        let mut due = timing.first(looked, last, rand::random());
+        // Of this host, or of its predecessor.
+        let mut last = last;
         loop {
             let Some(at) = due else {
                 tracing::warn!(plugin = key.0, job = key.1, "the job is never due again");
                 return;
             };
             self.note(&key, false, due);
-            if retired.run_until_cancelled(sleep_until(at)).await.is_none() {
-                return;
+            let left = at.saturating_sub(looked);
+            if left > 0 {
+                let pause = Duration::from_millis(left.unsigned_abs()).min(LONGEST_SLEEP);
+                if retired.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return;
+                }
+                let now = clock::millis();
+                due = timing.looked_at(due, last, looked, now);
+                looked = now;
+                continue;
             }
             let _busy = busy.lock().await;
             if retired.is_cancelled() {
@@ -201,7 +212,9 @@ impl Schedule {
             if retired.is_cancelled() {
                 return;
             }
-            due = timing.after(started, clock::millis());
+            looked = clock::millis();
+            due = timing.after(started, looked);
+            last = Some(started);
         }
     }
 
@@ -237,17 +250,6 @@ impl Schedule {
 
     fn kept(&self) -> MutexGuard<'_, BTreeMap<Key, Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// By the wall clock, looked at again now and then.
-async fn sleep_until(at: i64) {
-    loop {
-        let left = at.saturating_sub(clock::millis());
-        if left <= 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(left.unsigned_abs()).min(LONGEST_SLEEP)).await;
     }
 }
 

@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(reach(ask(&store, "c", "2", 1, limits(0, 1, 2, 0)).await), Some(Reach::Host));
     }
 
-    /// pipeline.md #29: the third of the day, and the next day.
+    /// pipeline.md #29, storage.md #22: the third of the day counts for nothing, and the next day begins anew.
     #[tokio::test]
     async fn a_day_has_a_limit() {
         let (_folder, store) = store().await;
@@ -248,8 +248,14 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(reach(ask(&store, "main", "ada", at(10), two).await), Some(Reach::Day));
         }
+        let counts = async || {
+            let sql = "SELECT group_concat(day || ':' || count) FROM asked_daily WHERE person = 'ada'";
+            store.read(|db| db.query_row(sql, [], |row| row.get::<_, String>(0))).await.unwrap()
+        };
+        assert_eq!(counts().await, "0:2", "what was refused is not counted");
         assert_eq!(ask(&store, "main", "bob", at(10), two).await, Admitted::Queued);
         assert_eq!(ask(&store, "main", "ada", at(24), two).await, Admitted::Queued);
+        assert_eq!(counts().await, "1:1", "the day before is forgotten");
     }
 
     #[tokio::test]

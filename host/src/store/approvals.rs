@@ -190,6 +190,18 @@ impl Store {
         .await
     }
 
+    /// Whether a question is on its way to the conversation: then nobody knows yet what message puts it.
+    pub async fn is_being_put(&self, question: i64, conversation: &str) -> Result<bool, StoreError> {
+        let (message, conversation) = (format!("{QUESTION_DELIVERY}{question}"), conversation.to_owned());
+        self.read(move |db| {
+            db.prepare_cached(
+                "SELECT 1 FROM deliveries WHERE message = ?1 AND conversation = ?2 AND state = 'pending'",
+            )?
+            .exists(params![message, conversation])
+        })
+        .await
+    }
+
     /// The oldest open question of a message's run, of those after `after`.
     pub async fn question_for(&self, inbound: i64, after: i64, now: i64) -> Result<Option<Question>, StoreError> {
         self.read(move |db| {

@@ -6,17 +6,46 @@ use super::{Store, StoreError};
 use crate::domain::ids::{RunId, SpaceId};
 
 impl Store {
-    /// From now on nothing that was said so far goes into a run of the conversation.
-    pub async fn compact(&self, space: &SpaceId, conversation: &str) -> Result<(), StoreError> {
+    /// From now on nothing that was said so far goes into a run of the conversation. The last message
+    /// before, 0 where there is none.
+    pub async fn compact(&self, space: &SpaceId, conversation: &str) -> Result<i64, StoreError> {
         self.set_boundary(space, conversation, "compacted").await
     }
 
     /// The same for the next run that is answered.
-    pub async fn clear(&self, space: &SpaceId, conversation: &str) -> Result<(), StoreError> {
+    pub async fn clear(&self, space: &SpaceId, conversation: &str) -> Result<i64, StoreError> {
         self.set_boundary(space, conversation, "cleared").await
     }
 
-    async fn set_boundary(&self, space: &SpaceId, conversation: &str, column: &'static str) -> Result<(), StoreError> {
+    /// [`Store::compact`] in every conversation of the space.
+    pub async fn compact_space(&self, space: &SpaceId) -> Result<i64, StoreError> {
+        self.set_boundaries(space, "compacted").await
+    }
+
+    /// [`Store::clear`] in every conversation of the space.
+    pub async fn clear_space(&self, space: &SpaceId) -> Result<i64, StoreError> {
+        self.set_boundaries(space, "cleared").await
+    }
+
+    async fn set_boundaries(&self, space: &SpaceId, column: &'static str) -> Result<i64, StoreError> {
+        let space = space.clone();
+        self.write(move |db| {
+            db.execute(
+                &format!(
+                    "INSERT INTO boundaries (space, conversation, {column})
+                     SELECT space, conversation, max(id) FROM messages WHERE space = ?1 GROUP BY conversation
+                     ON CONFLICT (space, conversation) DO UPDATE SET {column} = excluded.{column}"
+                ),
+                [space.as_str()],
+            )?;
+            db.query_row("SELECT coalesce(max(id), 0) FROM messages WHERE space = ?1", [space.as_str()], |row| {
+                row.get(0)
+            })
+        })
+        .await
+    }
+
+    async fn set_boundary(&self, space: &SpaceId, conversation: &str, column: &'static str) -> Result<i64, StoreError> {
         let (space, conversation) = (space.clone(), conversation.to_owned());
         self.write(move |db| {
             db.execute(
@@ -27,7 +56,11 @@ impl Store {
                 ),
                 params![space.as_str(), conversation],
             )?;
-            Ok(())
+            db.query_row(
+                &format!("SELECT {column} FROM boundaries WHERE space = ?1 AND conversation = ?2"),
+                params![space.as_str(), conversation],
+                |row| row.get(0),
+            )
         })
         .await
     }
@@ -96,8 +129,8 @@ mod tests {
         history.into_iter().map(|message| message.content).collect::<Vec<_>>().join(" ")
     }
 
-    /// pipeline.md #37, weakness W30: a boundary is of one conversation; a one-time one outlasts a failure and
-    /// what was asked before it, and is gone after the first answer.
+    /// pipeline.md #37, storage.md #5 #6, weakness W30: a boundary is of one conversation; a one-time one outlasts a
+    /// failure and what was asked before it, and is gone after the first answer, where a lasting one still holds.
     #[tokio::test]
     async fn what_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
@@ -111,7 +144,8 @@ mod tests {
         answer(&store, &two, None).await;
         assert_eq!(told(&store, "api:a").await, "re two", "it was asked before");
         let failed = queue(&store, "api:a", "three").await;
-        let problem = Problem { code: "x".into(), status: 500, detail: String::new(), next: String::new() };
+        let problem =
+            Problem { code: "x".into(), status: 500, detail: String::new(), next: String::new(), again_at: None };
         answer(&store, &failed, Some(problem)).await;
         assert_eq!(told(&store, "api:a").await, "re two three");
         let four = queue(&store, "api:a", "four").await;
@@ -123,5 +157,22 @@ mod tests {
         answer(&store, &five, None).await;
         assert_eq!(told(&store, "api:a").await, "five re five");
         assert_eq!(told(&store, "api:b").await, "other re other");
+        store.clear(&main(), "api:a").await.unwrap();
+        assert_eq!(told(&store, "api:a").await, "");
+        let six = queue(&store, "api:a", "six").await;
+        answer(&store, &six, None).await;
+        assert_eq!(told(&store, "api:a").await, "five re five six re six", "no further back than that");
+
+        let last = store.compact_space(&main()).await.unwrap();
+        assert_eq!(last, store.compact(&main(), "api:a").await.unwrap(), "the last message is this conversation's");
+        assert_eq!(
+            told(&store, "api:a").await + &told(&store, "api:b").await,
+            "",
+            "every conversation has its boundary"
+        );
+        let empty = SpaceId::try_from("empty".to_owned()).unwrap();
+        store.create_space(&empty, 1).await.unwrap();
+        assert_eq!((store.clear_space(&empty).await.unwrap(), store.clear(&empty, "api:a").await.unwrap()), (0, 0));
+        assert_eq!((store.compact_space(&empty).await.unwrap(), store.compact(&empty, "api:a").await.unwrap()), (0, 0));
     }
 }

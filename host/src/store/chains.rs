@@ -140,12 +140,19 @@ mod tests {
             author_name: None,
             text: id.into(),
             attachments: Vec::new(),
+            mentions_bot: false,
             chat: Chat { message_id: id.into(), direct: true, quoted, ..Chat::default() },
             received_at: 1,
         };
         let happenings = vec![NewHappening { event: id.into(), happening: Happening::Message(Box::new(message)) }];
-        let batch = Batch { happenings, cursor: None, auto: None, room: Room { most: 99, share: 99, one: 99 } };
-        let taken = store.take("x", "p", batch, 1).await.unwrap().unwrap();
+        let batch = Batch {
+            happenings,
+            cursor: None,
+            auto: None,
+            trigger: Default::default(),
+            room: Room { most: 99, share: 99, one: 99 },
+        };
+        let taken = store.take("x", "p", batch, 1).await.unwrap().unwrap().taken;
         let [Taken::New(inbound)] = &taken[..] else { panic!("{taken:?}") };
         let run = RunId::from_stored(id.into());
         let new = NewRun {
@@ -178,6 +185,7 @@ mod tests {
             author_name: None,
             text: "x".into(),
             attachments: Vec::new(),
+            mentions_bot: false,
             chat: Chat::default(),
             received_at: 1,
         };
@@ -187,7 +195,13 @@ mod tests {
             .take(
                 "x",
                 "p",
-                Batch { happenings, cursor: None, auto: None, room: Room { most: 99, share: 99, one: 99 } },
+                Batch {
+                    happenings,
+                    cursor: None,
+                    auto: None,
+                    trigger: Default::default(),
+                    room: Room { most: 99, share: 99, one: 99 },
+                },
                 1,
             )
             .await
@@ -196,7 +210,7 @@ mod tests {
         assert!(store.link(conversation, Some(&space(to))).await.unwrap());
     }
 
-    /// pipeline.md #38, weakness W29: oldest first; a gap, a boundary, a circle and a border end it.
+    /// pipeline.md #38, storage.md #10, weakness W29: oldest first; a gap, a boundary, a circle and a border end it.
     #[tokio::test]
     async fn a_chain_is_followed_back() {
         let folder = tempfile::tempdir().unwrap();
@@ -218,6 +232,12 @@ mod tests {
         assert_eq!(chain("main", "p:1", "unknown", 20).await, "");
         assert_eq!(chain("main", "p:2", "b5", 20).await, "5 re 5", "not into another conversation");
         assert_eq!(chain("other", "p:1", "b2", 20).await, "", "nor into another space");
+        // storage.md #11: what is told as the chain is not told again; of an unknown message there is no chain.
+        let anchor = store.reply_chain(&space("main"), "p:1", "b2", 2).await.unwrap();
+        let recent = store.history_without(&space("main"), "p:1", "", 4, &anchor.ids).await.unwrap();
+        let recent: Vec<_> = recent.into_iter().map(|message| message.content).collect();
+        assert_eq!((anchor.messages[0].content.as_str(), recent.join(" ").as_str()), ("2", "1 re 1 3 re 3 4 re 4"));
+        assert_eq!(store.reply_chain(&space("main"), "p:1", "unknown", 2).await.unwrap(), Chain::default());
         store.compact(&space("main"), "p:1").await.unwrap();
         assert_eq!(chain("main", "p:1", "b4", 20).await, "");
         turn(&store, "p:1", "6", Some("b4")).await;

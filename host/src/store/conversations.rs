@@ -1,9 +1,19 @@
 //! Where people talk, and which space that is.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Store, StoreError};
-use crate::domain::{admins::Admins, chat, ids::SpaceId};
+use super::{
+    Store, StoreError,
+    aliases::{self, Encounter, Met},
+    to_json,
+};
+use crate::domain::{
+    auto_space::{self, AutoSpace},
+    chat,
+    ids::SpaceId,
+    roles,
+    space_settings::{SENSITIVE_ALLOWED, SYSTEM_PROMPT},
+};
 
 /// A conversation as an adapter describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,26 +39,17 @@ pub struct Conversation {
     pub removed_at: Option<i64>,
 }
 
-/// Spaces that direct conversations get by themselves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AutoSpace {
-    /// Whose direct conversations are linked to `main`.
-    pub admins: Admins,
-}
-
-impl AutoSpace {
-    /// The space of a direct conversation that has none.
-    pub fn space_for(&self, platform: &str, conversation: &str, author: &str) -> Option<SpaceId> {
-        let id = if self.admins.contains(author) {
-            SpaceId::MAIN.to_owned()
-        } else {
-            chat::own_space(platform, conversation)
-        };
-        SpaceId::try_from(id).ok()
-    }
-}
-
 const COLUMNS: &str = "id, platform, direct, title, space, first_seen, last_seen, removed_at";
+
+/// Where what is said in a direct conversation belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectPlace {
+    Space(SpaceId),
+    /// It has no space, and gets none by itself.
+    Unlinked,
+    /// It is known, and no direct one.
+    Group,
+}
 
 impl Store {
     pub async fn conversations(&self) -> Result<Vec<Conversation>, StoreError> {
@@ -79,6 +80,42 @@ impl Store {
         .await
     }
 
+    /// Whether several people read along in a space: a conversation that is no direct one is linked to it.
+    pub async fn is_shared(&self, space: &SpaceId) -> Result<bool, StoreError> {
+        let space = space.clone();
+        self.read(move |db| {
+            db.prepare_cached("SELECT 1 FROM conversations WHERE space = ?1 AND direct = 0")?.exists([space.as_str()])
+        })
+        .await
+    }
+
+    /// The spaces in which several people read along, and that do not allow agents beside a sensitive connection.
+    pub async fn closed_spaces(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|db| {
+            db.prepare(
+                "SELECT DISTINCT c.space FROM conversations c WHERE c.space IS NOT NULL AND c.direct = 0 AND NOT EXISTS
+                     (SELECT 1 FROM space_settings s WHERE s.space = c.space AND s.key = ?1 AND s.value = 'true')
+                 ORDER BY c.space",
+            )?
+            .query_map([SENSITIVE_ALLOWED], |row| row.get(0))?
+            .collect()
+        })
+        .await
+    }
+
+    /// The direct conversations that are linked to a space such as they get by themselves, the one with the
+    /// latest message first.
+    pub async fn conversations_of_own_spaces(&self) -> Result<Vec<Conversation>, StoreError> {
+        self.read(|db| {
+            db.prepare(&format!(
+                "SELECT {COLUMNS} FROM conversations WHERE direct AND substr(space, 1, length(?1)) = ?1 ORDER BY last_seen DESC, id"
+            ))?
+            .query_map([chat::OWN_SPACE], read)?
+            .collect()
+        })
+        .await
+    }
+
     /// The direct conversation in which a person has written last.
     pub async fn direct_conversation(&self, person: &str) -> Result<Option<Conversation>, StoreError> {
         let person = person.to_owned();
@@ -92,6 +129,30 @@ impl Store {
                 read,
             )
             .optional()
+        })
+        .await
+    }
+
+    /// Writes down that a direct conversation was heard of, and returns its space: the one that it has, or
+    /// that `auto` gives it.
+    pub async fn see_direct(
+        &self,
+        platform: &str,
+        conversation: &str,
+        author_name: Option<&str>,
+        auto: Option<AutoSpace>,
+        now: i64,
+    ) -> Result<DirectPlace, StoreError> {
+        let (platform, name) = (platform.to_owned(), author_name.map(str::to_owned));
+        let seen = Seen { id: conversation.to_owned(), direct: true, title: None, address: None };
+        self.write(move |db| {
+            let is_group =
+                db.prepare_cached("SELECT 1 FROM conversations WHERE id = ?1 AND direct = 0")?.exists([&seen.id])?;
+            if is_group {
+                return Ok(DirectPlace::Group);
+            }
+            let (space, _) = see(db, &platform, &seen, &seen.id, name.as_deref(), auto.as_ref(), now)?;
+            Ok(space.map_or(DirectPlace::Unlinked, DirectPlace::Space))
         })
         .await
     }
@@ -111,7 +172,7 @@ impl Store {
 }
 
 /// Writes down that something happened in a conversation, and returns its space. A direct one without
-/// a space gets its own where `auto` says so.
+/// a space gets that of its person's alias, or else its own where `auto` says so.
 pub(super) fn see(
     db: &Transaction<'_>,
     platform: &str,
@@ -120,28 +181,67 @@ pub(super) fn see(
     author_name: Option<&str>,
     auto: Option<&AutoSpace>,
     now: i64,
-) -> rusqlite::Result<Option<SpaceId>> {
+) -> rusqlite::Result<(Option<SpaceId>, Option<Encounter>)> {
     db.execute(
         "INSERT INTO conversations (id, platform, direct, title, address, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
          ON CONFLICT (id) DO UPDATE SET direct = excluded.direct, title = coalesce(excluded.title, title),
              address = coalesce(excluded.address, address), last_seen = excluded.last_seen, removed_at = NULL",
         params![seen.id, platform, seen.direct, seen.title, seen.address, now],
     )?;
-    let linked = space_of(db, &seen.id)?;
-    let Some(auto) = auto.filter(|_| linked.is_none() && seen.direct) else { return Ok(linked) };
-    let Some(space) = auto.space_for(platform, &seen.id, author) else { return Ok(None) };
-    db.execute(
+    let encounter = if seen.direct { aliases::meet(db, &seen.id, now)? } else { None };
+    let linked = match &encounter {
+        Some(Encounter { met: Met::Adopted { space, .. }, .. }) => Some(space.clone()),
+        _ => space_of(db, &seen.id)?,
+    };
+    let Some(auto) = auto.filter(|_| linked.is_none() && seen.direct) else { return Ok((linked, encounter)) };
+    let author = aliases::identity_of(db, author)?;
+    let Some(space) = auto.space_for(platform, &seen.id, &author) else { return Ok((None, None)) };
+    let made = db.execute(
         "INSERT INTO spaces (id, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         params![space.as_str(), author_name.unwrap_or(space.as_str()), now],
     )?;
+    if made == 1 {
+        furnish(db, &space, auto, now)?;
+    }
     db.execute("UPDATE conversations SET space = ?2 WHERE id = ?1", params![seen.id, space.as_str()])?;
-    Ok(Some(space))
+    Ok((Some(space), None))
 }
 
-pub(super) fn space_of(db: &Transaction<'_>, conversation: &str) -> rusqlite::Result<Option<SpaceId>> {
+/// Writes what the new space of a direct conversation begins with.
+fn furnish(db: &Transaction<'_>, space: &SpaceId, auto: &AutoSpace, now: i64) -> rusqlite::Result<()> {
+    if let Some(list) = &auto.member_permissions {
+        db.execute(
+            "INSERT INTO role_permissions (space, role, permissions, updated_by, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![space.as_str(), roles::MEMBER_ROLE, to_json(list)?, auto_space::WRITER, now],
+        )?;
+    }
+    if let Some(text) = &auto.system_prompt {
+        db.execute(
+            "INSERT INTO space_settings (space, key, value, updated_by, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![space.as_str(), SYSTEM_PROMPT, text, auto_space::WRITER, now],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn space_of(db: &Connection, conversation: &str) -> rusqlite::Result<Option<SpaceId>> {
     let space: Option<Option<String>> =
         db.query_row("SELECT space FROM conversations WHERE id = ?1", [conversation], |row| row.get(0)).optional()?;
     Ok(space.flatten().and_then(|space| SpaceId::try_from(space).ok()))
+}
+
+/// The space of a direct conversation, where it is one and has one.
+pub(super) fn direct_space_of(db: &Connection, conversation: &str) -> rusqlite::Result<Option<SpaceId>> {
+    let sql = "SELECT space FROM conversations WHERE id = ?1 AND direct";
+    let space: Option<Option<String>> =
+        db.prepare_cached(sql)?.query_row([conversation], |row| row.get(0)).optional()?;
+    Ok(space.flatten().and_then(|space| SpaceId::try_from(space).ok()))
+}
+
+/// Whether somebody has written there and the bot is still in it.
+pub(super) fn has_direct(db: &Connection, conversation: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM conversations WHERE id = ?1 AND direct AND removed_at IS NULL";
+    db.prepare_cached(sql)?.exists([conversation])
 }
 
 /// The bot is gone from a conversation and its threads: they lose their space, and the agent may read
@@ -163,7 +263,8 @@ pub(super) fn remove(db: &Transaction<'_>, conversation: &str, now: i64) -> rusq
     Ok(())
 }
 
-/// The platform gave a conversation another id: whatever is kept under the old one follows.
+/// The platform gave a conversation another id: whatever is kept under the old one follows. Its messages are numbered
+/// anew there (a supergroup of Telegram begins with 1), so that what was is known by its number no more.
 pub(super) fn rekey(db: &Transaction<'_>, from: &str, to: &str, now: i64) -> rusqlite::Result<()> {
     // It may have been seen under its new id before: then that one takes the space.
     db.execute(
@@ -173,10 +274,13 @@ pub(super) fn rekey(db: &Transaction<'_>, from: &str, to: &str, now: i64) -> rus
         params![from, to, now],
     )?;
     db.execute("DELETE FROM conversations WHERE id = ?1 AND ?1 <> ?2", params![from, to])?;
+    db.execute("UPDATE inbound SET message = NULL WHERE conversation = ?1 AND message IS NOT NULL", [from])?;
+    db.execute("UPDATE deliveries SET reply_to = NULL WHERE conversation = ?1 AND state = 'pending'", [from])?;
+    db.execute("DELETE FROM said WHERE conversation = ?1", [from])?;
     for table in ["inbound", "messages", "deliveries", "tasks"] {
         db.execute(&format!("UPDATE {table} SET conversation = ?2 WHERE conversation = ?1"), params![from, to])?;
     }
-    for table in ["said", "progress", "boundaries", "told", "confirmations"] {
+    for table in ["progress", "boundaries", "told", "confirmations", "unconfirmed"] {
         db.execute(
             &format!("UPDATE OR REPLACE {table} SET conversation = ?2 WHERE conversation = ?1"),
             params![from, to],

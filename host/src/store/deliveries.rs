@@ -26,6 +26,8 @@ pub struct Delivery {
     pub files: Vec<OutboundFile>,
     /// Attempts that failed.
     pub attempts: u32,
+    /// Those of them in which the adapter itself broke.
+    pub faults: u32,
     pub progress: Option<String>,
     /// Milliseconds since the epoch.
     pub created_at: i64,
@@ -57,9 +59,15 @@ pub enum Attempt {
     Dead { progress: Option<String>, reason: String },
 }
 
+/// How the messages of broadcasts begin, and the first text behind all of them.
+pub const BROADCAST_DELIVERY: &str = "broadcast-";
+const AFTER_BROADCASTS: &str = "broadcast.";
+/// How long a broadcast counts as under way: an hour, in milliseconds.
+const UNDER_WAY: i64 = 60 * 60 * 1000;
+
 const SELECT: &str =
     "SELECT d.id, d.message, d.platform, d.conversation, d.thread, d.reply_to, d.text, d.choices, c.address, d.files,
-    d.attempts, d.progress, d.created_at, d.outbound, d.not_before
+    d.attempts, d.progress, d.created_at, d.outbound, d.not_before, d.faults
     FROM deliveries d LEFT JOIN conversations c ON c.id = d.conversation";
 
 impl Store {
@@ -71,6 +79,24 @@ impl Store {
     /// All of them or none.
     pub async fn send_all(&self, all: Vec<NewDelivery>, now: i64) -> Result<(), StoreError> {
         self.write(move |db| all.iter().try_for_each(|new| insert(db, new, now).map(drop))).await
+    }
+
+    /// Texts of a broadcast, whose messages begin with [`BROADCAST_DELIVERY`]: all of them or none. `false`
+    /// where one of the last hour is still on its way, so that whoever repeats himself is not heard twice. One
+    /// that is older waits for a platform that cannot be reached, and holds up no other.
+    pub async fn broadcast(&self, all: Vec<NewDelivery>, now: i64) -> Result<bool, StoreError> {
+        self.write(move |db| {
+            let under_way = db
+                .prepare_cached(
+                    "SELECT 1 FROM deliveries WHERE state = 'pending' AND message >= ?1 AND message < ?2 AND created_at > ?3",
+                )?
+                .exists(params![BROADCAST_DELIVERY, AFTER_BROADCASTS, now - UNDER_WAY])?;
+            if !under_way {
+                all.iter().try_for_each(|new| insert(db, new, now).map(drop))?;
+            }
+            Ok(!under_way)
+        })
+        .await
     }
 
     /// The oldest pending delivery of each conversation, with the time before which it must not be tried.
@@ -112,18 +138,21 @@ impl Store {
         .await
     }
 
-    pub async fn attempted(&self, delivery: i64, attempt: Attempt, now: i64) -> Result<(), StoreError> {
+    /// `is_fault` where the adapter itself broke.
+    pub async fn attempted(&self, delivery: i64, attempt: Attempt, is_fault: bool, now: i64) -> Result<(), StoreError> {
         self.write(move |db| {
             match attempt {
                 Attempt::Again { not_before, progress, reason } => db.execute(
-                    "UPDATE deliveries SET attempts = attempts + 1, not_before = ?2, progress = coalesce(?3, progress), reason = ?4
+                    "UPDATE deliveries SET attempts = attempts + 1, faults = faults + ?5, not_before = ?2,
+                         progress = coalesce(?3, progress), reason = ?4
                      WHERE id = ?1 AND state = 'pending'",
-                    params![delivery, not_before, progress, reason],
+                    params![delivery, not_before, progress, reason, is_fault],
                 )?,
                 Attempt::Dead { progress, reason } => db.execute(
-                    "UPDATE deliveries SET attempts = attempts + 1, state = 'dead', ended_at = ?2, progress = coalesce(?3, progress), reason = ?4
+                    "UPDATE deliveries SET attempts = attempts + 1, faults = faults + ?5, state = 'dead', ended_at = ?2,
+                         progress = coalesce(?3, progress), reason = ?4
                      WHERE id = ?1 AND state = 'pending'",
-                    params![delivery, now, progress, reason],
+                    params![delivery, now, progress, reason, is_fault],
                 )?,
             };
             Ok(())
@@ -159,7 +188,7 @@ impl Store {
     pub async fn redeliver(&self, delivery: i64, now: i64) -> Result<bool, StoreError> {
         self.write(move |db| {
             let changed = db.execute(
-                "UPDATE deliveries SET state = 'pending', not_before = ?2, attempts = 0, ended_at = NULL
+                "UPDATE deliveries SET state = 'pending', not_before = ?2, attempts = 0, faults = 0, ended_at = NULL
                  WHERE id = ?1 AND state <> 'delivered'",
                 params![delivery, now],
             )?;
@@ -177,8 +206,9 @@ impl Store {
         let platform = platform.to_owned();
         self.read(move |db| {
             db.prepare_cached(
+                // CROSS: from the few runs to their messages, not from all messages of the platform to their runs.
                 "SELECT i.id, i.conversation, c.address, json_extract(i.chat, '$.thread'), i.received_at
-                 FROM runs r JOIN inbound i ON i.id = r.inbound LEFT JOIN conversations c ON c.id = i.conversation
+                 FROM runs r CROSS JOIN inbound i ON i.id = r.inbound LEFT JOIN conversations c ON c.id = i.conversation
                  WHERE r.state IN ('queued', 'preparing', 'running') AND i.platform = ?1 AND i.chat IS NOT NULL
                    AND i.occasion IS NULL ORDER BY i.id",
             )?
@@ -283,7 +313,7 @@ pub(super) fn insert_for(db: &Transaction<'_>, outbound: i64, now: i64) -> rusql
                 CASE WHEN json_extract(i.chat, '$.direct') THEN NULL ELSE i.message END,
                 o.id, o.reply, o.files, '[]', 'pending', ?2
          FROM outbound o JOIN inbound i ON i.id = o.inbound
-         WHERE o.id = ?1 AND o.state = 'pending' AND i.chat IS NOT NULL AND (trim(o.reply) <> '' OR o.files <> '[]')
+         WHERE o.id = ?1 AND o.state = 'pending' AND i.chat IS NOT NULL AND (trim(o.reply, char(9, 10, 13, 32)) <> '' OR o.files <> '[]')
            AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.outbound = o.id)
          ON CONFLICT (message) DO NOTHING",
         params![outbound, now],
@@ -309,5 +339,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         progress: row.get(11)?,
         created_at: row.get(12)?,
         outbound: row.get(13)?,
+        faults: row.get(15)?,
     })
 }

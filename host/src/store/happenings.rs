@@ -5,10 +5,20 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     Store, StoreError,
-    conversations::{self, AutoSpace, Seen},
+    aliases::{self, Encounter},
+    conversations::{self, Seen},
     inbound::{self, Accepted, Inbound, NewInbound},
+    space_settings,
 };
-use crate::domain::chat::Chat;
+use crate::domain::{
+    auto_space::AutoSpace,
+    chat::Chat,
+    trigger::{self, Heard},
+};
+
+/// Two events about a message of one number that are closer than this are about the same message: two days, in
+/// milliseconds. Platforms number anew: a bot with another token counts from where its own account is.
+const SAME_MESSAGE: i64 = 2 * 24 * 60 * 60 * 1000;
 
 #[derive(Clone, Debug)]
 pub struct NewMessage {
@@ -17,6 +27,9 @@ pub struct NewMessage {
     pub author_name: Option<String>,
     pub text: String,
     pub attachments: Vec<Attachment>,
+    /// The platform itself says that the bot is addressed.
+    pub mentions_bot: bool,
+    /// Its prompt is what was pressed, if anything was: what words call the bot is the space's to say.
     pub chat: Chat,
     /// Milliseconds since the epoch.
     pub received_at: i64,
@@ -67,6 +80,15 @@ pub enum Taken {
     Refused,
 }
 
+/// What became of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct TakenBatch {
+    /// In the order of the happenings.
+    pub taken: Vec<Taken>,
+    /// Direct conversations whose person has another one under an alias.
+    pub encounters: Vec<Encounter>,
+}
+
 /// How many messages may wait for their decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -86,7 +108,18 @@ pub struct Batch {
     pub cursor: Option<String>,
     /// For direct conversations that nobody linked.
     pub auto: Option<AutoSpace>,
+    /// How the bot is called where the space says nothing of its own.
+    pub trigger: trigger::Rules,
     pub room: Room,
+}
+
+/// What holds for all of a batch.
+struct Terms {
+    auto: Option<AutoSpace>,
+    trigger: trigger::Rules,
+    /// Messages of one conversation that may wait.
+    most: u32,
+    now: i64,
 }
 
 impl Store {
@@ -98,17 +131,19 @@ impl Store {
         platform: &str,
         batch: Batch,
         now: i64,
-    ) -> Result<Option<Vec<Taken>>, StoreError> {
+    ) -> Result<Option<TakenBatch>, StoreError> {
         let (plugin, platform) = (plugin.to_owned(), platform.to_owned());
-        let Batch { happenings, cursor, auto, room } = batch;
+        let Batch { happenings, cursor, auto, trigger, room } = batch;
+        let terms = Terms { auto, trigger, most: room.one, now };
         self.write(move |db| {
             let messages = happenings.iter().any(|it| matches!(it.happening, Happening::Message(_)));
             if messages && waiting(db, room.share)? >= room.most {
                 return Ok(None);
             }
-            let mut taken = Vec::with_capacity(happenings.len());
+            let mut batch = TakenBatch::default();
             for new in happenings {
-                taken.push(apply(db, &platform, new, auto.as_ref(), room.one, now)?);
+                let taken = apply(db, &platform, new, &terms, &mut batch.encounters)?;
+                batch.taken.push(taken);
             }
             if let Some(cursor) = cursor {
                 db.execute(
@@ -116,7 +151,7 @@ impl Store {
                     params![plugin, cursor],
                 )?;
             }
-            Ok(Some(taken))
+            Ok(Some(batch))
         })
         .await
     }
@@ -144,12 +179,11 @@ fn apply(
     db: &Transaction<'_>,
     platform: &str,
     new: NewHappening,
-    auto: Option<&AutoSpace>,
-    most: u32,
-    now: i64,
+    terms: &Terms,
+    encounters: &mut Vec<Encounter>,
 ) -> rusqlite::Result<Taken> {
     match new.happening {
-        Happening::Message(message) => accept(db, platform, new.event, *message, auto, most, now),
+        Happening::Message(message) => accept(db, platform, new.event, *message, terms, encounters),
         Happening::Edited { conversation, message, text } => {
             let changed = db.execute(
                 "UPDATE inbound SET text = ?3 WHERE conversation = ?1 AND message = ?2",
@@ -187,11 +221,11 @@ fn apply(
             Ok(if asked + heard > 0 { Taken::Applied } else { Taken::Ignored })
         }
         Happening::Removed { conversation } => {
-            conversations::remove(db, &conversation, now)?;
+            conversations::remove(db, &conversation, terms.now)?;
             Ok(Taken::Applied)
         }
         Happening::Moved { from, to } => {
-            conversations::rekey(db, &from, &to, now)?;
+            conversations::rekey(db, &from, &to, terms.now)?;
             Ok(Taken::Applied)
         }
         Happening::Nothing => Ok(Taken::Ignored),
@@ -203,33 +237,30 @@ fn accept(
     platform: &str,
     event: String,
     mut message: NewMessage,
-    auto: Option<&AutoSpace>,
-    most: u32,
-    now: i64,
+    terms: &Terms,
+    encounters: &mut Vec<Encounter>,
 ) -> rusqlite::Result<Taken> {
-    let seen = &message.conversation;
-    let space = conversations::see(db, platform, seen, &message.author, message.author_name.as_deref(), auto, now)?;
+    let (seen, name) = (&message.conversation, message.author_name.as_deref());
+    let (space, encounter) =
+        conversations::see(db, platform, seen, &message.author, name, terms.auto.as_ref(), terms.now)?;
+    encounters.extend(encounter);
     let Some(space) = space else { return Ok(Taken::Ignored) };
     // A channel shows the bot its own posts, and nothing in them says whose they are.
-    if has_said(db, &seen.id, &message.chat.message_id)? {
+    if has_said_lately(db, &seen.id, &message.chat.message_id, terms.now)? {
         return Ok(Taken::Ignored);
     }
     // Some platforms tell of one message by several events.
     let known = db
-        .query_row(
-            "SELECT 1 FROM inbound WHERE conversation = ?1 AND message = ?2",
-            params![seen.id, message.chat.message_id],
-            |_| Ok(()),
-        )
-        .optional()?;
-    if known.is_some() {
+        .prepare_cached("SELECT 1 FROM inbound WHERE conversation = ?1 AND message = ?2 AND received_at > ?3")?
+        .exists(params![seen.id, message.chat.message_id, message.received_at.saturating_sub(SAME_MESSAGE)])?;
+    if known {
         return Ok(Taken::Duplicate);
     }
     let waiting: u32 =
         db.query_row("SELECT count(*) FROM inbound WHERE decided = 0 AND conversation = ?1", [&seen.id], |row| {
             row.get(0)
         })?;
-    if waiting >= most {
+    if waiting >= terms.most {
         return Ok(Taken::Refused);
     }
     if let Some(quoted) = &mut message.chat.quoted
@@ -238,13 +269,22 @@ fn accept(
         quoted.known = has_said(db, &seen.id, id)?;
     }
     // What is asked is fixed with this: guards see it, and an edit that comes later changes the record only.
+    if message.chat.prompt.is_none() {
+        let heard = Heard {
+            direct: message.chat.direct,
+            text: &message.text,
+            has_media: !message.attachments.is_empty() || !message.chat.missing.is_empty(),
+            mentions_bot: message.mentions_bot,
+        };
+        message.chat.prompt = space_settings::read(db, &space)?.trigger(&terms.trigger).prompt(heard);
+    }
     message.chat.prompt = message.chat.prompt(&message.text).map(str::to_owned);
     let new = NewInbound {
         platform: platform.to_owned(),
         event,
         space,
         conversation: message.conversation.id,
-        author: message.author,
+        author: aliases::person_of(db, &message.author)?,
         author_name: message.author_name,
         text: message.text,
         attachments: message.attachments,
@@ -252,9 +292,17 @@ fn accept(
         chat: Some(message.chat),
     };
     Ok(match inbound::insert(db, &new)? {
-        Accepted::New(id) => Taken::New(Box::new(Inbound { id, message: new, occasion: None })),
+        Accepted::New(id) => Taken::New(Box::new(Inbound { id, message: new, occasion: None, consented: None })),
         Accepted::Duplicate(_) => Taken::Duplicate,
     })
+}
+
+fn has_said_lately(db: &Transaction<'_>, conversation: &str, message: &str, now: i64) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM said s JOIN deliveries d ON d.id = s.delivery
+         WHERE s.conversation = ?1 AND s.message = ?2 AND coalesce(d.ended_at, d.created_at) > ?3",
+    )?
+    .exists(params![conversation, message, now.saturating_sub(SAME_MESSAGE)])
 }
 
 fn has_said(db: &Transaction<'_>, conversation: &str, message: &str) -> rusqlite::Result<bool> {

@@ -34,6 +34,8 @@ pub struct Inbound {
     pub message: NewInbound,
     /// Where nobody has written it: the time at which somebody's task was due.
     pub occasion: Option<Occasion>,
+    /// Where its author was asked about it, and this is the yes: the connections that were named.
+    pub consented: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ impl Accepted {
 }
 
 const SELECT: &str = "SELECT i.id, i.platform, i.event, i.space, i.conversation, i.author, i.author_name, i.text, i.attachments, i.received_at, i.chat,
-    i.occasion";
+    i.occasion, i.consented";
 
 /// The messages that are parts of the message `i`, oldest first, as JSON.
 pub(super) const PARTS: &str =
@@ -106,10 +108,15 @@ impl Store {
                     params![whole, part],
                 )?;
             }
-            db.query_row(&format!("{SELECT}, {PARTS} FROM inbound i WHERE i.id = ?1"), [whole], read).optional()
+            self::whole(db, whole)
         })
         .await
     }
+}
+
+/// A message with its parts.
+pub(super) fn whole(db: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<Inbound>> {
+    db.query_row(&format!("{SELECT}, {PARTS} FROM inbound i WHERE i.id = ?1"), [id], read).optional()
 }
 
 /// Marks a message as decided, with its parts.
@@ -155,10 +162,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Inbound> {
         attachments: from_json(8, &row.get::<_, String>(8)?)?,
         chat: row.get::<_, Option<String>>(10)?.map(|text| from_json(10, &text)).transpose()?,
     };
-    let whole = batch::merge(from_json(12, &row.get::<_, String>(12)?)?, last);
+    let whole = batch::merge(from_json(13, &row.get::<_, String>(13)?)?, last);
     Ok(Inbound {
         id: row.get(0)?,
         occasion: row.get::<_, Option<String>>(11)?.map(|text| from_json(11, &text)).transpose()?,
+        consented: row.get::<_, Option<String>>(12)?.map(|names| from_json(12, &names)).transpose()?,
         message: NewInbound {
             platform: row.get(1)?,
             event: row.get(2)?,
@@ -217,7 +225,7 @@ mod tests {
         let run = NewRun { id, inbound: ids[2], role: "member".into(), created_at: 1, marks: Marks::default() };
         store.queue(run).await.unwrap();
         assert!(store.undecided().await.unwrap().is_empty());
-        let (run, _) = store.take_next(1, Vec::new()).await.unwrap().unwrap();
+        let (run, _) = store.take_next(1, Vec::new).await.unwrap().unwrap();
         assert_eq!(run.prompt, "one\ntwo\nthree");
         let late = said(&store, "four").await;
         assert!(store.merge(ids[2], vec![late]).await.unwrap().is_none(), "it is decided");

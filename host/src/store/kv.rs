@@ -29,6 +29,13 @@ impl Store {
         .await
     }
 
+    /// Whether anything is kept of the plugin.
+    pub async fn kv_keeps(&self, plugin: &str) -> Result<bool, StoreError> {
+        let plugin = plugin.to_owned();
+        self.read(move |db| db.prepare_cached("SELECT 1 FROM plugin_kv WHERE plugin = ?1 LIMIT 1")?.exists([plugin]))
+            .await
+    }
+
     /// Sets `key` to `value`. With `expected` only if that is the present value (`Some(None)`: only
     /// if there is none); tells whether it did.
     pub async fn kv_set(

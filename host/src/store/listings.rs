@@ -61,6 +61,14 @@ pub struct Usage {
     pub last_used_at: Option<i64>,
 }
 
+/// What a search came to.
+#[derive(Clone, Debug)]
+pub struct Matches {
+    pub messages: Vec<Entry>,
+    /// `false` where there are messages that it did not get to.
+    pub complete: bool,
+}
+
 /// Messages that one search looks at: our own bound, some tenths of a second.
 const MOST_SEARCHED: u32 = 50_000;
 
@@ -103,19 +111,6 @@ impl Store {
     pub async fn space(&self, id: &SpaceId) -> Result<Option<SpaceView>, StoreError> {
         let id = id.clone();
         self.read(move |db| db.query_row(&format!("{SPACE} WHERE id = ?1"), [id.as_str()], space).optional()).await
-    }
-
-    /// Makes a space with a name. `false` where there is one of this id.
-    pub async fn add_space(&self, id: &SpaceId, name: &str, at: i64) -> Result<bool, StoreError> {
-        let (id, name) = (id.clone(), name.to_owned());
-        self.write(move |db| {
-            let made = db.execute(
-                "INSERT INTO spaces (id, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                params![id.as_str(), name, at],
-            )?;
-            Ok(made == 1)
-        })
-        .await
     }
 
     /// `false` where there is no such space.
@@ -181,7 +176,7 @@ impl Store {
 
     /// Messages of the space that hold `text`, whatever its case, the newest first; among the newest
     /// [`MOST_SEARCHED`].
-    pub async fn search(&self, space: &SpaceId, text: &str, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    pub async fn search(&self, space: &SpaceId, text: &str, limit: u32) -> Result<Matches, StoreError> {
         let (space, text) = (space.clone(), text.to_lowercase());
         // The work has it, not who waits for it: a caller that goes away must not let another one in.
         let place = self.searching.clone().acquire_owned().await;
@@ -190,13 +185,15 @@ impl Store {
             let mut statement = db.prepare_cached(
                 "SELECT id, conversation, role, content, created_at FROM messages WHERE space = ?1 ORDER BY id DESC LIMIT ?2",
             )?;
-            let mut found = Vec::new();
+            let mut found = Matches { messages: Vec::new(), complete: true };
             // SQLite itself knows the case of ASCII only.
-            for row in statement.query_map(params![space.as_str(), MOST_SEARCHED], entry)? {
+            for (looked_at, row) in statement.query_map(params![space.as_str(), MOST_SEARCHED + 1], entry)?.enumerate() {
                 let row = row?;
-                if row.content.to_lowercase().contains(&text) {
-                    found.push(row);
-                    if found.len() == limit as usize {
+                if looked_at == MOST_SEARCHED as usize {
+                    found.complete = false;
+                } else if row.content.to_lowercase().contains(&text) {
+                    found.messages.push(row);
+                    if found.messages.len() == limit as usize {
                         break;
                     }
                 }
@@ -247,4 +244,84 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         content: row.get(3)?,
         created_at: row.get(4)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn main() -> SpaceId {
+        SpaceId::try_from("main".to_owned()).unwrap()
+    }
+
+    /// Words that stand only beyond the bound are not said to be nowhere.
+    #[tokio::test]
+    async fn what_was_not_looked_at_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        let rows = "
+            INSERT INTO messages (space, conversation, role, content, created_at) VALUES ('main', 'c', 'user', 'old', 1);
+            WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+                INSERT INTO messages (space, conversation, role, content, created_at)
+                SELECT 'main', 'c', 'user', 'new', i FROM n;";
+        store.write(move |db| db.execute_batch(rows)).await.unwrap();
+        let found = async |text: &str| {
+            let found = store.search(&main(), text, 20).await.unwrap();
+            (found.messages.len(), found.complete)
+        };
+        assert_eq!(found("old").await, (1, true), "the last that is looked at");
+        let another = "INSERT INTO messages (space, conversation, role, content, created_at) VALUES ('main', 'c', 'user', 'new', 0)";
+        store.write(move |db| db.execute_batch(another)).await.unwrap();
+        assert_eq!(found("old").await, (0, false));
+        assert_eq!(found("new").await, (20, true), "as many as were wanted");
+    }
+
+    /// storage.md #7: whatever its case, the newest first, in one space, and not beyond the limit.
+    #[tokio::test]
+    async fn words_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        let rows = "
+            INSERT INTO spaces (id, name, created_at) VALUES ('other', 'other', 1);
+            INSERT INTO messages (space, conversation, role, content, created_at) VALUES
+                ('main', 'c', 'user', 'Hello FooBar', 1), ('main', 'c', 'user', 'foo bar', 2),
+                ('other', 'c', 'user', 'foobar elsewhere', 3), ('main', 'd', 'assistant', 'FOOBAR again', 4),
+                ('main', 'c', 'user', '50% of ÄPFEL_', 5);";
+        store.write(move |db| db.execute_batch(rows)).await.unwrap();
+        let found = async |text: &str, limit| {
+            let found = store.search(&main(), text, limit).await.unwrap().messages;
+            found.into_iter().map(|entry| entry.content).collect::<Vec<_>>()
+        };
+        assert_eq!(found("foobar", 20).await, ["FOOBAR again", "Hello FooBar"]);
+        assert_eq!(found("FooBar", 1).await, ["FOOBAR again"]);
+        assert_eq!(found("äpfel_", 20).await, ["50% of ÄPFEL_"]);
+        assert!(found("f%r", 20).await.is_empty(), "nothing is a wildcard");
+    }
+
+    /// storage.md #24, but for its last part: what a space has spent stays when it is removed, since a day's budget
+    /// counts it.
+    #[tokio::test]
+    async fn usage_is_added_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        let rows = "
+            INSERT INTO spending (run, space, person, provider, model, began_at, state, input, output, cache_read, cache_write, micro_usd) VALUES
+                ('r1', 'main', 'p:a', 'a', 'm', 10, 'complete', 100, 20, 3, 4, 1500000),
+                ('r1', 'main', 'p:a', 'a', 'm', 11, 'complete', 50, 10, 0, 0, NULL),
+                ('r2', 'main', 'p:a', 'a', 'm', 12, 'failed', 999, 999, 0, 0, 999),
+                ('r3', 'other', 'p:b', 'a', 'm', 20, 'estimated', 7, 1, 0, 0, 250000);";
+        store.write(move |db| db.execute_batch(rows)).await.unwrap();
+        let (totals, spaces) = store.usage().await.unwrap();
+        let of = |space: &str, input, output, total_cost, run_count, last_used_at| Usage {
+            space_id: space.into(),
+            total_input_tokens: input,
+            total_output_tokens: output,
+            total_tokens: input + output,
+            total_cost,
+            run_count,
+            last_used_at,
+        };
+        assert_eq!(totals, of("", 164, 31, 1.75, 2, None));
+        assert_eq!(spaces, [of("other", 7, 1, 0.25, 1, Some(20)), of("main", 157, 30, 1.5, 1, Some(11))]);
+    }
 }

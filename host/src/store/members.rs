@@ -1,8 +1,8 @@
 //! People of a space, and who gave them their role.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, aliases};
 use crate::domain::{ids::SpaceId, page::Page, roles, run::TASK_PLATFORM};
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -73,6 +73,7 @@ impl Store {
     pub async fn grant_role(&self, change: Granted) -> Result<bool, StoreError> {
         self.write(move |db| {
             let Granted { space, person, role, by, admins_elsewhere, at } = &change;
+            let person = &aliases::person_of(db, person)?;
             let before: Option<String> = db
                 .query_row(
                     "SELECT role FROM members WHERE space = ?1 AND person = ?2",
@@ -113,6 +114,13 @@ pub(super) fn meet(db: &Transaction<'_>, inbound: i64) -> rusqlite::Result<()> {
         params![inbound, roles::MEMBER_ROLE, TASK_PLATFORM],
     )?;
     Ok(())
+}
+
+/// The role that somebody gave the person, whatever the configuration says of them.
+pub(super) fn given_role(db: &Connection, space: &SpaceId, person: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT role FROM members WHERE space = ?1 AND person = ?2 AND granted_by IS NOT NULL";
+    let whose = params![space.as_str(), aliases::person_of(db, person)?];
+    db.prepare_cached(sql)?.query_row(whose, |row| row.get(0)).optional()
 }
 
 #[cfg(test)]

@@ -130,16 +130,23 @@ impl Store {
         let (space, conversation, current) = (space.clone(), conversation.to_owned(), current.to_owned());
         let known = known.to_vec();
         self.read(move |db| {
+            // Where the page begins is found first: only from there on rows are looked at, however long the
+            // conversation is. Turns have an index of their own, so that what is overheard between them costs nothing.
             db.prepare_cached(
-                "SELECT role, content, created_at FROM messages
-                 WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3
-                   AND id > coalesce((SELECT max(compacted, cleared) FROM boundaries WHERE space = ?1 AND conversation = ?2), 0)
-                   AND id >= coalesce(
-                     (SELECT min(id) FROM (SELECT id FROM messages
-                        WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3 AND role = 'user' ORDER BY id DESC LIMIT ?4)), 0)
-                   AND (role <> 'ambient' OR id > coalesce((SELECT id FROM messages
-                        WHERE space = ?1 AND conversation = ?2 AND role = 'ambient' ORDER BY id DESC LIMIT 1 OFFSET ?5), 0))
-                   AND id NOT IN (SELECT value FROM json_each(?6))
+                "WITH page (first) AS MATERIALIZED (SELECT max(
+                   coalesce((SELECT max(compacted, cleared) + 1 FROM boundaries WHERE space = ?1 AND conversation = ?2), 0),
+                   coalesce((SELECT min(id) FROM (SELECT id FROM messages
+                      WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3 AND role = 'user' AND role <> 'ambient'
+                      ORDER BY id DESC LIMIT ?4)), 0)))
+                 SELECT role, content, created_at FROM (
+                   SELECT id, role, content, created_at FROM messages
+                   WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3 AND role <> 'ambient'
+                     AND id >= (SELECT first FROM page)
+                   UNION ALL
+                   SELECT * FROM (SELECT id, role, content, created_at FROM messages
+                   WHERE space = ?1 AND conversation = ?2 AND run IS NOT ?3 AND role = 'ambient'
+                     AND id >= (SELECT first FROM page) ORDER BY id DESC LIMIT ?5))
+                 WHERE id NOT IN (SELECT value FROM json_each(?6))
                  ORDER BY id",
             )?
             .query_map(params![space.as_str(), conversation, current, turns, MOST_AMBIENT, to_json(&known)?], |row| at(row, 0))?

@@ -4,6 +4,7 @@
 //! plugins. What a caller was told is written is on disk (`synchronous = FULL`).
 
 mod admission;
+mod aliases;
 mod approvals;
 mod boundaries;
 mod chains;
@@ -19,6 +20,7 @@ mod migrations;
 mod mutes;
 mod opening;
 mod outbound;
+mod person_rows;
 mod plugin_data;
 mod plugin_jobs;
 mod plugin_settings;
@@ -37,6 +39,7 @@ mod standing;
 mod tasks;
 mod threads;
 mod timers;
+mod unconfirmed;
 
 use std::{
     path::{Path, PathBuf},
@@ -47,20 +50,24 @@ use rusqlite::{Connection, ErrorCode, Transaction};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use admission::{Admission, Admitted};
+pub use aliases::{Encounter, Learned, Met, NewAlias};
+pub(crate) use aliases::{learn as learn_alias, person_of};
 pub use approvals::{Decision, NewDecision, NewQuestion, Opened, QUESTION_DELIVERY, Question, Settlement, TOO_MANY};
 pub use chains::Chain;
-pub use conversations::{AutoSpace, Conversation, Seen};
-pub use deliveries::{AtWork, Attempt, Delivery, DeliveryView, NewDelivery};
-pub use happenings::{Batch, Happening, NewHappening, NewMessage, Room, Taken};
+pub use conversations::{Conversation, DirectPlace, Seen};
+pub use deliveries::{AtWork, Attempt, BROADCAST_DELIVERY, Delivery, DeliveryView, NewDelivery};
+pub use happenings::{Batch, Happening, NewHappening, NewMessage, Room, Taken, TakenBatch};
 pub use inbound::{Accepted, Inbound, NewInbound};
 pub use kv::KvError;
-pub use listings::{ActiveRun, RunView, SpaceView, Usage};
+pub use listings::{ActiveRun, Matches, RunView, SpaceView, Usage};
 pub use members::{Granted, Member};
 pub use messages::{Entry, HistoryMessage, MessageRole};
 pub use migrations::LATEST;
 pub use mutes::Mute;
 pub use opening::{CopyError, Kind, copy, fault, kind, open_for_reading};
 pub use outbound::{NewOutbound, Outbound, OutboundFile, OutboundState, Problem};
+pub use person_rows::Moved;
+pub(crate) use person_rows::give as give_rows;
 pub use plugin_data::PluginData;
 pub use plugin_jobs::LastRun;
 pub use plugin_settings::StoredSetting;

@@ -26,6 +26,9 @@ pub struct Problem {
     /// The thing and the reason, for the operator.
     pub detail: String,
     pub next: String,
+    /// Milliseconds since the epoch, from when on the same may succeed; none where time alone changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_at: Option<i64>,
 }
 
 #[derive(Clone, Debug)]

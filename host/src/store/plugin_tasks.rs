@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(store.start_task(task("1", 3_000)).await.unwrap(), TaskStart::Known, "a known one costs nothing");
         assert_eq!(store.start_task(task("3", 1_000 + DAY)).await.unwrap(), TaskStart::Started);
 
-        let (run, _) = store.take_next(5, Vec::new()).await.unwrap().unwrap();
+        let (run, _) = store.take_next(5, Vec::new).await.unwrap().unwrap();
         assert!(run.is_scheduled() && run.answers_to().is_none() && run.prompt == "distil");
         assert!(run.confinement.as_ref().unwrap().no_network, "what it is denied comes with the run");
         assert_eq!((run.caller.as_str(), run.role.as_str()), ("plugin:napkin", "plugin:napkin"));

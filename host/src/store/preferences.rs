@@ -94,3 +94,33 @@ impl Store {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// storage.md #18: 50 keys and not one more, of which each may be changed; by key, with who made them. What a key
+    /// may be is said where they come in (`callers::preferences`).
+    #[tokio::test]
+    async fn preferences_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        let [main, other] = ["main", "other"].map(|name| SpaceId::try_from(name.to_owned()).unwrap());
+        store.create_space(&other, 1).await.unwrap();
+        for number in (0..MOST_PREFERENCES).rev() {
+            assert!(store.set_preference(&main, &format!("key-{number:02}"), "x", "p:a", 1).await.unwrap());
+        }
+        assert!(!store.set_preference(&main, "one-more", "x", "p:a", 2).await.unwrap());
+        assert_eq!(store.preference(&main, "one-more").await.unwrap(), None);
+        assert!(store.set_preference(&main, "key-07", "changed", "p:b", 3).await.unwrap());
+        assert!(store.set_preference(&other, "one-more", "x", "p:a", 3).await.unwrap(), "another space has its own");
+        let all = store.preferences(&main).await.unwrap();
+        assert!(all.len() == 50 && all.is_sorted_by_key(|it| it.key.clone()));
+        let changed = &all[7];
+        assert_eq!((changed.value.as_str(), changed.created_by.as_str()), ("changed", "p:a"));
+        assert_eq!((changed.created_at, changed.updated_at), (1, 3));
+        assert!(store.delete_preference(&main, "key-07").await.unwrap());
+        assert!(!store.delete_preference(&main, "key-07").await.unwrap());
+        assert!(store.set_preference(&main, "one-more", "x", "p:a", 4).await.unwrap(), "there is room again");
+    }
+}

@@ -153,7 +153,7 @@ mod tests {
                     }
                     let snapshot = store.queue_snapshot(now).await.unwrap();
                     let first = snapshot.waiting.iter().find(|waiting| snapshot.place(&waiting.run, 1).unwrap().ahead == 0);
-                    let Some((run, _)) = store.take_next(now, Vec::new()).await.unwrap() else { continue };
+                    let Some((run, _)) = store.take_next(now, Vec::new).await.unwrap() else { continue };
                     assert_eq!(run.id.as_str(), first.unwrap().run);
                     let taken = run.space.to_string();
                     turns.remove(&taken);

@@ -1,4 +1,7 @@
-//! Removing a space with all that is kept of it. What was spent stays in the ledger: a day's budget counts it.
+//! Removing a space with all that is kept of it, and what is still to be deleted of its files. What was spent
+//! stays in the ledger: a day's budget counts it.
+
+use std::io;
 
 use rusqlite::params;
 
@@ -26,24 +29,42 @@ pub enum Removal {
     Unknown,
     /// Something is at work in it, or waits.
     Busy,
+    /// Its folder could not be moved, so nothing was removed: why.
+    NotMoved(String),
     Done(Removed),
 }
 
 impl Store {
     /// Removes the rows of a space in which nothing is at work; its conversations lose their link and stay
-    /// known. Its folder is the caller's.
-    pub async fn remove_space(&self, space: &SpaceId) -> Result<Removal, StoreError> {
-        let space = space.clone();
+    /// known. `aside` moves its folder to where the note `folder` says that it is to be deleted: both happen
+    /// in the one transaction, so nobody makes a space of the same name in between.
+    ///
+    /// # Errors
+    /// Then nothing was removed, but the folder may have been moved.
+    pub async fn remove_space(
+        &self,
+        space: &SpaceId,
+        folder: &str,
+        now: i64,
+        aside: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> Result<Removal, StoreError> {
+        let (space, folder) = (space.clone(), folder.to_owned());
         self.write(move |db| {
             let count = |from: &str| -> rusqlite::Result<i64> {
                 db.query_row(&format!("SELECT count(*) FROM {from} = ?1"), [space.as_str()], |row| row.get(0))
             };
+            if count("spaces WHERE id")? == 0 {
+                return Ok(Removal::Unknown);
+            }
             let busy = count("runs WHERE state IN ('queued', 'preparing', 'running') AND space")?
                 + count("inbound WHERE decided = 0 AND space")?
                 // An answer that is not written yet would find nothing that it belongs to.
                 + count("runs WHERE answered = 0 AND state IN ('finished', 'failed', 'aborted') AND space")?;
             if busy > 0 {
                 return Ok(Removal::Busy);
+            }
+            if let Err(error) = aside() {
+                return Ok(Removal::NotMoved(error.to_string()));
             }
             let mut removed = Removed {
                 messages: count("messages WHERE space")?,
@@ -54,6 +75,7 @@ impl Store {
                     + count("space_settings WHERE space")?,
                 daily_rate_usage: count("asked_daily WHERE space")?,
                 preferences: count("preferences WHERE space")?,
+                chat_state: count("boundaries WHERE space")?,
                 conversations_unlinked: count("conversations WHERE space")?,
                 ..Removed::default()
             };
@@ -64,9 +86,24 @@ impl Store {
                 params![space.as_str()],
             )?;
             removed.space = db.execute("DELETE FROM spaces WHERE id = ?1", params![space.as_str()])? as i64;
-            Ok(if removed.space == 0 { Removal::Unknown } else { Removal::Done(removed) })
+            db.execute("INSERT INTO removals (folder, removed_at) VALUES (?1, ?2)", params![folder, now])?;
+            Ok(Removal::Done(removed))
         })
         .await
+    }
+
+    /// Folders of removed spaces that are still to be deleted.
+    pub async fn removals(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|db| {
+            db.prepare_cached("SELECT folder FROM removals ORDER BY folder")?.query_map([], |row| row.get(0))?.collect()
+        })
+        .await
+    }
+
+    /// The folder is deleted.
+    pub async fn forget_removal(&self, folder: &str) -> Result<(), StoreError> {
+        let folder = folder.to_owned();
+        self.write(move |db| db.execute("DELETE FROM removals WHERE folder = ?1", [folder]).map(drop)).await
     }
 }
 
@@ -82,6 +119,10 @@ mod tests {
         SpaceId::try_from(name.to_owned()).unwrap()
     }
 
+    async fn remove(store: &Store, space: &SpaceId) -> Result<Removal, StoreError> {
+        store.remove_space(space, "aside", 1, || Ok(())).await
+    }
+
     /// storage.md #3, weaknesses S4 and W28: nothing of a space comes back with its name, and what works in it
     /// is not pulled away from under it.
     #[tokio::test]
@@ -89,7 +130,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("state.db")).unwrap();
         let temp = space("temp");
-        assert_eq!(store.remove_space(&temp).await.unwrap(), Removal::Unknown);
+        assert_eq!(remove(&store, &temp).await.unwrap(), Removal::Unknown);
         store.create_space(&temp, 1).await.unwrap();
         let mute = Mute { person: "p:a".into(), expires_at: 99, reason: None, muted_by: "x".into(), created_at: 1 };
         store.mute(&temp, mute).await.unwrap();
@@ -107,13 +148,13 @@ mod tests {
             chat: None,
         };
         let inbound = store.accept(message).await.unwrap().id();
-        assert_eq!(store.remove_space(&temp).await.unwrap(), Removal::Busy);
+        assert_eq!(remove(&store, &temp).await.unwrap(), Removal::Busy);
         let run = RunId::from_stored("r".into());
         let new = NewRun { id: run.clone(), inbound, role: "member".into(), created_at: 1, marks: Marks::default() };
         store.queue(new).await.unwrap();
-        assert_eq!(store.remove_space(&temp).await.unwrap(), Removal::Busy);
+        assert_eq!(remove(&store, &temp).await.unwrap(), Removal::Busy);
         store.fail(&run, &crate::domain::failure::Failure::Lost, Marks::default()).await.unwrap();
-        assert_eq!(store.remove_space(&temp).await.unwrap(), Removal::Busy, "its answer is not written");
+        assert_eq!(remove(&store, &temp).await.unwrap(), Removal::Busy, "its answer is not written");
         let reply = NewOutbound {
             inbound,
             run: Some(run.clone()),
@@ -123,13 +164,62 @@ mod tests {
             suppressed: false,
         };
         store.answer(&run, reply, Marks::default(), 1).await.unwrap();
-        let Removal::Done(removed) = store.remove_space(&temp).await.unwrap() else {
-            panic!("nothing is at work in it")
-        };
+        let Removal::Done(removed) = remove(&store, &temp).await.unwrap() else { panic!("nothing is at work in it") };
         assert_eq!((removed.space, removed.messages, removed.conversations_unlinked), (1, 2, 0));
         store.create_space(&temp, 2).await.unwrap();
-        assert!(store.mutes(&temp, 2).await.unwrap().is_empty());
+        assert!(store.mutes(&temp, &crate::domain::page::Page::read(None, None).unwrap(), 2).await.unwrap().is_empty());
         assert_eq!(store.space_settings(&temp).await.unwrap().text("rate_limit"), None);
+    }
+
+    /// storage.md #2 (but for usage: what was spent stays, since a day's budget counts it): each kind is counted,
+    /// conversations stay known without their link, and the second time there is nothing.
+    #[tokio::test]
+    async fn what_goes_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        let rows = "
+            INSERT INTO spaces (id, name, created_at) VALUES ('temp', 'Temp', 1);
+            INSERT INTO conversations (id, platform, direct, space, first_seen, last_seen) VALUES ('p:1', 'p', 1, 'temp', 1, 1), ('p:2', 'p', 0, 'temp', 1, 1), ('p:3', 'p', 0, 'main', 1, 1);
+            INSERT INTO members (space, person, role) VALUES ('temp', 'p:a', 'admin'), ('main', 'p:a', 'member');
+            INSERT INTO messages (space, conversation, role, content, created_at) VALUES ('temp', 'p:1', 'user', 'x', 1), ('temp', 'p:1', 'assistant', 'y', 2), ('main', 'p:3', 'user', 'z', 3);
+            INSERT INTO tasks (space, prompt, cron, silent, created_by, platform, conversation, direct, next_run_at, created_at, updated_at)
+                VALUES ('temp', 'report', '0 9 * * *', 0, 'p:a', 'p', 'p:1', 1, 60, 5, 5);
+            INSERT INTO boundaries (space, conversation, compacted) VALUES ('temp', 'p:1', 1);
+            INSERT INTO space_settings VALUES ('temp', 'rate_limit', '1', 'x', 1), ('main', 'rate_limit', '2', 'x', 1);
+            INSERT INTO role_permissions VALUES ('temp', 'member', '[]', 'x', 1);
+            INSERT INTO preferences VALUES ('temp', 'tone', 'short', 'x', 1, 1);
+            INSERT INTO asked_daily VALUES ('temp', 'p:a', 20000, 3), ('temp', 'p:b', 20000, 1);
+            INSERT INTO spending (run, space, person, provider, model, began_at, state) VALUES ('r', 'temp', 'p:a', 'a', 'm', 1, 'complete');";
+        store.write(move |db| db.execute_batch(rows)).await.unwrap();
+        let temp = space("temp");
+        let expected = Removed {
+            space: 1,
+            messages: 2,
+            tasks: 1,
+            chat_state: 1,
+            roles: 1,
+            config: 2,
+            preferences: 1,
+            token_usage: 0,
+            daily_rate_usage: 2,
+            conversations_unlinked: 2,
+        };
+        assert_eq!(remove(&store, &temp).await.unwrap(), Removal::Done(expected));
+        let list = |sql: &'static str| store.read(move |db| db.query_row(sql, [], |row| row.get::<_, String>(0)));
+        let links = "SELECT group_concat(id || ' ' || coalesce(space, '-'), ', ' ORDER BY id) FROM conversations";
+        assert_eq!(list(links).await.unwrap(), "p:1 -, p:2 -, p:3 main");
+        for table in ["members", "messages", "space_settings"] {
+            let left = format!("SELECT group_concat(space) FROM {table}");
+            let left = store.read(move |db| db.query_row(&left, [], |row| row.get::<_, String>(0)));
+            assert_eq!(left.await.unwrap(), "main", "{table}");
+        }
+        for table in ["tasks", "boundaries", "role_permissions", "preferences", "asked_daily"] {
+            let left = format!("SELECT count(*) FROM {table}");
+            let left = store.read(move |db| db.query_row(&left, [], |row| row.get::<_, i64>(0)));
+            assert_eq!(left.await.unwrap(), 0, "{table}");
+        }
+        assert_eq!(list("SELECT space FROM spending").await.unwrap(), "temp");
+        assert_eq!(remove(&store, &temp).await.unwrap(), Removal::Unknown);
     }
 
     /// What was sent goes along, and a later answer is not taken for it though it has its row's id.
@@ -170,7 +260,7 @@ mod tests {
             (head.new.message.clone(), head.new.text.clone())
         };
         let gone = answered("temp", 10).await;
-        assert!(matches!(store.remove_space(&space("temp")).await.unwrap(), Removal::Done(_)));
+        assert!(matches!(remove(&store, &space("temp")).await.unwrap(), Removal::Done(_)));
         let left = |sql: &'static str| store.read(move |db| db.query_row(sql, [], |row| row.get::<_, i64>(0)));
         assert_eq!(left("SELECT count(*) FROM deliveries").await.unwrap(), 0);
         let later = answered("main", 20).await;

@@ -1,11 +1,34 @@
 //! What is still needed of a space's and a run's files.
 
+use std::path::Path;
+
+use mercury_protocol::io::Attachment;
 use rusqlite::Connection;
 
-use super::{Store, StoreError, runs::UNFINISHED};
-use crate::domain::ids::RunId;
+use super::{Store, StoreError, from_json, runs::UNFINISHED};
+use crate::domain::ids::{RunId, SpaceId};
 
 impl Store {
+    /// Names in the inbox of the space that messages brought whose agent has not begun.
+    pub async fn waiting_files(&self, space: &SpaceId) -> Result<Vec<String>, StoreError> {
+        let space = space.clone();
+        self.read(move |db| {
+            let lists = db
+                .prepare_cached(&format!(
+                    "SELECT attachments FROM inbound WHERE decided = 0 AND space = ?1 UNION ALL
+                     SELECT i.attachments FROM runs r JOIN inbound i ON i.id = r.inbound
+                     WHERE {UNFINISHED} AND r.state <> 'running' AND +r.space = ?1 UNION ALL
+                     SELECT p.attachments FROM runs r JOIN inbound p ON p.merged_into = r.inbound
+                     WHERE {UNFINISHED} AND r.state <> 'running' AND +r.space = ?1"
+                ))?
+                .query_map([space.as_str()], |row| from_json::<Vec<Attachment>>(0, &row.get::<_, String>(0)?))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let name = |file: Attachment| Path::new(&file.path).file_name()?.to_str().map(str::to_owned);
+            Ok(lists.into_iter().flatten().filter_map(name).collect())
+        })
+        .await
+    }
+
     /// Spaces in which something is going on: their files stay as they are.
     pub async fn busy_spaces(&self) -> Result<Vec<String>, StoreError> {
         self.read(|db| {

@@ -3,22 +3,22 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{Store, StoreError, from_json, to_json};
-use crate::domain::ids::SpaceId;
+use crate::domain::{ids::SpaceId, roles::Stated};
 
 impl Store {
     /// What the space says of the role; `None` where it says nothing, which is something else than an
     /// empty list.
-    pub async fn stated_permissions(&self, space: &SpaceId, role: &str) -> Result<Option<Vec<String>>, StoreError> {
+    pub async fn stated_permissions(&self, space: &SpaceId, role: &str) -> Result<Option<Stated>, StoreError> {
         let (space, role) = (space.clone(), role.to_owned());
         self.read(move |db| {
-            let list: Option<String> = db
+            let stated: Option<(String, String)> = db
                 .query_row(
-                    "SELECT permissions FROM role_permissions WHERE space = ?1 AND role = ?2",
+                    "SELECT permissions, updated_by FROM role_permissions WHERE space = ?1 AND role = ?2",
                     params![space.as_str(), role],
-                    |row| row.get(0),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()?;
-            list.map(|list| from_json(0, &list)).transpose()
+            stated.map(|(list, by)| Ok(Stated { list: from_json(0, &list)?, by })).transpose()
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! Runs and their states. Every change of state is one transaction with what belongs to it.
 
-use mercury_protocol::io::RunResult;
+use mercury_protocol::io::{Attachment, RunResult};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{
@@ -56,7 +56,7 @@ fn select() -> String {
     format!(
         "SELECT r.id, r.inbound, r.space, i.platform, i.conversation, i.author, i.author_name, r.role, i.text,
          i.attachments, r.state, r.attempts, r.started_at, r.marks, r.result, r.failure, r.stop_requested, i.chat, r.appended,
-         {PARTS}, t.confinement, i.occasion
+         {PARTS}, t.confinement, i.occasion, r.withheld, i.consented
          FROM runs r JOIN inbound i ON i.id = r.inbound LEFT JOIN plugin_tasks t ON t.inbound = r.inbound"
     )
 }
@@ -70,16 +70,20 @@ impl Store {
     /// Takes the next run and makes it `preparing`: of the idle spaces the least recently served
     /// one, and of that its oldest. So a space with many messages delays no other.
     ///
-    /// Spaces in `clearing` wait: their last container is answered for but not gone yet.
-    pub async fn take_next(&self, now: i64, clearing: Vec<SpaceId>) -> Result<Option<(Run, Marks)>, StoreError> {
+    /// Spaces that are `clearing` wait: their last container is answered for but not gone yet. They are asked for
+    /// when this is written, behind the end of the run that left such a container.
+    pub async fn take_next(
+        &self,
+        now: i64,
+        clearing: impl FnOnce() -> Vec<SpaceId> + Send + 'static,
+    ) -> Result<Option<(Run, Marks)>, StoreError> {
         self.write(move |db| {
-            let clearing = to_json(&clearing)?;
+            let clearing = to_json(&clearing())?;
             let next: Option<String> = db
                 .query_row(
                     &format!("SELECT r.id FROM runs r JOIN spaces s ON s.id = r.space
                      WHERE r.state = 'queued' AND {UNFINISHED}
-                       AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.space = r.space AND a.state IN ('preparing', 'running')
-                           AND a.state IN ('queued', 'preparing', 'running'))
+                       AND r.space NOT IN (SELECT r.space FROM runs r WHERE r.state IN ('preparing', 'running') AND {UNFINISHED})
                        AND r.space NOT IN (SELECT value FROM json_each(?1))
                      ORDER BY s.served_at, r.id LIMIT 1"),
                     [clearing],
@@ -109,6 +113,24 @@ impl Store {
                 params![run.as_str(), now],
             )?;
             Ok(changed == 1)
+        })
+        .await
+    }
+
+    /// Leaves the message of a run only `kept` of its files: `withheld` are taken away for good.
+    pub async fn keep_files(&self, run: &RunId, kept: Vec<Attachment>, withheld: u32) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |db| {
+            db.execute(
+                "UPDATE inbound SET attachments = '[]' WHERE merged_into = (SELECT inbound FROM runs WHERE id = ?1)",
+                [run.as_str()],
+            )?;
+            db.execute(
+                "UPDATE inbound SET attachments = ?2 WHERE id = (SELECT inbound FROM runs WHERE id = ?1)",
+                params![run.as_str(), to_json(&kept)?],
+            )?;
+            db.execute("UPDATE runs SET withheld = withheld + ?2 WHERE id = ?1", params![run.as_str(), withheld])?;
+            Ok(())
         })
         .await
     }
@@ -380,5 +402,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         appended: row.get(18)?,
         confinement,
         occasion: row.get::<_, Option<String>>(21)?.map(|text| from_json(21, &text)).transpose()?,
+        withheld: row.get(22)?,
+        consented: row.get::<_, Option<String>>(23)?.map(|names| from_json(23, &names)).transpose()?,
     })
 }

@@ -180,6 +180,44 @@ mod tests {
         assert_eq!(set(Some(&main()), None).await.as_deref(), Some("xx"));
     }
 
+    /// storage.md #17 #19: of one space or of all, each key for itself: none, set, overwritten, and by whom; listed by
+    /// key; taken away once.
+    #[tokio::test]
+    async fn settings_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        let other = SpaceId::try_from("other".to_owned()).unwrap();
+        store.create_space(&other, 1).await.unwrap();
+        let main = main();
+        let set = async |space: Option<&SpaceId>, key: &str, value: Option<&str>, by: &str| {
+            let values = vec![(key.to_owned(), value.map(str::to_owned))];
+            store.change_space_settings(space, values, by, 1).await.unwrap()
+        };
+        let read = async |space: &SpaceId, key: &str| {
+            let stored = store.space_settings(space).await.unwrap().stored(key).cloned();
+            stored.map(|stored| (stored.value, stored.by))
+        };
+        let is = |value: &str, by: &str| Some((value.to_owned(), by.to_owned()));
+        for (space, seen_elsewhere) in [(Some(&main), None), (None, is("b", "p:b"))] {
+            assert_eq!(read(&main, "character").await, None);
+            assert_eq!(set(space, "character", Some("a"), "p:a").await, 1);
+            assert_eq!(read(&main, "character").await, is("a", "p:a"));
+            assert_eq!(set(space, "character", Some("b"), "p:b").await, 1);
+            assert_eq!(read(&main, "character").await, is("b", "p:b"), "the last one who wrote it");
+            assert_eq!(read(&other, "character").await, seen_elsewhere);
+            assert_eq!(set(space, "trigger.match", Some("always"), "p:c").await, 1);
+            assert_eq!(set(space, "ambient.enabled", Some("true"), "p:c").await, 1);
+            let listed = store.space_settings(&main).await.unwrap();
+            let listed: Vec<_> = listed.stated().map(|(key, _)| key.to_owned()).collect();
+            assert_eq!(listed, ["ambient.enabled", "trigger.match"], "those that people set, by key");
+            assert_eq!(set(space, "character", None, "p:a").await, 1);
+            assert_eq!(set(space, "character", None, "p:a").await, 0, "there is none any more");
+            assert_eq!(read(&main, "trigger.match").await, is("always", "p:c"), "another key stays");
+            assert_eq!(set(space, "trigger.match", None, "p:a").await, 1);
+            assert_eq!(set(space, "ambient.enabled", None, "p:a").await, 1);
+        }
+    }
+
     /// pipeline.md #25: what is over ends, what is not stays; both across a restart, since both are rows.
     #[tokio::test]
     async fn pauses_end() {

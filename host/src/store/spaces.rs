@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, aliases};
 use crate::domain::{ids::SpaceId, roles};
 
 impl Store {
@@ -76,24 +76,26 @@ impl Store {
         .await
     }
 
-    /// The stored role; a stranger is a member.
+    /// The stored role; a stranger is a member, and so is who has one that nobody can be given. An alias has its
+    /// person's.
     pub async fn role_of(&self, space: &SpaceId, person: &str) -> Result<String, StoreError> {
         let (space, person) = (space.clone(), person.to_owned());
         self.read(move |db| {
             let role = db
                 .query_row(
                     "SELECT role FROM members WHERE space = ?1 AND person = ?2",
-                    params![space.as_str(), person],
+                    params![space.as_str(), aliases::person_of(db, &person)?],
                     |row| row.get(0),
                 )
                 .optional()?;
-            Ok(role.unwrap_or_else(|| roles::MEMBER_ROLE.to_owned()))
+            Ok(roles::stored(role))
         })
         .await
     }
 
-    /// Writes the member's role and display name; a missing name keeps the old one.
-    pub async fn set_role(
+    /// Somebody's role from the first contact on: whoever has one already keeps it. A missing name keeps the
+    /// old one.
+    pub async fn welcome(
         &self,
         space: &SpaceId,
         person: &str,
@@ -105,9 +107,9 @@ impl Store {
             db.execute(
                 "INSERT INTO members (space, person, role, display_name, created_at, updated_at)
                  VALUES (?1, ?2, ?3, ?4, unixepoch() * 1000, unixepoch() * 1000)
-                 ON CONFLICT (space, person) DO UPDATE SET role = excluded.role,
-                     display_name = coalesce(excluded.display_name, display_name)",
-                params![space.as_str(), person, role, name],
+                 ON CONFLICT (space, person) DO UPDATE SET display_name = excluded.display_name
+                 WHERE excluded.display_name IS NOT NULL",
+                params![space.as_str(), aliases::person_of(db, &person)?, role, name],
             )?;
             Ok(())
         })

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{NewOutbound, Store, StoreError, inbound, mutes, outbound, space_settings};
+use super::{NewOutbound, Store, StoreError, inbound, members, mutes, outbound, space_settings};
 use crate::domain::{ids::SpaceId, space_settings::SpaceSettings};
 
 /// The host has asked somebody whether to delete a space.
@@ -17,6 +17,8 @@ pub struct Confirmation {
 pub struct Standing {
     pub settings: SpaceSettings,
     pub muted: bool,
+    /// The role that somebody gave the person here; membership that came by itself is none.
+    pub given_role: Option<String>,
     pub confirmation: Option<Confirmation>,
 }
 
@@ -33,6 +35,7 @@ impl Store {
             Ok(Standing {
                 settings: space_settings::read(db, &space)?,
                 muted: mutes::is_muted(db, &space, &person, now)?,
+                given_role: members::given_role(db, &space, &person)?,
                 confirmation: confirmation(db, &conversation, &person)?,
             })
         })
@@ -49,6 +52,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (space, conversation, person) = (space.clone(), conversation.to_owned(), person.to_owned());
         self.write(move |db| {
+            // A yes is to one thing: to what was asked last.
+            db.execute(
+                "DELETE FROM unconfirmed WHERE conversation = ?1 AND person = ?2",
+                params![conversation, person],
+            )?;
             db.execute(
                 "INSERT INTO confirmations (conversation, person, space, subject, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (conversation, person) DO UPDATE SET space = excluded.space, subject = excluded.subject,

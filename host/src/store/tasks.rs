@@ -256,14 +256,11 @@ impl Store {
     }
 
     /// Counts a failure, and says how many there were in a row. The task that has too many is stopped.
-    pub async fn task_failed(&self, id: i64, why: String, now: i64) -> Result<u32, StoreError> {
+    pub async fn task_failed(&self, id: i64, inbound: i64, why: String, now: i64) -> Result<u32, StoreError> {
         self.write(move |db| {
-            let failures = db
-                .query_row("UPDATE tasks SET failures = failures + 1 WHERE id = ?1 RETURNING failures", [id], |row| {
-                    row.get(0)
-                })
-                .optional()?
-                .unwrap_or(1);
+            let sql = "UPDATE tasks SET failures = failures + (counted IS NOT ?2), counted = ?2 WHERE id = ?1
+                       RETURNING failures";
+            let failures = db.query_row(sql, params![id, inbound], |row| row.get(0)).optional()?.unwrap_or(1);
             if failures >= MOST_FAILURES {
                 stop(db, id, &why, now)?;
             }
@@ -482,7 +479,7 @@ fn accept(
         received_at: now,
         chat,
     };
-    Ok(Some(Inbound { id: db.last_insert_rowid(), message, occasion: Some(occasion) }))
+    Ok(Some(Inbound { id: db.last_insert_rowid(), message, occasion: Some(occasion), consented: None }))
 }
 
 /// Whether the message is to be decided or its run to be done.

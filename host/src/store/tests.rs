@@ -59,13 +59,13 @@ async fn spaces_take_turns_and_have_one_run_each() {
     }
     let mut order = Vec::new();
     for now in 1..=2 {
-        order.push(store.take_next(now, Vec::new()).await.unwrap().unwrap().0.id.to_string());
+        order.push(store.take_next(now, Vec::new).await.unwrap().unwrap().0.id.to_string());
     }
-    assert!(store.take_next(3, Vec::new()).await.unwrap().is_none(), "both spaces are busy");
+    assert!(store.take_next(3, Vec::new).await.unwrap().is_none(), "both spaces are busy");
     for run in order.clone() {
         store.fail(&RunId::from_stored(run), &Failure::Aborted, Marks::default()).await.unwrap();
     }
-    order.push(store.take_next(4, Vec::new()).await.unwrap().unwrap().0.id.to_string());
+    order.push(store.take_next(4, Vec::new).await.unwrap().unwrap().0.id.to_string());
     assert_eq!(order, ["01", "04", "02"]);
 }
 
@@ -73,7 +73,7 @@ async fn spaces_take_turns_and_have_one_run_each() {
 async fn a_run_goes_its_way_once() {
     let (_folder, store) = store();
     let run = queued(&store, "main", "01").await;
-    let (taken, _) = store.take_next(1, Vec::new()).await.unwrap().unwrap();
+    let (taken, _) = store.take_next(1, Vec::new).await.unwrap().unwrap();
     assert_eq!((taken.state, taken.attempts), (RunState::Preparing, 1));
     assert!(store.mark_running(&run, 2).await.unwrap());
     assert!(!store.mark_running(&run, 3).await.unwrap());
@@ -160,12 +160,15 @@ async fn roles_are_kept_apart_by_space() {
     store.create_space(&space("team"), 1).await.unwrap();
     let role = async |place: &str| store.role_of(&space(place), "p:ada").await.unwrap();
     assert_eq!(role("main").await, "member", "a stranger");
-    store.set_role(&space("main"), "p:ada", "admin", Some("Ada")).await.unwrap();
+    store.welcome(&space("main"), "p:ada", "admin", Some("Ada")).await.unwrap();
     assert_eq!((role("main").await.as_str(), role("team").await.as_str()), ("admin", "member"));
-    store.set_role(&space("main"), "p:ada", "helper", None).await.unwrap();
-    assert_eq!(role("main").await, "helper");
+    // With a name, since only then is the row written again.
+    for name in [Some("Ada L."), None] {
+        store.welcome(&space("main"), "p:ada", "helper", name).await.unwrap();
+        assert_eq!(role("main").await, "admin", "whoever has a role keeps it");
+    }
     let name = store.read(|db| db.query_row("SELECT display_name FROM members", [], |row| row.get::<_, String>(0)));
-    assert_eq!(name.await.unwrap(), "Ada", "no name keeps the old one");
+    assert_eq!(name.await.unwrap(), "Ada L.", "no name keeps the old one");
 }
 
 /// storage.md #13: the first mapping of a platform's id stays, and another conversation does not know it.
@@ -195,6 +198,73 @@ async fn a_platforms_id_is_known_in_its_conversation() {
     });
     let expected = [format!("p:1 99 {}", deliveries[0]), format!("p:2 99 {}", deliveries[2])];
     assert_eq!(said.await.unwrap(), expected);
+}
+
+/// One broadcast at a time, and one that nobody can receive holds up the others for an hour.
+#[tokio::test]
+async fn a_broadcast_waits_for_the_one_before() {
+    let (_folder, store) = store();
+    let say = async |number: i64, now: i64| {
+        let new = NewDelivery {
+            message: format!("{BROADCAST_DELIVERY}{number}"),
+            platform: "away".into(),
+            conversation: "away:1".into(),
+            thread: None,
+            reply_to: None,
+            text: "x".into(),
+            choices: Vec::new(),
+        };
+        store.broadcast(vec![new], now).await.unwrap()
+    };
+    assert!(say(1, 0).await);
+    assert!(!say(2, 60 * 60 * 1000 - 1).await);
+    assert!(say(3, 60 * 60 * 1000).await);
+}
+
+/// What a message brought is not taken away before its agent could look at it.
+#[tokio::test]
+async fn files_are_needed_until_the_agent_has_them() {
+    let (_folder, store) = store();
+    store.create_space(&space("main"), 1).await.unwrap();
+    let run = queued(&store, "main", "1").await;
+    let file = r#"[{"path":"/spaces/main/inbox/a.pdf","type":"document","mimeType":"application/pdf"}]"#;
+    store.write(move |db| db.execute("UPDATE inbound SET attachments = ?1", [file])).await.unwrap();
+    let needed = async || store.waiting_files(&space("main")).await.unwrap();
+    assert_eq!(needed().await, ["a.pdf"]);
+    assert_eq!(store.take_next(2, Vec::new).await.unwrap().unwrap().0.id, run);
+    assert_eq!(needed().await, ["a.pdf"], "it is prepared");
+    store.write(|db| db.execute("UPDATE runs SET state = 'running'", [])).await.unwrap();
+    assert!(needed().await.is_empty());
+}
+
+/// A platform that is away is no sign of a message that breaks its adapter, so the two are counted apart.
+#[tokio::test]
+async fn faults_are_counted_among_the_failures() {
+    let (_folder, store) = store();
+    let new = NewDelivery {
+        message: "one".into(),
+        platform: "p".into(),
+        conversation: "p:1".into(),
+        thread: None,
+        reply_to: None,
+        text: "x".into(),
+        choices: Vec::new(),
+    };
+    assert!(store.send(new, 1).await.unwrap());
+    let counted = async || {
+        let (head, _) = store.heads().await.unwrap().remove(0);
+        (head.id, head.attempts, head.faults, head.progress)
+    };
+    let id = counted().await.0;
+    let again = |progress: &str| Attempt::Again { not_before: 2, progress: Some(progress.into()), reason: "r".into() };
+    for (is_fault, progress) in [(false, "a"), (true, "b"), (false, "c"), (true, "d")] {
+        store.attempted(id, again(progress), is_fault, 2).await.unwrap();
+    }
+    assert_eq!(counted().await, (id, 4, 2, Some("d".into())));
+    store.attempted(id, Attempt::Dead { progress: None, reason: "r".into() }, true, 3).await.unwrap();
+    assert!(store.heads().await.unwrap().is_empty());
+    assert!(store.redeliver(id, 4).await.unwrap());
+    assert_eq!(counted().await, (id, 0, 0, Some("d".into())), "the operator's retry begins anew, where it was");
 }
 
 /// What is written at the same moment shares a commit, and each caller is told its own.

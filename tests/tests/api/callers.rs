@@ -138,7 +138,7 @@ async fn permissions_are_a_spaces_own() {
 
     let chat = |space: &'static str| {
         let (host, key) = (&host, format!("Bearer {CHAT_KEY}"));
-        let body = json!({ "text": "!reply here", "callerId": "telegram:1", "spaceId": space });
+        let body = json!({ "text": "!reply here", "callerId": "api:program", "spaceId": space });
         async move {
             host.request("POST", "/chat", &[("authorization", &key)], Bytes::from(body.to_string())).await.unwrap()
         }

@@ -3,11 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod callers;
+mod chat;
+mod console;
 mod described;
 mod live;
 mod matrix;
+mod media;
+mod sending;
 mod sessions;
+mod settings;
 mod sockets;
+mod starting;
 
 use bytes::Bytes;
 use mercury_tests::host::{Answer, Host, Setup};

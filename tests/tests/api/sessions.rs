@@ -72,6 +72,8 @@ async fn guessing_is_slow() {
         let host = &host;
         async move { host.exchange("POST", "/dashboard/login", &[], body).await.unwrap() }
     };
+    // What somebody unknown sends is not kept in memory by the megabyte.
+    assert_eq!(guess(&"x".repeat(5_000)).await.status(), 413);
     for n in 0..10 {
         assert_eq!(guess(&format!("guess {n}")).await.status(), 401);
     }

@@ -115,3 +115,51 @@ async fn an_agent_types() {
     let recalled = chat("!mrctl recall FLYING --limit 3").await;
     assert!(recalled.reply().contains("user: !mrctl permissions set guest flying"), "{:#}", recalled.body);
 }
+
+/// cli.md #36 #41 #42, http-api.md #17: what an agent types about people, room and its own memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_types_more() {
+    let host = closed_setup().set("MERCURY_ADMINS", "api:ada").start().await;
+    let key = format!("Bearer {CHAT_KEY}");
+    let chat = |text: &'static str| {
+        let (host, key) = (&host, &key);
+        let body = json!({ "text": text, "callerId": "api:ada" });
+        async move { host.request("POST", "/chat", &[("authorization", key)], Bytes::from(body.to_string())).await.unwrap() }
+    };
+    let warned = chat("!mrctl mute telegram:9 10m --reason spam").await;
+    assert!(warned.reply().contains("mrctl mute telegram:9 10m --reason spam --confirm"), "{:#}", warned.body);
+    assert_eq!(host.query::<i64>("SELECT count(*) FROM mutes"), Some(0), "a warning mutes nobody");
+    let muted = chat("!mrctl mute telegram:9 10m --reason spam --confirm\n!mrctl mutes\n!mrctl unmute telegram:9\n!mrctl unmute telegram:9").await;
+    for part in
+        ["\"muted\": true", "telegram:9\tuntil ", "\"unmuted\": true", "error: 404 — User is not muted in this space"]
+    {
+        assert!(muted.reply().contains(part), "{part} is not in {}", muted.reply());
+    }
+    let disk = chat("!mrctl disk\n!mrctl disk --json").await;
+    for part in ["Disk: ", "main: inbox 0 B · outbox ", "Database: ", "\"databaseBytes\": "] {
+        assert!(disk.reply().contains(part), "{part} is not in {}", disk.reply());
+    }
+    let cleared =
+        chat("!write outbox/a.txt hello\n!mrctl media list --outbox\n!mrctl media clear --outbox\n!ls outbox").await;
+    for part in ["a.txt\t5 B\t", "\"total\": 1"] {
+        assert!(cleared.reply().contains(part), "{part} is not in {}", cleared.reply());
+    }
+    let character = chat("!mrctl character get\n!mrctl character set Dry and brief\n!mrctl character get\n!mrctl broadcast hi\n!mrctl ext").await;
+    for part in ["(not set)", "\"ok\": true", "Dry and brief", "error: 503 — dm_auto_space is not enabled"] {
+        assert!(character.reply().contains(part), "{part} is not in {}", character.reply());
+    }
+    // This conversation, and no other.
+    host.execute("INSERT INTO messages (space, conversation, role, content, created_at) VALUES ('main', 'telegram:1', 'user', 'x', 1)");
+    let boundary = chat("!mrctl clear\n!mrctl compact").await;
+    assert!(boundary.reply().contains("\"boundary\": "), "{:#}", boundary.body);
+    let boundaries = "SELECT group_concat(conversation) FROM boundaries WHERE compacted > 0 AND cleared > 0";
+    assert_eq!(host.query::<String>(boundaries).as_deref(), Some("api:api:ada"));
+    let all = ask(&host, "api:ada", "POST", "/api/compact", Value::Null).await;
+    let last: i64 = host.query("SELECT max(id) FROM messages").unwrap();
+    assert_eq!((all.status, &all.body), (200, &json!({ "spaceId": "main", "boundary": last })));
+    assert_eq!(
+        host.query::<i64>("SELECT count(*) FROM boundaries WHERE compacted > 0"),
+        Some(2),
+        "asked from outside, all"
+    );
+}

@@ -21,6 +21,25 @@ async fn a_delivery_is_repeated_in_order() {
     assert!(all[..4].iter().all(|call| call["id"] == all[0]["id"]), "the same message");
 }
 
+/// A group that moves while it is sent to has another name, and the same message is still under way: whatever happens
+/// elsewhere meanwhile, it is not sent once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_moves_is_one() {
+    let host = parley::start(&[]).await;
+    parley::link_group(&host).await;
+    parley::script(&host, "deliver", &["moves"]).await;
+    bring(&host, &[parley::group("1", "@Mercury !reply moved")]).await;
+    delivered(&host, "moved").await;
+    for id in ["2", "3", "4"] {
+        bring(&host, &[direct(id, &format!("!reply beside {id}"))]).await;
+        delivered(&host, &format!("beside {id}")).await;
+    }
+    host.until("SELECT state FROM deliveries WHERE conversation = 'parley:crew'", "delivered").await;
+    let texts =
+        called(&host, "deliver").into_iter().filter(|call| call["text"].as_str().unwrap().contains("moved")).count();
+    assert_eq!(texts, 1);
+}
+
 /// Promise 21: what cannot be sent is listed with its reason, and can be sent once more.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_up_is_told_and_can_be_repeated() {
@@ -35,6 +54,26 @@ async fn what_is_given_up_is_told_and_can_be_repeated() {
     command(&host, &["deliveries", "retry", &id.to_string()]);
     host.until("SELECT state FROM deliveries ORDER BY id LIMIT 1", "delivered").await;
     assert_eq!(command(&host, &["deliveries"]).trim(), "Everything is delivered.");
+}
+
+/// What waits for a platform that has no adapter any more is given up after a day, and what its adapter only has
+/// not begun with is not: the host may have been off for longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_send_is_given_up() {
+    let mut host = parley::start(&[]).await;
+    bring(&host, &[direct("1", "!reply hi")]).await;
+    delivered(&host, "hi").await;
+    host.kill();
+    let hour = "(unixepoch() - 3600) * 1000";
+    host.change(&format!(
+        "INSERT INTO deliveries (message, platform, conversation, text, files, choices, state, created_at) VALUES
+            ('old', 'away', 'away:1', 'x', '[]', '[]', 'pending', 1), ('new', 'away', 'away:2', 'x', '[]', '[]', 'pending', {hour}),
+            ('late', 'parley', 'parley:ada', 'better late', '[]', '[]', 'pending', 1)"
+    ));
+    host.start().await;
+    host.until("SELECT state FROM deliveries WHERE message = 'late'", "delivered").await;
+    host.until("SELECT state FROM deliveries WHERE message = 'old'", "dead").await;
+    assert_eq!(host.query::<String>("SELECT state FROM deliveries WHERE message = 'new'").as_deref(), Some("pending"));
 }
 
 /// A message that breaks its adapter is given up, and the next one is sent.
@@ -63,7 +102,7 @@ async fn what_is_reduced_is_said() {
     delivered(&host, "Not everything could be sent: the picture is too large").await;
 }
 
-/// A refusal and a failure reach the person as text.
+/// pipeline.md #43: a refusal and a failure reach the person as text.
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_have_an_answer() {
     let host = parley::start(&[]).await;
@@ -71,6 +110,8 @@ async fn failures_have_an_answer() {
     let problem = until(&host, "an answer", async || called(&host, "deliver").pop()).await;
     assert!(!problem["text"].as_str().unwrap().is_empty());
     host.until("SELECT state FROM outbound", "delivered").await;
+    bring(&host, &[direct("2", "stop")]).await;
+    delivered(&host, "You may not use stop here").await;
 }
 
 /// Weakness W34, adapters.md #8: a run that takes long shows one message, where the platform can change

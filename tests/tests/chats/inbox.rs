@@ -108,7 +108,7 @@ async fn edits_removals_and_moves() {
     assert_eq!(host.query::<String>(linked).unwrap(), "parley:-200");
 }
 
-/// What is none of the bot's business, and what says nothing.
+/// pipeline.md #1, #2: what is none of the bot's business, and what says nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_alone() {
     let host = parley::start(&[]).await;
@@ -122,9 +122,10 @@ async fn what_is_left_alone() {
     assert_eq!(answer.status, 503);
     assert!(answer.body.as_str().unwrap().contains("does not begin with `parley:`"), "{answer:?}");
     assert_eq!(count(&host, "SELECT count(*) FROM inbound"), 0);
+    assert!(parley::called(&host, "deliver").is_empty());
 }
 
-/// adapters.md 1.6, 1.9: files go both ways; one that did not come is told of, to the agent or to the person.
+/// pipeline.md #2, adapters.md 1.6, 1.9: files go both ways, also without a word; one that did not come is told of, to the agent or to the person.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_go_both_ways() {
     let host = parley::start(&[]).await;
@@ -138,11 +139,16 @@ async fn files_go_both_ways() {
     assert_eq!(stored.len(), 1);
     assert_eq!(std::fs::read_to_string(&stored[0]).unwrap(), "six by nine");
 
+    let mut alone = direct("alone", "");
+    alone["file"] = json!({ "name": "picture.txt", "text": "a thousand words" });
+    assert_eq!(bring(&host, &[alone]).await, "[Outcome::Accepted]");
+    delivered(&host, "echo:").await;
+
     let mut wordless = direct("2", "");
     wordless["missing"] = json!("larger than 20 MB");
     assert_eq!(bring(&host, &[wordless]).await, "[Outcome::Accepted]");
     delivered(&host, "Your file did not arrive: document: larger than 20 MB.").await;
-    assert_eq!(count(&host, "SELECT count(*) FROM runs"), 1);
+    assert_eq!(count(&host, "SELECT count(*) FROM runs"), 2);
 }
 
 /// adapters.md 1.9: whom the operator gives no files gives none, and is told.

@@ -97,7 +97,23 @@ async fn a_stop_is_told() {
     assert_eq!(called(&host, "stop").len(), 1);
 }
 
-/// A platform that is switched on without its secret stops the start, with the names of both.
+/// What the platform has already when the host is told to stop is not sent again by the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_a_delivery_end() {
+    let mut host = parley::start(&[]).await;
+    parley::script(&host, "deliver", &["slow"]).await;
+    bring(&host, &[direct("1", "!reply once")]).await;
+    delivered(&host, "once").await;
+    assert_eq!(host.terminate().await, Some(0));
+    assert_eq!(host.query::<String>("SELECT state FROM deliveries").as_deref(), Some("delivered"));
+    host.start().await;
+    running(&host).await;
+    bring(&host, &[direct("2", "!reply twice")]).await;
+    delivered(&host, "twice").await;
+    assert_eq!(called(&host, "deliver").len(), 2);
+}
+
+/// config.md #22: a platform that is switched on without its secret stops the start, with the names of both.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_secret_stops_the_start() {
     let secret = "[[secrets]]\nname = \"token\"\nvariable = \"MERCURY_PARLEY_TOKEN\"\n";

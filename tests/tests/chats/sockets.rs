@@ -1,21 +1,32 @@
 //! Websockets of adapters: kept open by the host, events in order.
 
 use mercury_tests::{
-    host::Setup,
-    parley::{self, called, running, until},
+    host::{Host, Setup},
+    parley::{self, called, command, running, until},
     wire::Wire,
 };
 use serde_json::json;
 
-/// A socket is opened, carries both ways, and stands again after it broke off; another host is not granted.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_socket_is_kept_open() {
-    let wire = Wire::start().await;
+/// A running host whose adapter may open sockets to the wire.
+async fn start(wire: &Wire) -> Host {
     let stand_in = format!("plugins:\n  parley:\n    stand_ins:\n      line.parley.example: {}\n", wire.url());
     let grant = "[[sockets]]\nhosts = [\"line.parley.example\"]\n";
     let mut host = parley::prepare(Setup::scripted("runc").yaml(&stand_in), &[], grant);
     host.start().await;
     running(&host).await;
+    host
+}
+
+async fn open(host: &Host) {
+    let opened = parley::post(host, "/socket", &json!({ "open": "wss://line.parley.example/gateway" })).await;
+    assert_eq!(opened.body, "Ok(())");
+}
+
+/// A socket is opened, carries both ways, and stands again after it broke off; another host is not granted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_kept_open() {
+    let wire = Wire::start().await;
+    let host = start(&wire).await;
 
     let denied = parley::post(&host, "/socket", &json!({ "open": "wss://evil.example/" })).await;
     let denied = denied.body.as_str().unwrap();
@@ -24,8 +35,7 @@ async fn a_socket_is_kept_open() {
     let events = || -> Vec<String> {
         called(&host, "socket").iter().map(|call| call["event"].as_str().unwrap().to_owned()).collect()
     };
-    let opened = parley::post(&host, "/socket", &json!({ "open": "wss://line.parley.example/gateway" })).await;
-    assert_eq!(opened.body, "Ok(())");
+    open(&host).await;
     until(&host, "it is open", async || (events() == ["Event::Opened"]).then_some(())).await;
     for word in ["one", "two", "three"] {
         wire.say(word);
@@ -51,4 +61,26 @@ async fn a_socket_is_kept_open() {
     parley::post(&host, "/socket", &json!({ "close": true })).await;
     let closed = parley::post(&host, "/socket", &json!({ "send": "nobody" })).await;
     assert!(closed.body.as_str().unwrap().contains("there is no open socket"), "{closed:?}");
+}
+
+/// An adapter that stands still hears nothing: nobody goes on talking to it. Its next life opens its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_end_with_their_adapters_life() {
+    let wire = Wire::start().await;
+    let host = start(&wire).await;
+    open(&host).await;
+    until(&host, "it is open", async || (wire.open() == 1).then_some(())).await;
+    parley::script(&host, "poll", &["operator"]).await;
+    until(&host, "it has ended", async || (wire.open() == 0).then_some(())).await;
+    command(&host, &["adapters", "restart", "parley"]);
+    running(&host).await;
+    let unknown = parley::post(&host, "/socket", &json!({ "send": "nobody" })).await;
+    assert!(unknown.body.as_str().unwrap().contains("there is no open socket"), "{unknown:?}");
+    open(&host).await;
+    until(&host, "another is open", async || (wire.open() == 1 && wire.connections() == 2).then_some(())).await;
+    wire.say("hello again");
+    until(&host, "it is heard", async || {
+        called(&host, "socket").last()?["event"].as_str()?.contains("again").then_some(())
+    })
+    .await;
 }

@@ -6,7 +6,7 @@ use mercury_tests::{
 };
 use serde_json::json;
 
-use super::{bob, said, start};
+use super::{as_operator, bob, said, start};
 
 fn patient() -> Setup {
     Setup::scripted("runc").set("MERCURY_DEBOUNCE_MS", "3000")
@@ -27,9 +27,8 @@ async fn one_thought_in_several_messages() {
         direct("5", "!ls inbox"),
         direct("6", "!reply both"),
     ];
-    for message in messages {
-        bring(&host, &[message]).await;
-    }
+    // Together, so that a busy machine cannot make them slower than what is waited for.
+    bring(&host, &messages).await;
     delivered(&host, "notes.txt\nboth").await;
     assert_eq!(delivered(&host, "for bob").await["conversation"], "parley:bob");
     assert_eq!(delivered(&host, "for the team").await["replyTo"], "4");
@@ -81,4 +80,30 @@ async fn what_is_written_meanwhile() {
     bring(&host, &[direct("5", "!reply never"), direct("6", "stop")]).await;
     delivered(&host, "Stopped. 1 waiting message was dropped.").await;
     host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "aborted").await;
+}
+
+/// A stop from outside ends what waits for the same person's run as well, as one in the chat does.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_stopped_from_outside() {
+    let host = start(Setup::scripted("runc").set("MERCURY_DEBOUNCE_MS", "300")).await;
+    let busy = async |first: &str, second: &str| {
+        bring(&host, &[direct(first, "!sleep 600000")]).await;
+        host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "running").await;
+        bring(&host, &[direct(second, "!reply never")]).await;
+        host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "1").await;
+    };
+    let aborted = async |runs: &str| {
+        host.until("SELECT CAST(count(*) AS TEXT) FROM runs WHERE state = 'aborted'", runs).await;
+        assert_eq!(host.query::<i64>("SELECT count(*) FROM inbound WHERE decided = 0"), Some(0));
+    };
+    busy("1", "2").await;
+    let stopped = as_operator(&host, "POST", "/api/stop", "dm-parley-ada", &json!(null)).await;
+    assert_eq!((stopped.status, stopped.body), (200, json!({ "stopped": true, "dropped": 1 })));
+    aborted("2").await;
+    busy("3", "4").await;
+    let mut command = host.command(&["stop", "--space", "dm-parley-ada"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    aborted("4").await;
+    assert_eq!(host.query::<i64>("SELECT count(*) FROM runs"), Some(4));
 }

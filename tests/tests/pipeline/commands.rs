@@ -48,13 +48,15 @@ async fn who_may_order_what() {
     say(&host, bob("9", "/teapot"), "echo: /teapot").await;
     say(&host, bob("10", "constructor"), "echo: constructor").await;
 
-    host.execute("INSERT INTO role_permissions VALUES ('main', 'member', '[\"prompt\",\"stop\"]', 'test', 1)");
+    // What a space says of members counts from the next message on, for commands as for all else.
+    let granted = json!({ "role": "member", "permissions": ["prompt", "stop"] });
+    assert_eq!(as_operator(&host, "PUT", "/api/permissions", "main", &granted).await.status, 200);
     say(&host, in_group("11", "@Mercury stop"), "Nothing is active here.").await;
-    host.execute("DELETE FROM role_permissions");
+    say(&host, in_group("12", "@Mercury clear"), "You may not use clear here").await;
 
     let answer = host.chat(json!({ "text": "/model active", "callerId": "api:eve" })).await;
     assert!(answer.reply().starts_with("anthropic:"), "{answer:?}");
-    let answer = host.chat(json!({ "text": "stop", "callerId": "api:eve" })).await;
+    let answer = host.chat(json!({ "text": "compact", "callerId": "api:eve" })).await;
     assert_eq!((answer.status, answer.code()), (403, "not_permitted"));
 }
 

@@ -57,3 +57,25 @@ async fn what_a_run_is_told() {
         assert!(!asked().contains(word), "{word}: {}", asked());
     }
 }
+
+/// pipeline.md section 13: what a new space of a direct conversation begins with is told in each of its runs, and
+/// what the operator says of a space later in the place of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_space_has_a_system_prompt() {
+    let model = Model::start(["uno", "dos", "tres"].map(|text| Turn::Text(text.into()))).await;
+    let endpoints = format!("{{\"anthropic\":\"{}\"}}", model.url());
+    let setup = Setup::with_image("runc", &full_image()).set("MERCURY_MODEL_ENDPOINTS", &endpoints);
+    let setup = setup.set("MERCURY_DM_AUTO_SPACE_DEFAULT_SYSTEM_PROMPT", "Answer like a pirate.");
+    let host = start(setup).await;
+    let asked = || model.requests().last().unwrap().to_string();
+    say(&host, direct("1", "alpha"), "uno").await;
+    assert!(asked().contains("Answer like a pirate."), "{}", asked());
+    let body = json!({ "key": "system_prompt", "value": "Answer like a judge.", "space": "dm-parley-ada" });
+    let headers = [("content-type", "application/json")];
+    let set = host.request("PUT", "/api/config", &headers, body.to_string().into()).await.unwrap();
+    assert_eq!(set.status, 200, "{set:?}");
+    say(&host, direct("2", "beta"), "dos").await;
+    assert!(asked().contains("Answer like a judge.") && !asked().contains("pirate"), "{}", asked());
+    host.chat(json!({ "text": "gamma", "callerId": "api:bob" })).await;
+    assert!(!asked().contains("Answer like"), "another space: {}", asked());
+}

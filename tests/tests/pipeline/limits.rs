@@ -1,10 +1,12 @@
 //! How often people may ask, and what they are told.
 
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use mercury_tests::{
     host::Setup,
     parley::{bring, direct},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{bob, decided, said, say, set, start};
 
@@ -47,6 +49,12 @@ async fn programs_are_limited_too() {
         assert_eq!((answer.status, answer.code()), (429, "rate_limit_burst"), "{answer:?}");
         assert!(answer.body["reply"].as_str().unwrap().contains("ask again"), "{answer:?}");
     }
+    let message = Bytes::from_static(br#"{"text":"!reply two"}"#);
+    let (head, body) = host.exchange("POST", "/chat", &[], message).await.unwrap().into_parts();
+    let seconds: u64 = head.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((3_000..=3_600).contains(&seconds), "until the first is an hour old: {seconds}");
+    let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+    assert_eq!(body["retryable"], true, "{body}");
     let other = host.chat(json!({ "text": "!reply three", "callerId": "api:eve" })).await;
     assert_eq!(other.reply(), "three");
 }

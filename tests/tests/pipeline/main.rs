@@ -1,12 +1,15 @@
 //! What decides about a message between an adapter and an agent, through the built binary.
 #![allow(clippy::unwrap_used)]
 
+mod aliases;
 mod batches;
 mod commands;
 mod context;
+mod files;
 mod limits;
 mod queue;
 mod spaces;
+mod triggers;
 
 use bytes::Bytes;
 use mercury_tests::{

@@ -1,9 +1,12 @@
 //! `/spaces`, for the operator's admins.
 
-use mercury_tests::parley::{bring, called, delivered, direct, link_group};
+use mercury_tests::{
+    host::Setup,
+    parley::{bring, called, delivered, direct, link_group},
+};
 use serde_json::json;
 
-use super::{decided, said, say, scripted};
+use super::{as_operator, decided, said, say, scripted};
 
 /// pipeline.md #21, #22
 #[tokio::test(flavor = "multi_thread")]
@@ -52,6 +55,49 @@ async fn a_space_is_deleted_after_a_yes() {
     assert!(!host.data_dir().join("spaces/dm-parley-bob").exists());
     let left = "SELECT count(*) FROM inbound WHERE author = 'parley:bob'";
     assert_eq!(host.query::<i64>(left).unwrap(), 0);
+}
+
+/// Killed while the files of a removed space are being deleted: nobody finds them any more, and the next start
+/// deletes the rest. Killed before the removal was on the disk: the space has its files again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_outlives_a_kill() {
+    let mut host = Setup::scripted("runc").set("MERCURY_ADMINS", "parley:ada").start().await;
+    let folder = host.data_dir().join("spaces/temp");
+    let aside = host.data_dir().join("spaces/.removed");
+    let noted = "SELECT CAST(count(*) AS TEXT) FROM removals";
+    let mut files = 20_000;
+    // Fewer may be gone before the host is.
+    while host.query::<String>(noted).unwrap() == "0" {
+        host.create_space("temp");
+        std::fs::create_dir_all(folder.join("inbox")).unwrap();
+        for number in 0..files {
+            std::fs::write(folder.join(format!("inbox/{number}")), "secret").unwrap();
+        }
+        let removal = as_operator(&host, "DELETE", "/api/spaces/current", "temp", &json!(null));
+        tokio::select! {
+            answer = removal => assert_eq!(answer.status, 200),
+            () = host.until(noted, "1") => {}
+        }
+        host.kill();
+        assert!(!folder.exists(), "from the moment in which it is removed");
+        if host.query::<String>(noted).unwrap() == "0" {
+            host.start().await;
+        }
+        files *= 4;
+    }
+    host.start().await;
+    host.create_space("temp");
+    assert_eq!(host.chat(json!({ "text": "!ls /spaces/temp/inbox", "spaceId": "temp" })).await.reply(), "Done.");
+    host.until(noted, "0").await;
+    assert_eq!(std::fs::read_dir(&aside).unwrap().count(), 0);
+
+    host.kill();
+    std::fs::write(folder.join("inbox/kept"), "x").unwrap();
+    std::fs::rename(&folder, aside.join("temp.0123456789abcdef")).unwrap();
+    host.start().await;
+    assert_eq!(host.chat(json!({ "text": "!ls /spaces/temp/inbox", "spaceId": "temp" })).await.reply(), "kept");
+    let main = as_operator(&host, "DELETE", "/api/spaces/current", "main", &json!(null)).await;
+    assert_eq!((main.status, main.code()), (409, "space_stays"));
 }
 
 /// What works in a space is not pulled away from under it.

@@ -21,20 +21,25 @@ pub fn open_album(readings: &[Reading]) -> Option<String> {
 
 /// As few readings as may stand together.
 pub fn batches(readings: Vec<Reading>) -> Vec<Batch> {
-    let album = |reading: &Reading| reading.album.clone();
-    let albums: Vec<_> = readings.iter().map(album).collect();
-    let last_of = |group: &String| albums.iter().rposition(|album| album.as_ref() == Some(group));
     let mut batches = Vec::new();
-    let (mut open, mut end) = (Vec::new(), 0);
-    for (at, reading) in readings.into_iter().enumerate() {
-        end = end.max(reading.album.as_ref().and_then(last_of).unwrap_or(at));
-        open.push(reading);
-        if at >= end {
-            let cursor = open.last().map_or(0, |last: &Reading| last.update_id);
-            batches.push(Batch { readings: joined(std::mem::take(&mut open)), cursor });
-        }
+    let mut rest = readings.into_iter();
+    while let count @ 1.. = first(rest.as_slice()) {
+        let together: Vec<_> = rest.by_ref().take(count).collect();
+        let cursor = together.last().map_or(0, |last| last.update_id);
+        batches.push(Batch { readings: joined(together), cursor });
     }
     batches
+}
+
+/// How many stand in the first batch: up to the last piece of each album that begins in it.
+pub fn first(readings: &[Reading]) -> usize {
+    let last_of = |album: &String| readings.iter().rposition(|reading| reading.album.as_ref() == Some(album));
+    let (mut at, mut end) = (0, 0);
+    while let Some(reading) = readings.get(at).filter(|_| at <= end) {
+        end = end.max(reading.album.as_ref().and_then(last_of).unwrap_or(at));
+        at += 1;
+    }
+    at
 }
 
 /// Each album as one reading, where its first piece stood.

@@ -17,11 +17,10 @@ use mercury_plugin::{
 };
 use serde_json::json;
 
-use crate::inbound::{PLATFORM, chat_of};
-
-/// A poll round lasts half a minute, a look at the webhook a minute; but files are fetched within a round,
-/// for which the host gives 360 s.
-const SILENCE_LIMIT_MS: u32 = 400_000;
+use crate::{
+    budget::SILENCE_LIMIT_MS,
+    inbound::{PLATFORM, chat_of},
+};
 
 struct Telegram;
 

@@ -6,12 +6,15 @@
 pub mod api;
 pub mod batch;
 pub mod budget;
+pub mod careful;
 pub mod cursor;
 pub mod entities;
 pub mod files;
+pub mod handing;
 pub mod inbound;
 pub mod outbound;
 pub mod pace;
+pub mod pending;
 pub mod problem;
 pub mod quote;
 pub mod rich;

@@ -2,6 +2,7 @@
 //! answer means; somebody else does the calls.
 
 mod call;
+mod carry;
 mod form;
 
 use mercury_plugin::{chat_adapter::OutboundMessage, deliveries::FailureKind};
@@ -15,6 +16,7 @@ use crate::{
 };
 
 pub use call::{Call, edit};
+pub use carry::{Carrier, carry};
 pub use form::Form;
 
 /// Bytes of `callback_data` (core.telegram.org/bots/api#inlinekeyboardbutton).

@@ -2,7 +2,7 @@
 
 use crate::{
     Refusal,
-    option::{Axis, Chart, Length, SeriesType},
+    option::{Axis, Chart, Length, Series, SeriesType},
     scale::{Scale, number},
     svg::{Canvas, Style, width_of},
 };
@@ -56,16 +56,14 @@ impl Area {
 
 impl Plane {
     pub(crate) fn of(chart: &Chart, canvas: &Canvas, legend: bool) -> Result<Self, Refusal> {
-        if chart.x.category && chart.y.category {
-            return Err(Refusal::Unsupported("both axes are categories; one must be of the type value".to_owned()));
-        }
         let sideways = chart.y.category;
-        let longest = chart.series.iter().map(|series| series.points.len()).max().unwrap_or(0);
+        let places = || chart.series.iter().flat_map(Series::places);
+        let last = places().fold(-1.0, f64::max);
         let names = |axis: &Axis| {
             let mut names = axis.names.clone();
             let first = chart.series.first().map(|series| series.points.as_slice()).unwrap_or_default();
-            for at in names.len()..longest {
-                let own = first.get(at).and_then(|point| point.name.clone());
+            for at in names.len()..(last + 1.0) as usize {
+                let own = first.get(at).filter(|point| point.along.is_none()).and_then(|point| point.name.clone());
                 names.push(own.unwrap_or_else(|| (at + 1).to_string()));
             }
             if names.is_empty() {
@@ -84,11 +82,7 @@ impl Plane {
         } else if chart.x.category {
             (Measure::Names(names(&chart.x)), Measure::Numbers(values))
         } else {
-            let along = chart
-                .series
-                .iter()
-                .flat_map(|series| series.points.iter().enumerate().map(|(at, point)| point.x.unwrap_or(at as f64)));
-            (Measure::Numbers(Scale::over(along, false, chart.x.least, chart.x.most)), Measure::Numbers(values))
+            (Measure::Numbers(Scale::over(places(), false, chart.x.least, chart.x.most)), Measure::Numbers(values))
         };
         let widest = labels(&y, &chart.y).iter().map(|label| width_of(label, LABEL)).fold(0.0, f64::max);
         Ok(Self { area: Area::of(chart, canvas, legend, widest.min(canvas.width / 3.0))?, x, y })
@@ -216,17 +210,17 @@ fn extremes(chart: &Chart) -> Vec<f64> {
     seen
 }
 
-/// For each series and point, where it begins and ends on the value axis; only stacked ones, the
-/// others are none.
+/// For each series and point, where it begins and ends on the value axis: on the sum of those before it at
+/// the same place. Only stacked ones, the others are none.
 pub(crate) fn stacked(chart: &Chart) -> Vec<Vec<Option<(f64, f64)>>> {
     use std::collections::BTreeMap;
     // Positive and negative parts pile up in their own directions.
-    let mut sums: BTreeMap<(&str, usize, bool), f64> = BTreeMap::new();
+    let mut sums: BTreeMap<(&str, u64, bool), f64> = BTreeMap::new();
     let series = chart.series.iter().map(|series| {
         let Some(stack) = series.stack.as_deref() else { return vec![None; series.points.len()] };
-        let points = series.points.iter().enumerate().map(|(at, point)| {
+        let points = series.points.iter().zip(series.places()).map(|(point, place)| {
             let value = point.value?;
-            let sum = sums.entry((stack, at, value < 0.0)).or_insert(0.0);
+            let sum = sums.entry((stack, place.to_bits(), value < 0.0)).or_insert(0.0);
             let from = *sum;
             *sum += value;
             Some((from, *sum))

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::{
     Refusal,
     axis::{Measure, Plane, stacked},
-    option::{Chart, Point, Series, SeriesType},
+    option::{Chart, Series, SeriesType},
+    point::Point,
     scale::number,
     svg::{Canvas, Style, escaped, short, width_of},
 };
@@ -98,7 +99,8 @@ fn bars(
         let Some(value) = point.value else { continue };
         let (from, to) = bounds.get(index).copied().flatten().unwrap_or((base(axis), value));
         let (from, to) = (shown(axis, from), shown(axis, to));
-        let middle = if sideways { plane.down(index as f64) } else { plane.across(index as f64) };
+        let place = point.place(index);
+        let middle = if sideways { plane.down(place) } else { plane.across(place) };
         let (near, far) = (middle + before + gap / 2.0, middle + before + width - gap / 2.0);
         let fill = format!("fill=\"{}\"", escaped(point.color.as_deref().unwrap_or(color)));
         let text = label(series, point, index, plane);
@@ -160,11 +162,10 @@ fn line(
     color: &str,
 ) {
     let sideways = matches!(plane.y, Measure::Names(_));
-    let names = sideways || matches!(plane.x, Measure::Names(_));
     let axis = if sideways { &plane.x } else { &plane.y };
     let place = |at: usize, point: &Point| {
         let value = shown(axis, bounds.get(at).copied().flatten().map_or(point.value?, |(_, to)| to));
-        let along = if names { at as f64 } else { point.x.unwrap_or(at as f64) };
+        let along = point.place(at);
         Some(if sideways { (plane.across(value), plane.down(along)) } else { (plane.across(along), plane.down(value)) })
     };
     let color = escaped(color);
@@ -242,12 +243,10 @@ fn curve(points: &[(f64, f64)], smooth: bool) -> String {
 }
 
 fn scatter(chart: &Chart, canvas: &mut Canvas, plane: &Plane, series: &Series, color: &str) {
-    let names = matches!(plane.x, Measure::Names(_));
     let radius = series.symbol_size.unwrap_or(8.0) / 2.0;
     for (at, point) in series.points.iter().enumerate() {
         let Some(value) = point.value else { continue };
-        let along = if names { at as f64 } else { point.x.unwrap_or(at as f64) };
-        let place = (plane.across(shown(&plane.x, along)), plane.down(shown(&plane.y, value)));
+        let place = (plane.across(shown(&plane.x, point.place(at))), plane.down(shown(&plane.y, value)));
         let fill = escaped(point.color.as_deref().unwrap_or(color));
         canvas.circle(place, radius, &format!("fill=\"{fill}\" fill-opacity=\"0.7\""));
         if series.labels == Some(true) {
@@ -262,7 +261,7 @@ fn label(series: &Series, point: &Point, at: usize, plane: &Plane) -> String {
     let value = point.value.map(number).unwrap_or_default();
     let Some(template) = &series.label_template else { return value };
     let name = point.name.clone().or_else(|| match (&plane.x, &plane.y) {
-        (Measure::Names(names), _) | (_, Measure::Names(names)) => names.get(at).cloned(),
+        (Measure::Names(names), _) | (_, Measure::Names(names)) => names.get(point.place(at) as usize).cloned(),
         _ => None,
     });
     filled_in(template, &series.name, &name.unwrap_or_default(), &value, "")

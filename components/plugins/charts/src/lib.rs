@@ -7,6 +7,7 @@ mod axis;
 mod cartesian;
 pub mod option;
 mod pie;
+mod point;
 mod scale;
 pub mod schema;
 mod svg;

@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::{MOST_POINTS, Refusal, scale::number, theme::Theme};
+use crate::{
+    MOST_POINTS, Refusal,
+    point::{Names, Pairs, Point, name_of},
+    scale::number,
+    theme::Theme,
+};
 
 /// What is drawn.
 #[derive(Clone, Debug)]
@@ -102,13 +107,11 @@ pub struct Series {
     pub radius: Option<(Length, Length)>,
 }
 
-/// A value, with the coordinate or name that it came with. Without a value there is a gap.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Point {
-    pub x: Option<f64>,
-    pub value: Option<f64>,
-    pub name: Option<String>,
-    pub color: Option<String>,
+impl Series {
+    /// Where its points lie, in their order.
+    pub(crate) fn places(&self) -> impl Iterator<Item = f64> {
+        self.points.iter().enumerate().map(|(at, point)| point.place(at))
+    }
 }
 
 /// Only of use where somebody moves a mouse.
@@ -142,27 +145,34 @@ impl Chart {
             }
             ignored.push(key.clone());
         }
-        let series = read_series(option.get("series"), &mut ignored)?;
-        let pies = series.iter().filter(|series| series.series_type == SeriesType::Pie).count();
-        let kind = match pies {
+        let list = list_of_series(option.get("series"))?;
+        let types = list.iter().enumerate().map(series_type).collect::<Result<Vec<_>, _>>()?;
+        let kind = match types.iter().filter(|series_type| **series_type == SeriesType::Pie).count() {
             0 => Kind::Cartesian,
-            1 if series.len() == 1 => Kind::Pie,
+            1 if types.len() == 1 => Kind::Pie,
             _ => return Err(Refusal::Unsupported("a pie is drawn alone: one series of the type pie".to_owned())),
         };
+        let (mut x, mut y) = match kind {
+            Kind::Pie => (Axis::value(), Axis::value()),
+            Kind::Cartesian => read_axes(&option, types.contains(&SeriesType::Scatter), &mut ignored)?,
+        };
+        let mut pairs = match (kind, x.category, y.category) {
+            (Kind::Pie, ..) => Pairs::Named,
+            (_, false, false) => Pairs::Numbers,
+            (_, true, _) => Pairs::Placed { names: Names::new(std::mem::take(&mut x.names)), sideways: false },
+            (_, false, true) => Pairs::Placed { names: Names::new(std::mem::take(&mut y.names)), sideways: true },
+        };
+        let mut series = Vec::new();
+        for (at, (value, series_type)) in list.iter().zip(types).enumerate() {
+            series.push(one_series(value, at, series_type, &mut pairs, &mut ignored)?);
+        }
+        if let Pairs::Placed { names, sideways } = pairs {
+            if sideways { &mut y } else { &mut x }.names = names.into_list();
+        }
         let points: usize = series.iter().map(|series| series.points.len()).sum();
         if points > MOST_POINTS {
             return Err(Refusal::Limit(format!("there are {points} points; at most {MOST_POINTS} are drawn")));
         }
-        let scatter = series.iter().any(|series| series.series_type == SeriesType::Scatter);
-        let (x, y) = match kind {
-            Kind::Pie => (Axis::value(), Axis::value()),
-            Kind::Cartesian => {
-                // A category axis is assumed below bars and lines, as ECharts does.
-                let x = read_axis(option.get("xAxis"), "xAxis", !scatter, &mut ignored)?;
-                let y = read_axis(option.get("yAxis"), "yAxis", false, &mut ignored)?;
-                (x, y)
-            }
-        };
         let palette = match option.get("color") {
             None => theme.palette.iter().map(|color| (*color).to_owned()).collect(),
             Some(Value::String(color)) => vec![checked_color(color)?],
@@ -254,7 +264,7 @@ fn checked_color(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-fn words(value: &Value) -> String {
+pub(crate) fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number_) => number_.as_f64().map_or_else(String::new, number),
@@ -316,6 +326,21 @@ fn read_grid(value: Option<&Value>) -> Result<Grid, Refusal> {
     Ok(Grid { left: side("left")?, right: side("right")?, top: side("top")?, bottom: side("bottom")? })
 }
 
+fn read_axes(option: &Map<String, Value>, scatter: bool, ignored: &mut Vec<String>) -> Result<(Axis, Axis), Refusal> {
+    // A category axis is assumed below bars and lines.
+    let x = read_axis(option.get("xAxis"), "xAxis", !scatter, ignored)?;
+    let y = read_axis(option.get("yAxis"), "yAxis", false, ignored)?;
+    if x.category && y.category {
+        return Err(Refusal::Unsupported("both axes are categories; one must be of the type value".to_owned()));
+    }
+    if y.category && scatter {
+        return Err(Refusal::Unsupported(
+            "points of a scatter plot are not drawn over names on the y axis; put the names on the x axis".to_owned(),
+        ));
+    }
+    Ok((x, y))
+}
+
 fn read_axis(value: Option<&Value>, name: &str, category: bool, ignored: &mut Vec<String>) -> Result<Axis, Refusal> {
     let Some(fields) = only(value, name)? else {
         return Ok(Axis { category, ..Axis::value() });
@@ -331,21 +356,25 @@ fn read_axis(value: Option<&Value>, name: &str, category: bool, ignored: &mut Ve
         }
     };
     let names = match fields.get("data") {
-        Some(Value::Array(names)) => {
-            names.iter().map(|name| name.get("value").map_or_else(|| words(name), words)).collect()
-        }
+        Some(Value::Array(names)) => names.iter().map(|name| name_of(name.get("value").unwrap_or(name))).collect(),
         _ => Vec::new(),
     };
     if fields.get("inverse").and_then(Value::as_bool) == Some(true) {
         ignored.push(format!("{name}.inverse"));
+    }
+    let (least, most) = (fields.get("min").and_then(Value::as_f64), fields.get("max").and_then(Value::as_f64));
+    if let (false, Some(least), Some(most)) = (category, least, most)
+        && least >= most
+    {
+        return Err(invalid(format!("{name}.min is {}, which is not below its max", number(least))));
     }
     let label = fields.get("axisLabel");
     Ok(Axis {
         category,
         names,
         name: fields.get("name").map(words).unwrap_or_default(),
-        least: fields.get("min").and_then(Value::as_f64),
-        most: fields.get("max").and_then(Value::as_f64),
+        least,
+        most,
         free: fields.get("scale").and_then(Value::as_bool).unwrap_or(false)
             || fields.get("min").is_some_and(|min| min == "dataMin"),
         template: label.and_then(|label| label.get("formatter")).and_then(Value::as_str).map(str::to_owned),
@@ -353,7 +382,7 @@ fn read_axis(value: Option<&Value>, name: &str, category: bool, ignored: &mut Ve
     })
 }
 
-fn read_series(value: Option<&Value>, ignored: &mut Vec<String>) -> Result<Vec<Series>, Refusal> {
+fn list_of_series(value: Option<&Value>) -> Result<&[Value], Refusal> {
     let list = match value {
         Some(Value::Array(list)) => list.as_slice(),
         Some(one @ Value::Object(_)) => std::slice::from_ref(one),
@@ -362,23 +391,30 @@ fn read_series(value: Option<&Value>, ignored: &mut Vec<String>) -> Result<Vec<S
     if list.is_empty() || list.len() > 100 {
         return Err(invalid(format!("there are {} series; use 1 to 100", list.len())));
     }
-    list.iter().enumerate().map(|(at, value)| one_series(value, at, ignored)).collect()
+    Ok(list)
 }
 
-fn one_series(value: &Value, at: usize, ignored: &mut Vec<String>) -> Result<Series, Refusal> {
+fn series_type((at, value): (usize, &Value)) -> Result<SeriesType, Refusal> {
     let Value::Object(fields) = value else { return Err(invalid(format!("series[{at}] is no object"))) };
-    let series_type = match fields.get("type").and_then(Value::as_str) {
-        Some("bar") => SeriesType::Bar,
-        Some("line") => SeriesType::Line,
-        Some("scatter") => SeriesType::Scatter,
-        Some("pie") => SeriesType::Pie,
+    match fields.get("type").and_then(Value::as_str) {
+        Some("bar") => Ok(SeriesType::Bar),
+        Some("line") => Ok(SeriesType::Line),
+        Some("scatter") => Ok(SeriesType::Scatter),
+        Some("pie") => Ok(SeriesType::Pie),
         other => {
             let name = other.unwrap_or("missing");
-            return Err(Refusal::Unsupported(format!(
-                "series[{at}].type is {name}; bar, line, pie and scatter are drawn"
-            )));
+            Err(Refusal::Unsupported(format!("series[{at}].type is {name}; bar, line, pie and scatter are drawn")))
         }
-    };
+    }
+}
+
+fn one_series(
+    fields: &Value,
+    at: usize,
+    series_type: SeriesType,
+    pairs: &mut Pairs,
+    ignored: &mut Vec<String>,
+) -> Result<Series, Refusal> {
     for key in ["markLine", "markPoint", "markArea", "step", "yAxisIndex", "xAxisIndex", "roseType", "encode"] {
         let plain = fields.get(key).is_none_or(|value| value == 0 || value == false || value.is_null());
         if !plain {
@@ -394,8 +430,7 @@ fn one_series(value: &Value, at: usize, ignored: &mut Vec<String>) -> Result<Ser
         .iter()
         .enumerate()
         .map(|(point, value)| {
-            point_of(value)
-                .ok_or_else(|| invalid(format!("series[{at}].data[{point}] is no number, pair or {{name, value}}")))
+            Point::read(value, pairs).map_err(|problem| invalid(format!("series[{at}].data[{point}] {problem}")))
         })
         .collect::<Result<Vec<_>, _>>()?;
     for point in &points {
@@ -426,30 +461,4 @@ fn one_series(value: &Value, at: usize, ignored: &mut Vec<String>) -> Result<Ser
         dashed: inner("lineStyle", "type").is_some_and(|line| line == "dashed" || line == "dotted"),
         radius,
     })
-}
-
-/// `5`, `[1, 5]`, `["name", 5]`, `{ "value": …, "name": … }`; `null` and `"-"` are gaps.
-fn point_of(value: &Value) -> Option<Point> {
-    let bare = |x, value, name| Some(Point { x, value, name, color: None });
-    match value {
-        Value::Null => bare(None, None, None),
-        Value::String(text) if text == "-" => bare(None, None, None),
-        Value::Number(number) => bare(None, number.as_f64(), None),
-        Value::Array(pair) if pair.len() >= 2 => {
-            let name = pair[0].as_str().map(str::to_owned);
-            let gap = pair[1].is_null() || pair[1] == "-";
-            (gap || pair[1].is_number()).then_some(())?;
-            bare(pair[0].as_f64(), pair[1].as_f64(), name)
-        }
-        Value::Object(fields) => {
-            let mut point = point_of(fields.get("value")?)?;
-            if let Some(name) = fields.get("name") {
-                point.name = Some(words(name));
-            }
-            let color = fields.get("itemStyle").and_then(|style| style.get("color")).and_then(Value::as_str);
-            point.color = color.map(str::to_owned);
-            Some(point)
-        }
-        _ => None,
-    }
 }

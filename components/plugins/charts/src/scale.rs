@@ -12,7 +12,7 @@ pub(crate) struct Scale {
 const PARTS: f64 = 5.0;
 
 impl Scale {
-    /// Bounds that the option gives are kept; others are the next round number outwards. Zero is
+    /// Bounds that the option gives are kept, the least below the most; others are the next round number outwards. Zero is
     /// part of it where `from_zero`.
     pub(crate) fn over(
         values: impl Iterator<Item = f64>,
@@ -31,12 +31,17 @@ impl Scale {
         }
         least = given_least.unwrap_or(least);
         most = given_most.unwrap_or(most);
-        if least > most {
-            (least, most) = (most, least);
+        // A bound beyond all values, which are then not seen.
+        if least > most && given_least.is_some() {
+            most = least;
+        } else if least > most {
+            least = most;
         }
         if most - least <= f64::EPSILON * most.abs().max(least.abs()).max(1.0) {
             let half = if most == 0.0 { 0.5 } else { most.abs() * 0.1 };
-            (least, most) = (if from_zero && least == 0.0 { 0.0 } else { least - half }, most + half);
+            // Upwards from zero, unless it ends there.
+            let upwards = from_zero && least == 0.0 && given_most.is_none();
+            (least, most) = (if upwards { 0.0 } else { least - half }, most + half);
         }
         let step = round_step((most - least) / PARTS);
         let least = given_least.unwrap_or((least / step).floor() * step);
@@ -111,6 +116,22 @@ mod tests {
         assert_eq!(scale(&[1000.0, 1004.0], false), [1000.0, 1001.0, 1002.0, 1003.0, 1004.0]);
         assert_eq!(scale(&[0.0], true), [0.0, 0.1, 0.2, 0.30000000000000004, 0.4, 0.5]);
         assert_eq!(Scale::over([5.0].into_iter(), true, Some(0.0), Some(10.0)).ticks.last(), Some(&10.0));
+    }
+
+    /// A bound that is given holds, also beyond all values.
+    #[test]
+    fn a_bound_leaves_room() {
+        for (least, most) in [(None, Some(0.0)), (None, Some(-3.0)), (Some(9.0), None), (Some(0.0), None)] {
+            for values in [&[][..], &[0.0], &[1.0, 2.0]] {
+                for zero in [true, false] {
+                    let scale = Scale::over(values.iter().copied(), zero, least, most);
+                    assert!(scale.least < scale.most, "{least:?} {most:?} {values:?} {scale:?}");
+                    assert!(
+                        least.is_none_or(|least| least == scale.least) && most.is_none_or(|most| most == scale.most)
+                    );
+                }
+            }
+        }
     }
 
     #[test]

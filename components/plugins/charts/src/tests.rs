@@ -171,6 +171,97 @@ fn scattered_points_need_no_zero() {
     assert!(!svg.contains(">0<"), "{svg}");
 }
 
+/// Middles of the circles, in their order.
+fn circles(svg: &str) -> Vec<(f64, f64)> {
+    let number = |circle: &str, name: &str| -> f64 {
+        let rest = circle.split_once(&format!(" {name}=\"")).unwrap().1;
+        rest.split_once('"').unwrap().0.parse().unwrap()
+    };
+    svg.split("<circle").skip(1).map(|circle| (number(circle, "cx"), number(circle, "cy"))).collect()
+}
+
+/// Where the label stands: of names on the x axis, the middle of their place.
+fn label_x(svg: &str, label: &str) -> f64 {
+    let before = svg.split_once(&format!(">{label}<")).unwrap().0;
+    before.rsplit_once(" x=\"").unwrap().1.split_once('"').unwrap().0.parse().unwrap()
+}
+
+/// A pair is drawn over the name that it gives, or that its index stands for.
+#[test]
+fn pairs_lie_over_their_names() {
+    for (kind, data) in [
+        ("line", json!([["Jan", 3], ["Mar", 5]])),
+        ("line", json!([[0, 3], [2, 5]])),
+        ("scatter", json!([{"value": ["Jan", 3]}, [2.0, 5]])),
+    ] {
+        let names = json!({"type": "category", "data": ["Jan", "Feb", "Mar"]});
+        let svg = svg(&json!({"xAxis": names, "series": [{"type": kind, "smooth": false, "data": data}]}));
+        let x: Vec<f64> = circles(&svg).iter().map(|middle| middle.0).collect();
+        assert_eq!(x, [label_x(&svg, "Jan"), label_x(&svg, "Mar")], "{kind} {data}");
+    }
+    let bars = svg(
+        &json!({"xAxis": {"data": ["Jan", "Feb", "Mar"]}, "series": [{"type": "bar", "data": [["Mar", 5]], "label": {"show": true, "formatter": "{b}={c}"}}]}),
+    );
+    assert_eq!(label_x(&bars, "Mar=5"), label_x(&bars, "Mar"));
+    // One on the other, where they are of the same month.
+    let stacked = svg(&json!({
+        "xAxis": {"data": ["Jan", "Feb"]},
+        "series": [
+            {"type": "bar", "stack": "s", "data": [["Feb", 4]]},
+            {"type": "bar", "stack": "s", "data": [["Jan", 5], ["Feb", 4]]}
+        ]
+    }));
+    assert!(stacked.contains(">8<"), "{stacked}");
+}
+
+/// Without a list the axis has the names of its points, of all series.
+#[test]
+fn names_come_from_the_points() {
+    let svg = svg(&json!({"series": [
+        {"type": "line", "smooth": false, "data": [["Jan", 1], ["Feb", 2]]},
+        {"type": "line", "smooth": false, "data": [["Feb", 3], [2027, 4], ["Feb", 5]]}
+    ]}));
+    let x: Vec<f64> = circles(&svg).iter().map(|middle| middle.0).collect();
+    let [jan, feb, year] = ["Jan", "Feb", "2027"].map(|name| label_x(&svg, name));
+    assert!(jan < feb && feb < year);
+    assert_eq!(x, [jan, feb, feb, year, feb]);
+    assert_eq!(svg.matches("y=\"374\"").count(), 3, "no place is left over: {svg}");
+}
+
+/// x comes first in a pair, also where y has the names.
+#[test]
+fn pairs_lie_beside_their_names() {
+    let option = |data| json!({"yAxis": {"type": "category", "data": ["a", "b", "c"]}, "xAxis": {"type": "value"}, "series": [{"type": "line", "data": data}]});
+    let plain = circles(&svg(&option(json!([1, null, 4]))));
+    assert_eq!(circles(&svg(&option(json!([[1, "a"], [4, "c"]])))), plain);
+    assert_eq!(circles(&svg(&option(json!([[1, 0], [4, 2]])))), plain);
+    assert!(refusal(&option(json!([["a", 1]]))).to_string().contains("data[0] is no number"));
+}
+
+#[test]
+fn what_has_no_place_is_refused() {
+    let names = json!({"data": ["Jan", "Feb"]});
+    for (data, expected) in [
+        (json!([["Jan", 1], ["Mar", 2]]), "series[0].data[1] is at `Mar`, which is none of the axis' names"),
+        (json!([[2, 1]]), "series[0].data[0] is at no place of the axis, which has 0 to 1"),
+        (json!([[0.5, 1]]), "no place"),
+        (json!([[-1, 1]]), "no place"),
+        (json!([[null, 1]]), "is no number"),
+    ] {
+        let refusal = refusal(&json!({"xAxis": names, "series": [{"type": "bar", "data": data}]}));
+        assert!(refusal.to_string().contains(expected), "{refusal}");
+        assert_eq!(refusal.code(), "invalid-option");
+    }
+    let numbers = json!({"xAxis": {"type": "value"}, "series": [{"type": "scatter", "data": [["Jan", 3]]}]});
+    assert_eq!(refusal(&numbers).code(), "invalid-option");
+    let beside = json!({"yAxis": {"type": "category", "data": ["a"]}, "xAxis": {}, "series": [{"type": "scatter", "data": [[100, 0]]}]});
+    assert_eq!(refusal(&beside).code(), "unsupported");
+    for (min, max) in [(10, 5), (5, 5)] {
+        let option = json!({"yAxis": {"min": min, "max": max}, "series": [{"type": "bar", "data": [1]}]});
+        assert!(refusal(&option).to_string().contains("yAxis.min"), "{min} {max}");
+    }
+}
+
 #[test]
 fn themes_and_colours() {
     let option = json!({"series": [{"type": "bar", "data": [1]}]}).to_string();
@@ -203,12 +294,14 @@ proptest! {
         name in "\\PC{0,12}",
         grid in prop::option::of(-50_i32..500),
         sideways in any::<bool>(),
+        (min, max) in (prop::option::of(-9_i32..9), prop::option::of(-9_i32..9)),
     ) {
         let data: Vec<_> = values.iter().map(|value| json!({"value": value, "name": name})).collect();
         let mut option = json!({"title": {"text": name}, "grid": {"left": grid}, "series": [{"type": kind, "name": name, "data": data}]});
+        option["yAxis"] = json!({"min": min, "max": max});
         if sideways {
             option["yAxis"] = json!({"type": "category"});
-            option["xAxis"] = json!({"type": "value"});
+            option["xAxis"] = json!({"type": "value", "min": min, "max": max});
         }
         if let Ok(drawing) = draw(&option) {
             prop_assert!(!drawing.svg.contains("NaN") && !drawing.svg.contains("inf\""), "{}", drawing.svg);

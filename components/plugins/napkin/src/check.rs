@@ -95,7 +95,18 @@ pub fn judge(
     earlier
         .filter(|problem| !problem.is_empty())
         .or(failure)
-        .or_else(|| check(work, before, after).err().map(|violation| violation.0))
+        .or_else(|| check(work, before, after).and_then(|()| has_page(work, after)).err().map(|violation| violation.0))
+}
+
+/// A week or month is known as written by its page: a run that ends well without it would be asked for
+/// again at once.
+fn has_page(work: &Work, after: &Files) -> Result<(), Violation> {
+    let page = match work {
+        Work::Day { .. } => return Ok(()),
+        Work::Week { name, .. } => format!("{WEEKLY}/{name}.md"),
+        Work::Month { name, .. } => format!("{MONTHLY}/{name}.md"),
+    };
+    if after.contains_key(&page) { Ok(()) } else { refuse(&page, "was not written") }
 }
 
 /// # Errors
@@ -277,6 +288,21 @@ mod tests {
         assert_eq!(judge(None, Some("timeout"), Some(&before)).as_deref(), Some("timeout"));
         assert!(judge(None, None, None).unwrap().contains("not copied"));
         assert_eq!(judge(None, Some("blocked"), None).as_deref(), Some("blocked"));
+    }
+
+    /// Written now or before; a day's run may find nothing to write.
+    #[test]
+    fn a_week_or_month_has_its_page() {
+        let week = Work::Week { name: "2026-W23".into(), digest: String::new() };
+        let month = Work::Month { name: "2026-06".into(), digest: String::new() };
+        let said = |work: &Work, after: &Files| judge(work, None, None, Some(&Files::new()), after);
+        let note = files(&[("people/ada.md", ADA)]);
+        assert_eq!(said(&week, &note).as_deref(), Some("weekly/2026-W23.md was not written"));
+        assert_eq!(said(&month, &note).as_deref(), Some("monthly/2026-06.md was not written"));
+        assert_eq!(said(&day(), &note), None);
+        let page = files(&[("weekly/2026-W23.md", "x")]);
+        assert_eq!(said(&week, &page), None);
+        assert_eq!(judge(&week, None, None, Some(&page), &page), None);
     }
 
     #[test]

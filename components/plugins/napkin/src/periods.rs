@@ -97,7 +97,7 @@ fn due(
     found
 }
 
-/// One digest of several; short, since it stands in ids.
+/// One digest of several; short, since each is kept.
 fn combined<'a>(digests: impl Iterator<Item = &'a String>) -> String {
     let text = digests.map(String::as_str).collect::<Vec<_>>().join(",");
     let hash = text

@@ -48,6 +48,8 @@ pub struct Day {
 pub struct Period {
     /// Of the notes that it was written from.
     pub digest: String,
+    /// Its runs that are over, however they ended.
+    pub runs: u32,
     pub trouble: Trouble,
 }
 
@@ -105,14 +107,13 @@ pub enum Work {
 }
 
 impl Work {
-    /// The same for the same work, so that a repeated request is no second run. `attempt` makes the
-    /// retry of a failed one another.
-    pub fn id(&self, space: &str, attempt: u32) -> String {
+    /// The same until the work's end is told, so that a repeated request is no second run; then another,
+    /// since the host takes each id once. `ended` is how many of its runs ended so far.
+    pub fn id(&self, space: &str, ended: u32) -> String {
         match self {
-            Self::Day { date, from, lines } => format!("day/{space}/{date}/{from}-{lines}/{attempt}"),
-            Self::Week { name, digest } | Self::Month { name, digest } => {
-                format!("period/{space}/{name}/{digest}/{attempt}")
-            }
+            Self::Day { date, from, lines } => format!("day/{space}/{date}/{from}-{lines}/{ended}"),
+            // Not of its digest: the same notes may have to be written up again.
+            Self::Week { name, .. } | Self::Month { name, .. } => format!("period/{space}/{name}/{ended}"),
         }
     }
 }
@@ -156,7 +157,7 @@ impl Space {
         if self.is_busy(now) {
             return None;
         }
-        let id = work.id(space, self.attempts(&work));
+        let id = work.id(space, self.ended(&work));
         let running = Running { id, work, since: now, sources: Vec::new(), last_day: String::new() };
         self.running = Some(running.clone());
         Some(running)
@@ -191,12 +192,13 @@ impl Space {
         None
     }
 
-    /// How often this very work was tried and failed.
-    pub fn attempts(&self, work: &Work) -> u32 {
+    /// How many runs of this work ended. A day's lines are distilled well once, so those are its
+    /// failures; a week or month is written again where its page is gone or its notes have changed.
+    pub fn ended(&self, work: &Work) -> u32 {
         match work {
             Work::Day { date, .. } => self.days.get(date).map_or(0, |day| day.trouble.failures),
             Work::Week { name, .. } | Work::Month { name, .. } => {
-                self.periods.get(name).map_or(0, |period| period.trouble.failures)
+                self.periods.get(name).map_or(0, |period| period.runs)
             }
         }
     }
@@ -217,8 +219,10 @@ impl Space {
             }
             Work::Week { name, digest } | Work::Month { name, digest } => {
                 let period = self.periods.entry(name).or_default();
+                period.runs += 1;
                 if done {
-                    *period = Period { digest, trouble: Trouble::default() };
+                    period.digest = digest;
+                    period.trouble = Trouble::default();
                 } else {
                     period.trouble.failed(now);
                 }
@@ -302,7 +306,7 @@ mod tests {
         let now = DAY_MS;
         state.queue = state.round("s", now, second, DAY_MS, 9);
         let work = state.next_day().unwrap();
-        assert_eq!(work.id("s", state.attempts(&work)), "day/s/2026-06-01/0-1/0");
+        assert_eq!(work.id("s", state.ended(&work)), "day/s/2026-06-01/0-1/0");
         state.running = Some(running("a", work, now));
         state.settle(Err("no".into()), now);
         assert_eq!((state.failing(), state.last_failure.as_deref()), (1, Some("no")));
@@ -313,7 +317,7 @@ mod tests {
             assert_eq!(state.round("s", at, second, DAY_MS * 365, 9), [first], "{failures}");
             assert_eq!(state.days[&first].trouble.failures, failures);
             let work = Work::Day { date: first, from: 0, lines: 1 };
-            assert!(work.id("s", state.attempts(&work)).ends_with(&format!("/{failures}")));
+            assert!(work.id("s", state.ended(&work)).ends_with(&format!("/{failures}")));
             state.running = Some(running("a", work, at));
             state.settle(Err("no".into()), at);
         }
@@ -359,6 +363,33 @@ mod tests {
         state.release(&claimed.id);
         assert_eq!(state.queue, [first, second]);
         assert!(state.claim("s", week, 6).is_some());
+    }
+
+    /// The host takes an id once. So the same week, of the same notes, is another run after each end, good
+    /// or bad; until then it is the same one.
+    #[test]
+    fn a_week_that_is_written_again_is_another_run() {
+        let week = Work::Week { name: "2026-W23".into(), digest: "d".into() };
+        let mut state = Space::default();
+        let mut taken = Vec::new();
+        for outcome in [Ok(()), Err("no".to_owned()), Ok(()), Ok(())] {
+            let claimed = state.claim("s", week.clone(), 0).unwrap();
+            state.release(&claimed.id);
+            assert_eq!(state.claim("s", week.clone(), 0).unwrap().id, claimed.id, "nobody told of its end");
+            assert!(!taken.contains(&claimed.id), "{} after {taken:?}", claimed.id);
+            taken.push(claimed.id);
+            state.settle(outcome, 0);
+        }
+        assert_eq!((state.failing(), state.periods["2026-W23"].digest.as_str()), (0, "d"));
+    }
+
+    /// A state of before runs were counted, with the ids of then.
+    #[test]
+    fn an_older_state_gives_no_id_again() {
+        let kept = r#"{"periods":{"2026-W23":{"digest":"d","trouble":{"failures":0,"retry_at":null}}}}"#;
+        let mut state: Space = serde_json::from_str(kept).unwrap();
+        let week = Work::Week { name: "2026-W23".into(), digest: "d".into() };
+        assert_ne!(state.claim("s", week, 0).unwrap().id, "period/s/2026-W23/d/0");
     }
 
     proptest! {

@@ -12,7 +12,7 @@ import unittest
 import pypdfium2
 from PIL import ImageChops
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import DictionaryObject, NameObject, NumberObject
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
 from reportlab.pdfgen.canvas import Canvas
 
 SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "skill", "scripts")
@@ -59,6 +59,37 @@ class Scripts(unittest.TestCase):
         writer.write(self.path("form.pdf"))
         return self.path("form.pdf")
 
+    def tree(self):
+        """The text fields `Name`, `Spouse.Name` and `Addr.City`; the last one's type and font stand above it."""
+        canvas = Canvas(self.path("plain.pdf"), pagesize=(595, 842))
+        for at, name in enumerate(["Name", "Spouse.Name", "Addr.City"]):
+            canvas.acroForm.textfield(name=name, x=100, y=700 - 50 * at, width=200, height=20)
+        canvas.showPage()
+        canvas.save()
+        writer = PdfWriter(clone_from=self.path("plain.pdf"))
+        tops = writer.root_object["/AcroForm"]["/Fields"]
+        for reference in list(tops)[1:]:
+            above, name = reference.get_object()["/T"].split(".")
+            parent = DictionaryObject({NameObject("/T"): TextStringObject(above), NameObject("/Kids"): ArrayObject([reference])})
+            field = reference.get_object()
+            field[NameObject("/T")] = TextStringObject(name)
+            if name == "City":
+                for key in ("/FT", "/DA"):
+                    parent[NameObject(key)] = field.pop(key)
+            tops[tops.index(reference)] = field[NameObject("/Parent")] = writer._add_object(parent)
+        writer.write(self.path("tree.pdf"))
+        return self.path("tree.pdf")
+
+    def fill(self, form, values, *arguments):
+        """What the script says, and the file that it wrote."""
+        done = script("fill_fillable_fields", form, self.write("values.json", values), "-o", self.path("out.pdf"), *arguments)
+        return done, PdfReader(self.path("out.pdf")) if done.returncode == 0 else None
+
+    def drawn(self, reader):
+        """What is drawn in each place of a field, by the place's height on the page; none where nothing is."""
+        notes = [note.get_object() for note in reader.pages[0]["/Annots"]]
+        return {int(note["/Rect"][1]): note["/AP"]["/N"].get_data() if "/AP" in note else None for note in notes}
+
     def blank(self, rotation=0, size=(595, 842)):
         writer = PdfWriter()
         page = writer.add_blank_page(*size)
@@ -94,6 +125,60 @@ class Scripts(unittest.TestCase):
         reader = PdfReader(self.path("out.pdf"))
         self.assertFalse(reader.get_fields())
         self.assertIn("Alice", reader.pages[0].extract_text())
+
+    def test_names_that_end_alike_are_other_fields(self):
+        done, reader = self.fill(self.tree(), {"Spouse.Name": "Bob", "Name": "Alice"})
+        self.assertIn("filled 2 fields", done.stdout, done.stderr)
+        fields = reader.get_fields()
+        self.assertEqual((fields["Name"]["/V"], fields["Spouse.Name"]["/V"]), ("Alice", "Bob"))
+        drawn = self.drawn(reader)
+        self.assertTrue(b"(Alice)" in drawn[700] and b"(Bob)" in drawn[650], drawn)
+
+    def test_what_a_field_inherits_is_its_own(self):
+        done, reader = self.fill(self.tree(), {"Addr.City": "Haifa"})
+        self.assertIn("filled 1 fields", done.stdout, done.stderr)
+        city = reader.pages[0]["/Annots"][2].get_object()
+        self.assertEqual(city["/V"], "Haifa")
+        self.assertIn(b"(Haifa)", self.drawn(reader)[600])
+
+    def test_letters_that_the_font_lacks_are_left_to_the_reader(self):
+        for text in ("שלום", "Ада"):
+            with self.subTest(text=text):
+                done, reader = self.fill(self.tree(), {"Name": text, "Spouse.Name": "José (Bob)"})
+                self.assertIn("filled 2 fields", done.stdout, done.stderr)
+                self.assertEqual(reader.get_fields()["Name"]["/V"], text)
+                drawn = self.drawn(reader)
+                self.assertIsNone(drawn[700])
+                self.assertIn("lack letters of Name:", done.stderr)
+                self.assertIn("José \\(Bob\\)".encode("latin-1"), drawn[650])
+                self.assertTrue(reader.root_object["/AcroForm"]["/NeedAppearances"])
+                os.unlink(self.path("out.pdf"))
+                done, _ = self.fill(self.tree(), {"Name": text}, "--flatten")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("Name", done.stderr)
+                self.assertFalse(os.path.exists(self.path("out.pdf")), "what nobody could read is not made")
+
+    def test_choices_show_what_they_display(self):
+        canvas = Canvas(self.path("plain.pdf"), pagesize=(595, 842))
+        options = [("Red", "r"), ("Blue", "b")]
+        canvas.acroForm.choice(name="one", x=100, y=700, width=100, height=20, options=options, value="Red")
+        canvas.acroForm.listbox(name="some", x=100, y=600, width=100, height=60, options=options, value="Red", fieldFlags="multiSelect")
+        canvas.showPage()
+        canvas.save()
+        done, reader = self.fill(self.path("plain.pdf"), {"one": "b", "some": ["r", "b"]})
+        self.assertIn("filled 2 fields", done.stdout, done.stderr)
+        fields = reader.get_fields()
+        self.assertEqual((fields["one"]["/V"], fields["some"]["/V"]), ("b", ["r", "b"]))
+        drawn = self.drawn(reader)
+        self.assertIn(b"(Blue)", drawn[700])
+        self.assertTrue(b"(Red)" in drawn[600] and b"(Blue)" in drawn[600], drawn)
+
+    def test_only_what_the_file_holds_is_counted(self):
+        _, reader = self.fill(self.tree(), {"Name": "Alice\nBob", "Spouse.Name": "", "Addr.City": "\u202eשלום\x18"})
+        count = "import fill_fillable_fields as it, sys; print(it.count_filled(sys.argv[1], {'Name': 'Alice', 'Spouse.Name': '', 'No': 1}))"
+        command = [sys.executable, "-c", count, self.path("out.pdf")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=SCRIPTS)
+        self.assertEqual((done.stdout, done.stderr.count("could not be filled")), ("1\n", 2), done.stderr)
 
     def test_without_fields(self):
         """examples.md #5"""

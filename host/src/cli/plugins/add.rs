@@ -7,7 +7,7 @@ use super::{
     super::{Project, terminal},
     consent, installer, reload, stored,
 };
-use crate::plugins::packages::{InstallError, Source};
+use crate::plugins::packages::{self, InstallError, Source};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -38,7 +38,7 @@ impl Add {
         if offer.installed.is_some() {
             bail!(InstallError::Installed { name: offer.name().to_owned() });
         }
-        let view = self.json.then(|| consent::view_offer(&offer));
+        let view = self.json.then(|| packages::view_offer(&offer));
         match &view {
             Some(view) if !self.yes => {
                 terminal::line(serde_json::to_string_pretty(&json!({ "added": false, "plugin": view }))?);

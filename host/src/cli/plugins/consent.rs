@@ -3,13 +3,12 @@
 use std::io::IsTerminal;
 
 use anyhow::{Result, bail};
-use serde_json::{Value, json};
 
 use super::super::terminal;
 use crate::plugins::{self, Manifest, packages::Offer};
 
 /// What an operator reads before agreeing.
-pub(super) fn show_offer(offer: &Offer) {
+pub(in crate::cli) fn show_offer(offer: &Offer) {
     heading(&offer.package.manifest);
     let before = offer.installed.as_ref().map(|installed| format!(", in place of {}", installed.version));
     terminal::line(format!("  From      {}{}", one_line(&offer.source), before.unwrap_or_default()));
@@ -71,47 +70,12 @@ fn described(description: &str) -> String {
 }
 
 /// A stranger's text may not look like more lines of ours.
-fn one_line(text: &str) -> String {
+pub(in crate::cli) fn one_line(text: &str) -> String {
     terminal::printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The same for machines.
-pub(super) fn view(manifest: &Manifest) -> Value {
-    let provides: Vec<&str> = manifest.provides.iter().map(|interface| interface.name()).collect();
-    let secrets = manifest.secrets.iter().map(|secret| {
-        json!({ "variable": secret.variable, "hosts": secret.hosts, "optional": secret.optional, "description": secret.description })
-    });
-    let settings = manifest
-        .settings
-        .iter()
-        .map(|(key, setting)| (key.clone(), json!({ "description": setting.description, "default": setting.default })));
-    json!({
-        "name": manifest.name,
-        "version": manifest.version,
-        "description": manifest.description,
-        "provides": provides,
-        "may": plugins::in_words(manifest),
-        "rights": plugins::Rights::of(manifest),
-        "secrets": secrets.collect::<Vec<_>>(),
-        "settings": settings.collect::<serde_json::Map<_, _>>(),
-    })
-}
-
-pub(super) fn view_offer(offer: &Offer) -> Value {
-    let mut view = view(&offer.package.manifest);
-    view["source"] = json!(offer.source);
-    view["contract"] = json!(offer.package.contract);
-    view["digest"] = json!(format!("sha256:{}", offer.package.digest()));
-    view["signer"] = json!({ "key": offer.package.signer, "trusted": offer.signer });
-    view["installed"] = json!(offer.installed.as_ref().map(|installed| &installed.version));
-    view["beyond"] = json!(offer.beyond());
-    view["replacesBuiltIn"] = json!(offer.replaces_built_in());
-    view["resembles"] = json!(offer.resembles);
-    view
-}
-
 /// Asks on a terminal. Elsewhere somebody has said `--yes`, or nobody has agreed.
-pub(super) fn ask(yes: bool, question: &str) -> Result<bool> {
+pub(in crate::cli) fn ask(yes: bool, question: &str) -> Result<bool> {
     if yes {
         return Ok(true);
     }

@@ -2,14 +2,14 @@
 
 mod add;
 mod approve;
-mod consent;
+pub(super) mod consent;
 mod jobs;
 mod list;
 mod logs;
 mod new;
 mod publish;
 mod record;
-mod reload;
+pub(super) mod reload;
 mod remove;
 mod settings;
 mod show;
@@ -19,7 +19,7 @@ mod stored;
 mod test;
 mod update;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
@@ -100,15 +100,12 @@ impl Plugins {
     }
 }
 
-fn trust(config: &Config) -> Result<Trust> {
+pub(super) fn trust(config: &Config) -> Result<Trust> {
     Trust::new(config).context("plugins.trusted_keys of mercury.yaml")
 }
 
-fn installer(project: &Project, config: &Config) -> Result<Installer> {
+pub(super) fn installer(project: &Project, config: &Config) -> Result<Installer> {
     crate::data_dir::make_private(&config.data_dir)?;
-    let variable = |name: &str| project.environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // As Docker's own client finds it.
-    let docker = variable("DOCKER_CONFIG").or_else(|| Some(std::env::home_dir()?.join(".docker")));
-    let docker = docker.map(|folder| folder.join("config.json"));
+    let docker = project.docker_config();
     Ok(Installer::new(&config.data_dir, &config.plugins, trust(config)?, run::this_executable()?, docker))
 }

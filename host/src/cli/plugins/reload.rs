@@ -8,7 +8,7 @@ use axum::http::Method;
 use serde_json::Value;
 
 use super::super::{Project, client, terminal};
-use crate::config::Config;
+use crate::{config::Config, data_dir};
 
 const PATH: &str = "/api/plugins/reload";
 
@@ -25,8 +25,10 @@ pub(in crate::cli) struct Reload {
 /// Whether a host runs here and what it made of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Host {
+pub(in crate::cli) enum Host {
     TookItUp,
+    /// It holds the data directory, and follows the lock by itself.
+    DoesNotAnswer,
     DoesNotRun,
 }
 
@@ -34,19 +36,26 @@ impl Host {
     pub(super) fn note(self) -> &'static str {
         match self {
             Self::TookItUp => "The running host has taken it up.",
+            Self::DoesNotAnswer => {
+                "A host runs and does not answer at the configured port; it takes it up by itself, and logs whether it could."
+            }
             Self::DoesNotRun => "No host runs; the next start takes it up.",
         }
     }
 }
 
-/// Has the host, if one runs, take up a change of `plugin`.
+/// Has the host, if one runs, take up a change of `plugin`. Where none holds the data directory nobody is asked:
+/// at the configured port another project's may answer.
 ///
 /// # Errors
 /// Where the host refuses the plugin as it is now.
-pub(super) async fn tell_host(config: &Config, plugin: &str) -> Result<Host> {
+pub(in crate::cli) async fn tell_host(config: &Config, plugin: &str) -> Result<Host> {
+    if matches!(data_dir::holder(&config.data_dir), Ok(None)) {
+        return Ok(Host::DoesNotRun);
+    }
     let base = client::base_url(config, None);
     let Ok(answer) = client::send(Method::POST, &base, PATH, client::operator_secret(config), None).await else {
-        return Ok(Host::DoesNotRun);
+        return Ok(Host::DoesNotAnswer);
     };
     let changes: Value = serde_json::from_slice(&answer.success()?).context("the host's answer is not understood")?;
     if let Some(reason) = changes["refused"][plugin].as_str() {
@@ -106,5 +115,33 @@ impl Reload {
             terminal::line("Nothing has changed.");
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// At the configured port the host of another project answers.
+    #[tokio::test]
+    async fn a_host_of_another_project_is_not_asked() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let project = tempfile::tempdir().unwrap();
+        let config = Config::load(project.path(), &[("MERCURY_PORT".to_owned(), port)].into()).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let refusal = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = connection.read(&mut [0; 1024]).await.unwrap();
+                connection.write_all(refusal).await.unwrap();
+            }
+        });
+        assert_eq!(tell_host(&config, "a").await.unwrap(), Host::DoesNotRun);
+        let held = data_dir::try_claim(&config.data_dir).unwrap().unwrap();
+        assert!(tell_host(&config, "a").await.is_err(), "of the host that holds it a refusal counts");
+        drop(held);
+        assert_eq!(tell_host(&config, "a").await.unwrap(), Host::DoesNotRun);
     }
 }

@@ -28,7 +28,7 @@ impl Show {
             bail!("there is no plugin `{}`. `mercury plugins list` shows all", self.name);
         };
         if self.json {
-            let mut view = plugin.manifest.as_ref().map_or_else(|| json!({ "name": plugin.name }), consent::view);
+            let mut view = plugin.manifest.as_ref().map_or_else(|| json!({ "name": plugin.name }), packages::view);
             view["state"] = json!(plugin.state.to_string());
             view["origin"] = json!(plugin.origin.as_ref().map(Origin::word));
             view["agreed"] = json!(plugin.agreed());

@@ -53,7 +53,7 @@ impl Update {
             // One that cannot be had must not keep the others back.
             let outcome = match self.update(&installer, &config, &name).await {
                 Ok(outcome) => outcome,
-                Err(error) => Outcome { name, state: FAILED, detail: format!("{error:#}") },
+                Err(error) => Outcome { name, state: FAILED, detail: format!(": {error:#}") },
             };
             if !self.json {
                 let detail = terminal::printable(&outcome.detail);

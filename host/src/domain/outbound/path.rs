@@ -181,7 +181,7 @@ mod tests {
     proptest! {
         /// The plain reading of the rule, by brute force.
         #[test]
-        fn a_star_is_one_or_more_characters(pattern in "[ab*]{0,6}", text in "[ab]{0,8}") {
+        fn a_star_is_one_or_more_characters(pattern in "[*]?([ab]{1,3}[*]?){0,3}", text in "[ab]{0,8}") {
             fn slow(pattern: &[u8], text: &[u8]) -> bool {
                 match pattern.split_first() {
                     None => text.is_empty(),
@@ -189,7 +189,6 @@ mod tests {
                     Some((byte, rest)) => text.first() == Some(byte) && slow(rest, &text[1..]),
                 }
             }
-            prop_assume!(!pattern.contains("**"));
             prop_assert_eq!(matches_segment(&pattern, &text), slow(pattern.as_bytes(), text.as_bytes()));
         }
 

@@ -8,7 +8,8 @@ use crate::{
         ids::SpaceId,
         words::Locale,
     },
-    store::{Confirmation, Inbound, Removal, StoreError},
+    removal::RemovalError,
+    store::{Confirmation, Inbound, StoreError},
 };
 
 pub(super) const HELP: &str = "\
@@ -122,25 +123,26 @@ impl Intake {
 
     async fn delete_space(&self, id: &str) -> Result<String, StoreError> {
         let Ok(space) = SpaceId::try_from(id.to_owned()) else { return Ok(unknown(id)) };
-        match self.store.remove_space(&space).await? {
-            Removal::Unknown => Ok(unknown(id)),
-            Removal::Busy => Ok(format!(
-                "Something is at work in {space}, so nothing was deleted. Say stop there, then give the command again."
-            )),
-            Removal::Done(removed) => {
-                let folder = self.config.spaces_dir().join(space.as_str());
-                let left = match tokio::fs::remove_dir_all(&folder).await {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        tracing::error!(%space, %error, "the folder of a deleted space is left");
-                        " Its folder could not be removed; the operator finds the reason in the log."
-                    }
-                    _ => "",
-                };
+        match self.runs.removals.remove(&space).await {
+            Ok(removed) => {
+                tracing::warn!(%space, "a space was removed from a chat");
                 Ok(format!(
-                    "Deleted the space {space}: {} messages; {} conversations are linked to none now.{left}",
+                    "Deleted the space {space}: {} messages; {} conversations are linked to none now.",
                     removed.messages, removed.conversations_unlinked
                 ))
             }
+            Err(RemovalError::Unknown(_)) => Ok(unknown(id)),
+            Err(RemovalError::Busy(_)) => Ok(format!(
+                "Something is at work in {space}, so nothing was deleted. Say stop there, then give the command again."
+            )),
+            Err(error @ RemovalError::NotMoved { .. }) => {
+                tracing::error!(%space, %error, "a space is not removed");
+                Ok(format!(
+                    "The files of {space} could not be taken away, so nothing was deleted. The operator finds the reason in the log."
+                ))
+            }
+            Err(RemovalError::Main) => Ok("The space main cannot be deleted.".into()),
+            Err(RemovalError::Store(error)) => Err(error),
         }
     }
 }

@@ -5,6 +5,7 @@ pub(super) mod credentials;
 pub(super) mod folders;
 pub(super) mod history;
 pub(super) mod http;
+pub(super) mod identities;
 pub(super) mod inbox;
 pub(super) mod kv;
 pub(super) mod log;

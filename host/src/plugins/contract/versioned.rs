@@ -63,6 +63,7 @@ since_0_2!(
     timer,
     task_listener,
     widget,
+    connection_status,
     lifecycle,
 );
 

@@ -153,6 +153,7 @@ impl Manifest {
         self.check_provides(problems);
         self.check_run(problems);
         self.agent.check(problems);
+        self.check_connection(problems);
         self.check_capabilities(problems);
     }
 

@@ -4,6 +4,7 @@
 
 mod agent;
 pub(crate) mod check;
+mod connection;
 mod limits;
 pub(crate) mod problems;
 mod run;
@@ -20,8 +21,9 @@ use serde::Deserialize;
 use super::capabilities::{credentials, folders, history, http, inbox, kv, media, messenger, sockets, tasks, timers};
 pub(crate) use super::exports::Interface;
 use super::plain_file;
-use crate::domain::roles;
+use crate::domain::roles::Held;
 pub(crate) use agent::{Agent, Cli, Variable};
+pub(crate) use connection::{AuthType, Category, Connection};
 pub(crate) use limits::Limits;
 use problems::Problems;
 pub use run::Job;
@@ -83,6 +85,8 @@ pub struct Manifest {
     pub jobs: Vec<Job>,
     #[serde(default)]
     pub widgets: Vec<Widget>,
+    #[serde(default)]
+    pub connection: Option<Connection>,
 
     // What it may use, each with its own words for the operator.
     #[serde(default)]
@@ -168,6 +172,7 @@ impl Manifest {
             ("messenger", self.messenger.in_words().is_none(), "[messenger] spaces"),
             ("history", self.history.in_words().is_none(), "[history] read"),
             ("tasks", self.tasks.in_words().is_none(), "[tasks] per-day"),
+            ("identities", self.inbox.is_none(), "[inbox]"),
             ("inbox", self.inbox.is_none(), "[inbox]"),
             ("sockets", self.sockets.is_empty(), "[[sockets]]"),
         ];
@@ -177,14 +182,24 @@ impl Manifest {
 
     /// Whether the host must not run without it: it closes something.
     pub fn is_essential(&self) -> bool {
-        self.required
-            || self.provides.iter().any(|interface| interface.is_guard())
-            || (self.provides(Interface::RunHook) && !self.run_hook.optional)
+        self.is_guarding() || (self.provides(Interface::RunHook) && !self.run_hook.optional)
     }
 
-    /// Whether a caller of this role may use what the plugin brings for agents.
-    pub fn serves(&self, roles: &roles::Registry, role: &str) -> bool {
-        !self.agent.permission || roles.may(role, &self.name)
+    /// Whether it checks what others do: then what it is told to check is the operator's to say.
+    pub fn is_guarding(&self) -> bool {
+        self.required || self.provides.iter().any(|interface| interface.is_guard())
+    }
+
+    /// Of an adapter: its platform, and the first secret that it cannot do without and that is not set.
+    pub fn missing_secret(&self, is_set: impl Fn(&str) -> bool) -> Option<(String, String)> {
+        let platform = self.inbox.as_ref()?.platform.clone();
+        let missing = self.secrets.iter().find(|secret| !secret.optional && !is_set(&secret.variable))?;
+        Some((platform, missing.variable.clone()))
+    }
+
+    /// Whether somebody who holds this may use what the plugin brings for agents.
+    pub fn serves(&self, held: &Held) -> bool {
+        !self.agent.permission || held.may(&self.name)
     }
 }
 

@@ -182,6 +182,37 @@ space-folder = "inbox"
     "#);
 }
 
+/// A connection serves nobody unasked, and shows something; each field has its place and its words.
+#[test]
+fn a_connection_is_checked() {
+    let head = "[connection]\ndisplay-name = \"Mail\"\ncategory = \"email\"\nauth-type = \"oauth2\"\n";
+    let with = |more: &str| parse(&format!("{GOOD}{head}{more}"));
+    let secret = "secret = \"s\"\n[[secrets]]\nname = \"s\"\nvariable = \"MERCURY_S\"\n";
+    let agent = "[agent]\npermission = true\n";
+    let good = with(&format!("sensitive = true\n{secret}{agent}")).unwrap();
+    let connection = good.connection.unwrap();
+    assert!(connection.sensitive && connection.secret.as_deref() == Some("s"));
+    for (more, said) in [
+        (secret.to_owned(), "must not serve everybody: add `permission = true`"),
+        (agent.to_owned(), "shows nothing: name its `secret`"),
+        (
+            format!("{}{agent}", secret.replace("secret = \"s\"", "secret = \"t\"")),
+            "`t` is no name under `[[secrets]]`",
+        ),
+        (format!("icon = \"http://x.example/i.svg\"\n{secret}{agent}"), "must be an address such as `https://"),
+        (format!("scopes = [\"\"]\n{secret}{agent}"), "one line of 1 to 512 characters"),
+        (format!("sensitiv = true\n{secret}{agent}"), "sensitive"),
+    ] {
+        let refused = with(&more).unwrap_err().to_string();
+        assert!(refused.contains(said) && refused.contains("line "), "{more}: {refused}");
+    }
+    let wrong = |from: &str, to: &str| parse(&format!("{GOOD}{head}{secret}{agent}").replace(from, to)).unwrap_err();
+    assert!(wrong("\"email\"", "\"mail\"").to_string().contains("email"));
+    assert!(wrong("\"Mail\"", "\" \"").to_string().contains("connection.display-name: is empty"));
+    let alone = parse(&GOOD.replace("\"tool-guard\"", "\"connection-status\"")).unwrap_err().to_string();
+    assert!(alone.contains("no use without `[connection]`"), "{alone}");
+}
+
 #[test]
 fn what_a_plugin_does_around_runs_is_checked() {
     let text = r#"

@@ -202,9 +202,9 @@ impl<R: Read> Read for Ending<R> {
     }
 }
 
-/// The folder with the manifest: the top, or the one folder in it.
-pub(super) fn top(folder: &Path) -> PathBuf {
-    if folder.join("plugin.toml").exists() {
+/// The folder with the file `manifest`: the top, or the one folder in it.
+pub(super) fn top(folder: &Path, manifest: &str) -> PathBuf {
+    if folder.join(manifest).exists() {
         return folder.to_owned();
     }
     let entries: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -214,7 +214,7 @@ pub(super) fn top(folder: &Path) -> PathBuf {
         .filter(|path| path.is_dir())
         .collect();
     match entries.as_slice() {
-        [only] if only.join("plugin.toml").exists() => only.clone(),
+        [only] if only.join(manifest).exists() => only.clone(),
         _ => folder.to_owned(),
     }
 }
@@ -277,7 +277,7 @@ mod tests {
             .entry("p/skill/SKILL.md", EntryType::Regular, b"# x");
         let (folder, outcome) = made.unpack();
         outcome.unwrap();
-        let top = top(&folder.path().join("inner"));
+        let top = top(&folder.path().join("inner"), "plugin.toml");
         assert_eq!(std::fs::read_to_string(top.join("plugin.toml")).unwrap(), "name");
         assert_eq!(std::fs::metadata(top.join("plugin.toml")).unwrap().permissions().mode() & 0o7111, 0);
         assert!(top.join("skill/SKILL.md").exists());
@@ -408,6 +408,14 @@ mod tests {
             let outcome = check_descriptions(archive.as_slice());
             assert!(matches!(outcome, Err(ArchiveError::TooLarge)), "{kind:?}: {outcome:?}");
         }
+    }
+
+    /// The map of a sparse file's holes is as long as it says itself, and read whole to reach the entry.
+    #[test]
+    fn a_sparse_file_is_refused_before_its_map_is_read() {
+        let archive = Made::new().entry("x", EntryType::Regular, b"x").entry("holes", EntryType::GNUSparse, b"");
+        let outcome = check_descriptions(archive.0.into_inner().unwrap().as_slice());
+        assert!(matches!(&outcome, Err(ArchiveError::Special(name)) if name == "holes"), "{outcome:?}");
     }
 
     #[test]

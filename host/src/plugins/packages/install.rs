@@ -34,6 +34,8 @@ use crate::{
     store::{Store, StoreError},
 };
 
+/// What a package's folder has at its top.
+const MANIFEST: &str = "plugin.toml";
 const REGISTRY: &str = "oci://";
 /// What the folders begin with in which packages lie until they are agreed to.
 const STAGING: &str = ".staging-";
@@ -70,6 +72,10 @@ pub enum InstallError {
     BuiltIn { name: String },
     #[error("`{name}` cannot be used here: {reason}. Remove that one, or switch it off, first")]
     Conflict { name: String, reason: String },
+    #[error("`{name}` needs the plugin `{needed}`, which is not there or not in use. Add or enable that one first")]
+    Needs { name: String, needed: String },
+    #[error("`{name}` is needed by `{by}`. Remove that one, or switch it off, first")]
+    Needed { name: String, by: String },
     #[error("`{name}` was changed by somebody else meanwhile. Try again")]
     Changed { name: String },
     #[error("`{name}` does not work, and is not installed: {reason}")]
@@ -154,7 +160,7 @@ impl Installer {
                 blocking(move || archive::unpack(&archive, &to))
                     .await
                     .map_err(|source| InstallError::Archive { path: path.clone(), source })?;
-                (archive::top(&raw), path.display().to_string())
+                (archive::top(&raw, MANIFEST), path.display().to_string())
             }
             Source::Registry(reference) => {
                 let digest = registry::pull(reference, self.docker_config.as_deref(), &raw).await?;
@@ -254,6 +260,34 @@ impl Installer {
             }
         }
         Ok(())
+    }
+
+    /// Whether all is there that it needs.
+    ///
+    /// # Errors
+    /// Where it would be left out.
+    pub async fn check_needs(&self, offer: &Offer) -> Result<(), InstallError> {
+        let there = self.collected().await?;
+        let is_there = |name: &&String| matches!(there.get(*name), Some(Found::Usable(_)));
+        match offer.package.manifest.depends.iter().find(|name| !is_there(name)) {
+            Some(needed) => Err(InstallError::Needs { name: offer.name().to_owned(), needed: needed.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the others can do without it.
+    ///
+    /// # Errors
+    /// Where one that is in use would be left out with it.
+    pub async fn check_needed(&self, name: &str) -> Result<(), InstallError> {
+        let needs = |found: &Found| match found {
+            Found::Usable(source) => source.manifest.depends.iter().any(|needed| needed == name),
+            Found::Off(_) | Found::Inactive { .. } | Found::Refused { .. } => false,
+        };
+        match self.collected().await?.into_iter().find(|(_, found)| needs(found)) {
+            Some((by, _)) => Err(InstallError::Needed { name: name.to_owned(), by }),
+            None => Ok(()),
+        }
     }
 
     /// Tries the package, and locks it. What the operator was shown has been agreed to.
@@ -358,8 +392,11 @@ fn sweep(plugins: &Path, now: SystemTime) {
     }
 }
 
-/// The files of the package and nothing else, as plain files of our own.
-fn copy(from: &Path, to: &Path) -> Result<(), InstallError> {
+/// The files of the package in `from` and nothing else, as plain files of our own in `to`. Blocks.
+///
+/// # Errors
+/// Where it is no package, or something is there already.
+pub fn copy(from: &Path, to: &Path) -> Result<(), InstallError> {
     let manifest = Manifest::read(from).map_err(PackageError::from)?;
     let mut left = MOST_BYTES;
     for path in named_files(from, &manifest)? {
@@ -398,7 +435,11 @@ fn commit(plugins: &Path, offer: Offer, signer: Option<PublicKey>) -> Result<Agr
     std::fs::create_dir_all(plugins.join(PACKAGES)).map_err(unwritable)?;
     put(&offer.package.folder, &place).map_err(unwritable)?;
     File::open(plugins.join(PACKAGES)).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
-    let previous = before.map(|entry| entry.current).filter(|before| before.digest != agreed.digest);
+    // The same version once more, put right or signed anew, has the same one before it.
+    let previous = before.and_then(|entry| match entry.current.digest == agreed.digest {
+        true => entry.previous,
+        false => Some(entry.current),
+    });
     let kept: Vec<PathBuf> = previous.iter().chain([&agreed]).map(|kept| folder_of(plugins, &name, kept)).collect();
     editing.lock.plugins.insert(name.clone(), Entry { current: agreed.clone(), previous });
     editing.commit()?;

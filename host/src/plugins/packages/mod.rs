@@ -13,6 +13,7 @@ mod registry;
 mod signature;
 mod sources;
 mod trust;
+mod view;
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +24,8 @@ use std::{
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-pub use install::{InstallError, Installer, Source};
+pub use archive::ArchiveError;
+pub use install::{InstallError, Installer, Source, copy};
 pub use listing::{Listed, State, list};
 pub use lock::{Agreed, Entry, LOCK_FILE, Lock, LockError};
 pub use offer::{Offer, Pending, Published, Removed, Update};
@@ -31,6 +33,7 @@ pub use signature::{PublicKey, SIGNATURE_FILE, SignatureError, SigningKey};
 pub(super) use sources::{Collected, Found, Source as Loadable, collect};
 pub use sources::{Origin, SourceError};
 pub use trust::Trust;
+pub use view::{view, view_offer};
 
 use super::{
     contract::{ContractError, Declaration},
@@ -53,6 +56,16 @@ const PACKAGES: &str = ".packages";
 /// The folder of all plugins.
 pub fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("plugins")
+}
+
+/// Unpacks an archive of anything that has the file `manifest` at its top or in the one folder there, with the
+/// bounds of a package, into `folder`, which is new and empty. Returns where that file lies. Blocks.
+///
+/// # Errors
+/// Also where two readers could take the archive in two ways.
+pub fn unpack(archive: &Path, folder: &Path, manifest: &str) -> Result<PathBuf, ArchiveError> {
+    archive::unpack(archive, folder)?;
+    Ok(archive::top(folder, manifest))
 }
 
 /// Where this version of a plugin lies.

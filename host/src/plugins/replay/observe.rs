@@ -52,8 +52,8 @@ macro_rules! functions {
 }
 
 use imports::{
-    credentials as c, history as hi, http as h, inbox as i, kv as k, log as l, media as m, messenger as me,
-    sockets as s, tasks as t, timers as ti, types as ty,
+    credentials as c, history as hi, http as h, identities as id, inbox as i, kv as k, log as l, media as m,
+    messenger as me, sockets as s, tasks as t, timers as ti, types as ty,
 };
 
 functions! {
@@ -117,5 +117,9 @@ functions! {
         cursor() -> Option<String>;
         admits_file(conversation: String, kind: ty::ConversationKind, author: String, size_bytes: Option<u64>) -> Result<u64, i::Refusal>;
         bot_name() -> String;
+    }
+    identities {
+        learn(alias: String, person: String, source: String) -> Result<bool, id::Error>;
+        person(alias: String) -> Result<Option<String>, id::Error>;
     }
 }

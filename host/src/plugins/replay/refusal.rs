@@ -21,7 +21,7 @@ use crate::plugins::{exports::Interface, manifest::Manifest, state::State};
 /// Stands for each secret; long enough to be compared with.
 const SECRET: &str = "a-secret-of-the-operator";
 /// What is refused while a result is processed, as `wit/run.wit` says.
-const NOT_WHILE_PROCESSING: &[&str] = &["messenger", "inbox", "sockets", "tasks"];
+const NOT_WHILE_PROCESSING: &[&str] = &["messenger", "identities", "inbox", "sockets", "tasks"];
 
 pub(super) struct Refusal {
     /// For the author.

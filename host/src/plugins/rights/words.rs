@@ -1,9 +1,10 @@
 //! Rights in words, for who agrees to them.
 
+use crate::domain::space_settings;
 use crate::plugins::{
     capabilities::{credentials, folders, http, inbox, sockets},
     exports::Interface,
-    manifest::{Limits, Manifest},
+    manifest::{Connection, Limits, Manifest},
 };
 
 /// What an operator agrees to, a sentence's rest for each: "it may …".
@@ -19,6 +20,7 @@ pub fn in_words(manifest: &Manifest) -> Vec<String> {
     if manifest.provides(Interface::RunHook) && !manifest.run_hook.optional {
         words.push("keep everything from running when it fails".into());
     }
+    words.extend(manifest.connection.iter().map(of_connection));
     words.extend(manifest.inbox.iter().map(inbox::Grant::in_words));
     words.extend(manifest.http.iter().map(http::Grant::in_words));
     words.extend(manifest.sockets.iter().map(sockets::Grant::in_words));
@@ -40,6 +42,17 @@ pub fn in_words(manifest: &Manifest) -> Vec<String> {
         "use {memory_mib} MiB of memory and {deadline_ms} ms of computing time in a call, {concurrency} calls at once"
     ));
     words
+}
+
+fn of_connection(connection: &Connection) -> String {
+    let name = connection.display_name.trim();
+    match connection.sensitive {
+        false => format!("stand for the connection {name}"),
+        true => format!(
+            "stand for the sensitive connection {name}: while it is active, agents of spaces with a group run only where {} is true",
+            space_settings::SENSITIVE_ALLOWED
+        ),
+    }
 }
 
 /// What the agent and its image get.
@@ -85,6 +98,7 @@ fn of_interface(interface: Interface) -> Option<&'static str> {
         Interface::Broker => Some("work when the agent calls it"),
         Interface::Job => Some("work by itself at set times"),
         Interface::Widget => Some("show panels on the dashboard"),
+        Interface::ConnectionStatus => Some("be asked how its connection stands"),
         Interface::Lifecycle => Some("work when the host starts, stops, and gets a new space"),
         // Said by the grant that they come with.
         Interface::ChatAdapter

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     domain::{approval::Said, stages::Marks},
-    store::{NewInbound, NewRun},
+    store::{NewDelivery, NewInbound, NewRun},
 };
 
 async fn store_with_run() -> (tempfile::TempDir, Store, RunId) {
@@ -191,4 +191,27 @@ async fn old_decisions_make_room() {
         .await
         .unwrap();
     assert_eq!((count, first), (MOST_DECISIONS, 6));
+}
+
+/// From the moment that it is to be put until it is known by which message.
+#[tokio::test]
+async fn a_question_on_its_way_is_known() {
+    let (_folder, store, _run) = store_with_run().await;
+    let new = NewDelivery {
+        message: format!("{QUESTION_DELIVERY}7"),
+        platform: "p".into(),
+        conversation: "p:1".into(),
+        thread: None,
+        reply_to: None,
+        text: "Really?".into(),
+        choices: Vec::new(),
+    };
+    assert!(!store.is_being_put(7, "p:1").await.unwrap());
+    store.send(new, 1).await.unwrap();
+    assert!(store.is_being_put(7, "p:1").await.unwrap());
+    assert!(!store.is_being_put(7, "p:2").await.unwrap() && !store.is_being_put(8, "p:1").await.unwrap());
+    let (head, _) = store.heads().await.unwrap().remove(0);
+    store.sent(&head, vec!["99".into()], 2).await.unwrap();
+    assert!(!store.is_being_put(7, "p:1").await.unwrap());
+    assert_eq!(store.question_put_by("p:1", "99").await.unwrap(), Some(7));
 }

@@ -98,7 +98,7 @@ async fn tasks_are_kept_listed_and_deleted() {
     let nowhere = PlannedTask { space: space("nowhere"), ..hourly() };
     assert_eq!(store.plan_task(nowhere, 10).await.unwrap(), Planned::UnknownSpace);
     assert_eq!(store.plan_task(hourly(), 2).await.unwrap(), Planned::TooMany);
-    match store.remove_space(&space("team")).await.unwrap() {
+    match store.remove_space(&space("team"), "aside", 1, || Ok(())).await.unwrap() {
         Removal::Done(removed) => assert_eq!(removed.tasks, 1),
         other => panic!("{other:?}"),
     }
@@ -228,8 +228,11 @@ async fn by_hand() {
 async fn failures_in_a_row_end_a_task() {
     let fixture = Fixture::new();
     let id = fixture.plan(hourly()).await;
-    let failed = async || fixture.store.task_failed(id, "no model".into(), 1).await.unwrap();
-    assert_eq!((failed().await, failed().await), (1, 2));
+    let failure = async |message| fixture.store.task_failed(id, message, "no model".into(), 1).await.unwrap();
+    assert_eq!((failure(1).await, failure(1).await), (1, 1), "a host that looks at it again counts it once");
+    assert_eq!(failure(2).await, 2);
+    let message = std::cell::Cell::new(2);
+    let failed = async || failure(message.replace(message.get() + 1) + 1).await;
     fixture.store.task_went_well(id).await.unwrap();
     for count in 1..MOST_FAILURES {
         assert_eq!(failed().await, count);
@@ -240,7 +243,7 @@ async fn failures_in_a_row_end_a_task() {
     assert_eq!((stopped.active, stopped.note.as_deref()), (0, Some("no model")));
     fixture.store.set_task_active(None, id, true, NEW_YEAR).await.unwrap();
     assert_eq!(failed().await, 1, "whoever lets it go on has mended it");
-    assert_eq!(fixture.store.task_failed(4711, "gone".into(), 1).await.unwrap(), 1, "what came once is gone");
+    assert_eq!(fixture.store.task_failed(4711, 1, "gone".into(), 1).await.unwrap(), 1, "what came once is gone");
 }
 
 /// Weakness W22, pipeline.md #46: an answer goes to one conversation, that of a silent task nowhere, whatever
@@ -256,7 +259,8 @@ async fn where_an_answer_goes() {
     let silent = fixture.plan(PlannedTask { place: group.clone(), silent: true, ..hourly() }).await;
     let turns = fixture.turn(NEW_YEAR + HOUR).await;
     for inbound in &turns.begun {
-        let problem = Problem { code: "lost".into(), status: 500, detail: "x".into(), next: String::new() };
+        let problem =
+            Problem { code: "lost".into(), status: 500, detail: "x".into(), next: String::new(), again_at: None };
         fixture.done(inbound.id, (inbound.occasion.as_ref().unwrap().task == silent).then_some(problem)).await;
     }
     let heads = fixture.store.heads().await.unwrap();

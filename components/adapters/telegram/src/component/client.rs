@@ -18,8 +18,6 @@ const BASE: &str = "https://api.telegram.org";
 pub(super) const TOKEN: &str = "bot-token";
 
 pub(super) const TIMEOUT_MS: u32 = 30_000;
-/// 50 MB over a slow line.
-const UPLOAD_TIMEOUT_MS: u32 = 300_000;
 
 /// What may not stand in a segment of a path.
 const SEGMENT: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'?').add(b'\\').add(b'<').add(b'>');
@@ -43,10 +41,10 @@ pub(super) fn ask_within<T: DeserializeOwned>(method: &str, fields: &Value, time
     serde_json::from_value(answer).map_err(|error| Problem::Passing(format!("the answer to {method} is odd: {error}")))
 }
 
-/// A call with the files that it names.
-pub(super) fn upload(call: Call, attachments: &[Media]) -> Result<Value, Problem> {
+/// A call with the files that it names, which may take all of the time: up to 50 MB over a slow line.
+pub(super) fn upload(call: Call, attachments: &[Media], timeout_ms: u32) -> Result<Value, Problem> {
     if call.files.is_empty() {
-        return self::call(call.method, &Value::Object(call.fields));
+        return call_within(call.method, &Value::Object(call.fields), timeout_ms.min(TIMEOUT_MS));
     }
     let mut parts = fields(call.fields);
     for (name, file) in call.files {
@@ -60,7 +58,7 @@ pub(super) fn upload(call: Call, attachments: &[Media]) -> Result<Value, Problem
             content: Content::File(file.handle.clone()),
         });
     }
-    send(call.method, Vec::new(), Body::Multipart(parts), UPLOAD_TIMEOUT_MS)
+    send(call.method, Vec::new(), Body::Multipart(parts), timeout_ms)
 }
 
 /// Streams a file into the host.

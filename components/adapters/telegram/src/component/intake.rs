@@ -17,30 +17,22 @@ use crate::{
     batch::batches,
     budget::Budget,
     files::{MOST_DOWNLOAD, RemoteFile},
+    handing::hand_over,
     inbound::{Reading, read},
+    pending::{self, PENDING, Waiting},
 };
 
 /// Telegram's header with the `secret_token` of `setWebhook`.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
-/// Updates that are answered for before they are worked on, since files take longer than Telegram waits
-/// and pieces of an album come one by one: `pending:<chat>:<update id>`, with `:a` behind a piece of an
-/// album, and a timer `pending:<chat>`. What follows them in their chat waits behind them.
-const PENDING: &str = "pending:";
-const PIECE: &str = ":a";
-const ALBUM_WAIT_MS: u64 = 1_000;
 /// The last update of a chat's last album and when it was taken, in milliseconds: `album:<chat>`. A piece
 /// that Telegram brings again later would else be a message of its own.
 const LAST_ALBUM: &str = "album:";
-/// What may wait in one chat: what one call of `kv.keys` hands out, and not all that may be kept.
-const MOST_KEYS: usize = 1_000;
-/// For how long Telegram shall keep the rest then.
-const CHAT_IS_FULL_MS: u32 = 30_000;
+/// For how long Telegram shall keep what there is no room for.
+const FULL_MS: u32 = 30_000;
 /// What a chat's timer is at work on: `suspect:<chat>`.
 const SUSPECT: &str = "suspect:";
 /// For which Telegram keeps updates: 24 hours.
 const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
-/// Characters of an event's id that the host takes, with room for its platform.
-const MOST_ID: usize = 400;
 
 pub(super) enum NotTaken {
     Busy(u32),
@@ -64,19 +56,12 @@ pub(super) fn accept(
         }
     }
     let mut events: Vec<_> = readings.iter().map(|reading| reading.event.clone()).collect();
-    let mut stored = store(&events, cursor, budget);
-    if matches!(stored, Err(inbox::Error::Invalid(_))) {
-        // One that is not taken takes none of its neighbours along: what was taken alone is known then.
-        for event in &mut events {
-            if let Err(inbox::Error::Invalid(reason)) = store(std::slice::from_ref(event), None, budget) {
-                log::error(&format!("the host does not take an update before {cursor:?}, it is passed over: {reason}"));
-                // Its name may be the reason, and must not be one again.
-                event.id = event.id.chars().filter(|c| !c.is_control()).take(MOST_ID).collect();
-                event.happening = Happening::Other(format!("was not taken: {reason}"));
-            }
-        }
-        stored = store(&events, cursor, budget);
-    }
+    let stored = hand_over(
+        &mut events,
+        cursor,
+        |events, cursor| store(events, cursor, budget),
+        |event, reason| log::error(&format!("the host does not take {}, it is passed over: {reason}", event.id)),
+    );
     match stored {
         Ok(_) => Ok(readings.into_iter().filter_map(|reading| reading.callback).collect()),
         Err(inbox::Error::Busy(ms)) => Err(NotTaken::Busy(ms)),
@@ -188,6 +173,9 @@ pub(super) fn handle(request: &Request) -> Response {
 }
 
 /// Stores an update, or keeps it for its timer. Returns a pressed button, to be acknowledged.
+///
+/// What has files is answered for before it is worked on, since they take longer than Telegram waits and pieces
+/// of an album come one by one. What follows in the chat waits behind it.
 fn take(update: &Value) -> Result<Option<String>, NotTaken> {
     let bot = bot::known().map_err(NotTaken::Failed)?;
     let Some(mut reading) = read(update, &bot) else {
@@ -201,23 +189,43 @@ fn take(update: &Value) -> Result<Option<String>, NotTaken> {
     }
     let Some(chat) = reading.chat else { return accept(vec![reading], None, None).map(|mut pressed| pressed.pop()) };
     let queue = format!("{PENDING}{chat}");
-    let before = kv::keys(&format!("{queue}:"), None).map_err(unreadable)?;
+    let mut waiting: Vec<_> =
+        kv::keys(&format!("{queue}:"), None).map_err(unreadable)?.iter().filter_map(|key| Waiting::of(key)).collect();
     let is_piece = reading.album.is_some();
-    if before.is_empty() && reading.files.is_empty() && !is_piece {
+    if waiting.is_empty() && reading.files.is_empty() && !is_piece {
         return accept(vec![reading], None, None).map(|mut pressed| pressed.pop());
     }
     if is_piece && is_of_the_last_album(chat, reading.update_id)? {
         return Ok(None);
     }
-    if before.len() >= MOST_KEYS {
-        return Err(NotTaken::Busy(CHAT_IS_FULL_MS));
+    // Telegram brings again what it heard no answer to.
+    if waiting.iter().all(|known| known.update_id != reading.update_id) {
+        let text = update.to_string();
+        let (update_id, since, bytes) = (reading.update_id, now(), text.len());
+        if pending::is_full_chat(&waiting, bytes) || pending::is_full(pending_bytes()?, bytes) {
+            return Err(NotTaken::Busy(FULL_MS));
+        }
+        let new = Waiting { update_id, since, bytes, is_piece };
+        kv::set(&new.key(chat), text.as_bytes())
+            .map_err(|error| NotTaken::Failed(format!("its own state cannot be written: {error:?}")))?;
+        waiting.push(new);
     }
-    let mark = if is_piece { PIECE } else { "" };
-    kv::set(&format!("{queue}:{:020}{mark}", reading.update_id), update.to_string().as_bytes())
-        .map_err(|error| NotTaken::Failed(format!("its own state cannot be written: {error:?}")))?;
-    let wait = if is_piece || before.iter().any(|key| key.ends_with(PIECE)) { ALBUM_WAIT_MS } else { 0 };
-    timers::set(&queue, wait).map_err(|error| NotTaken::Failed(format!("no timer can be set: {error:?}")))?;
+    timers::set(&queue, pending::wait_ms(&waiting, now()))
+        .map_err(|error| NotTaken::Failed(format!("no timer can be set: {error:?}")))?;
     Ok(None)
+}
+
+/// What waits in all chats.
+fn pending_bytes() -> Result<usize, NotTaken> {
+    let (mut bytes, mut after) = (0_usize, None::<String>);
+    loop {
+        let keys = kv::keys(PENDING, after.as_deref()).map_err(unreadable)?;
+        bytes = keys.iter().filter_map(|key| Waiting::of(key)).fold(bytes, |sum, kept| sum.saturating_add(kept.bytes));
+        match keys.into_iter().next_back() {
+            Some(last) => after = Some(last),
+            None => return Ok(bytes),
+        }
+    }
 }
 
 /// Whether its files are of a conversation that belongs to no space.
@@ -236,6 +244,10 @@ fn is_of_the_last_album(chat: i64, update_id: i64) -> Result<bool, NotTaken> {
         Some((update.parse::<i64>().ok()?, at.parse::<u64>().ok()?))
     });
     Ok(last.is_some_and(|(last, at)| update_id <= last && now().saturating_sub(at) < KEPT_MS))
+}
+
+fn note_album(chat: &str, last: i64) -> Result<(), kv::Error> {
+    kv::set(&format!("{LAST_ALBUM}{chat}"), format!("{last}:{}", now()).as_bytes())
 }
 
 /// What waited in a chat is complete.
@@ -258,20 +270,20 @@ pub(super) fn fire(name: &str) -> Result<(), String> {
         let has_album = batch.readings.iter().any(|reading| reading.album.is_some());
         let (mut readings, cursor) = (batch.readings, batch.cursor);
         let accepted = suspect::noted(&format!("{SUSPECT}{chat}"), cursor, |deaths| {
-            readings.iter_mut().for_each(|reading| suspect::pass_over(reading, deaths));
+            suspect::pass_over(&mut readings, deaths);
             accept(readings, None, Some(&budget))
         });
-        let pressed = accepted.map_err(state)?.map_err(|not_taken| match not_taken {
+        let pressed = accepted.map_err(|not_taken| match not_taken {
             NotTaken::Busy(ms) => format!("intake is full for {ms} ms"),
             NotTaken::Failed(reason) => reason,
         })?;
         pressed.iter().for_each(|callback| acknowledge(callback));
-        if has_album {
-            kv::set(&format!("{LAST_ALBUM}{chat}"), format!("{}:{}", cursor, now()).as_bytes()).map_err(state)?;
-        }
-        let end = format!("{name}:{cursor:020}");
-        for key in keys.extract_if(.., |key| key.trim_end_matches(PIECE) <= end.as_str()) {
+        // First of all, since it makes room.
+        for key in keys.extract_if(.., |key| Waiting::of(key).is_some_and(|kept| kept.update_id <= cursor)) {
             kv::remove(&key).map_err(state)?;
+        }
+        if has_album && let Err(error) = note_album(chat, cursor) {
+            log::warn(&format!("a piece of an album that comes again will be a message of its own: {error:?}"));
         }
     }
     // What could not be read.

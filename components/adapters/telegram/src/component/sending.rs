@@ -16,13 +16,10 @@ use serde_json::{Value, json};
 use super::client;
 use crate::{
     inbound::chat_of,
-    outbound::{self, Delivery, Next},
+    outbound::{self, Call, Carrier, Delivery, carry},
     pace::Pace,
     problem::Problem,
 };
-
-/// A longer wait is the host's, which serves other chats meanwhile.
-const MOST_WAIT_HERE_MS: u64 = 1_000;
 
 static CLOCK: LazyLock<Instant> = LazyLock::new(Instant::now);
 static PACE: Mutex<Pace> = Mutex::new(Pace::new());
@@ -30,26 +27,42 @@ static PACE: Mutex<Pace> = Mutex::new(Pace::new());
 pub(super) fn deliver(message: &OutboundMessage) -> Result<Delivered, DeliveryFailure> {
     let mut delivery =
         Delivery::begin(message, formatted()).map_err(|reason| failure(FailureKind::Permanent, reason, None))?;
-    while let Some(call) = delivery.next() {
-        let wait = PACE.lock().unwrap_or_else(PoisonError::into_inner).wait(delivery.chat(), now());
-        if wait > MOST_WAIT_HERE_MS {
-            let kind = FailureKind::RetryAfter(u32::try_from(wait).unwrap_or(u32::MAX));
-            return Err(failure(kind, "Telegram's limits want a pause".into(), delivery.progress()));
-        }
-        std::thread::sleep(Duration::from_millis(wait));
-        let (chat, messages) = (delivery.chat(), delivery.next_messages());
-        let answer = client::upload(call, &message.attachments);
-        for _ in 0..messages {
-            PACE.lock().unwrap_or_else(PoisonError::into_inner).sent(chat, now());
-        }
-        match delivery.answered(answer) {
-            Next::GoOn => {}
-            Next::Moved(old, new) => moved(old, new),
-            Next::Stop(kind, reason) => return Err(failure(kind, reason, delivery.progress())),
-        }
+    if let Err((kind, reason)) = carry(&mut delivery, &mut Line { message }) {
+        return Err(failure(kind, reason, delivery.progress()));
     }
     let (message_ids, reduced) = delivery.delivered();
     Ok(Delivered { message_ids, reduced })
+}
+
+/// To Telegram, with the message's files.
+struct Line<'a> {
+    message: &'a OutboundMessage,
+}
+
+impl Carrier for Line<'_> {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wait(&self, chat: i64) -> u64 {
+        PACE.lock().unwrap_or_else(PoisonError::into_inner).wait(chat, now())
+    }
+
+    fn rest(&mut self, ms: u64) {
+        std::thread::sleep(Duration::from_millis(ms));
+    }
+
+    fn call(&mut self, call: Call, chat: i64, messages: usize, timeout_ms: u32) -> Result<Value, Problem> {
+        let answer = client::upload(call, &self.message.attachments, timeout_ms);
+        for _ in 0..messages {
+            PACE.lock().unwrap_or_else(PoisonError::into_inner).sent(chat, now());
+        }
+        answer
+    }
+
+    fn moved(&mut self, old: String, new: String) {
+        moved(old, new);
+    }
 }
 
 pub(super) fn edit(conversation: &str, message_id: &str, text: &str) -> Result<(), DeliveryFailure> {

@@ -18,7 +18,8 @@ use super::{
 use crate::{
     api::ALLOWED_UPDATES,
     batch::{batches, open_album},
-    budget::Budget,
+    budget::{Budget, POLL_TIMEOUT_MS},
+    careful::alone,
     cursor,
     inbound::{Bot, Reading, read},
     problem::Problem,
@@ -26,12 +27,9 @@ use crate::{
 
 /// Seconds that Telegram holds a round open; the request outlasts it.
 const POLL_SECONDS: u32 = 30;
-const POLL_TIMEOUT_MS: u32 = 40_000;
 const MOST_UPDATES: u32 = 100;
 /// In an instance's first round: its predecessor may have died of too many at once.
 const FIRST_UPDATES: u32 = 10;
-/// Deaths over an update until it is taken alone.
-const ALONE_AFTER: u32 = 2;
 /// How long the other pieces of an album are waited for.
 const ALBUM_WAIT_MS: u32 = 1_000;
 /// Between two looks at a webhook.
@@ -64,16 +62,23 @@ fn poll() -> Result<Option<u32>, Trouble> {
     };
     forget(CONFLICTS);
     let readings: Vec<_> = updates.iter().filter_map(|update| read(update, &bot)).collect();
+    let count = readings.len();
     match readings.first().map(|first| first.update_id).filter(|_| FRESH.swap(false, Ordering::Relaxed)) {
-        Some(first) => suspect::noted(SUSPECT, first, |deaths| hand_over(careful(readings, deaths), bot.me.id))
-            .map_err(unwritten)?,
-        None => hand_over(readings, bot.me.id),
+        // A predecessor may have died of one of them.
+        Some(first) => suspect::noted(SUSPECT, first, |deaths| {
+            let mut readings = alone(readings, deaths);
+            suspect::pass_over(&mut readings, deaths);
+            let more_follow = readings.len() < count;
+            hand_over(readings, more_follow, bot.me.id)
+        }),
+        None => hand_over(readings, false, bot.me.id),
     }
 }
 
-fn hand_over(readings: Vec<Reading>, bot: i64) -> Result<Option<u32>, Trouble> {
+/// Where more follow, no album at the end is open.
+fn hand_over(readings: Vec<Reading>, more_follow: bool, bot: i64) -> Result<Option<u32>, Trouble> {
     let budget = Budget::begin(Instant::now());
-    let open = open_album(&readings);
+    let open = open_album(&readings).filter(|_| !more_follow);
     let mut batches = batches(readings);
     // The last album waits one round for its other pieces: without confirming, Telegram gives all again.
     let waits = open.filter(|open| kv::get(OPEN_ALBUM).ok().flatten().as_deref() != Some(open.as_bytes()));
@@ -125,19 +130,6 @@ fn fetch(bot: &Bot) -> Result<Fetched, Trouble> {
             Err(problem) => return Err(trouble(problem)),
         }
     }
-}
-
-/// The first updates of an instance: a predecessor may have died of one of them. Then they are taken one
-/// by one, and in the end that one is passed over, so that it does not keep back all that follow.
-fn careful(mut readings: Vec<Reading>, deaths: u32) -> Vec<Reading> {
-    if deaths >= ALONE_AFTER {
-        // The pieces of an album only come together.
-        let album = readings.first().and_then(|first| first.album.clone());
-        let mut is_first = true;
-        readings.retain(|reading| std::mem::take(&mut is_first) || album.is_some() && reading.album == album);
-    }
-    readings.iter_mut().for_each(|reading| suspect::pass_over(reading, deaths));
-    readings
 }
 
 fn unwritten(error: kv::Error) -> Trouble {

@@ -114,14 +114,23 @@ fn a_pressed_button_answers() {
     assert_eq!((quoted.message_id.as_deref(), quoted.from_bot, quoted.text.as_str()), (Some("6"), true, "May I?"));
 }
 
-/// Its data need not be that of any button, and names an event, in which no control character may stand.
+/// Its data need not be that of any button, and names an event, in which no control character may stand, and
+/// which must not become too long for the host: 512 characters.
 #[test]
 fn a_forged_press_has_a_clean_name() {
-    let update = json!({ "update_id": 11, "callback_query": { "id": "q1", "from": { "id": 42, "first_name": "Dana" },
-        "data": "x\n\u{1b}[2J", "message": { "message_id": 6, "chat": { "id": 42, "type": "private" } } } });
-    let message = of(&update);
-    assert_eq!(message.message_id, "callback:6:42:x\\n\\u{1b}[2J");
-    assert!(!reading(&update).event.id.contains(char::is_control));
+    let press = |number: i64, data: &str| {
+        let update = json!({ "update_id": number, "callback_query": { "id": "q1", "from": { "id": number },
+            "data": data, "message": { "message_id": number, "chat": { "id": number, "type": "private" } } } });
+        (of(&update).message_id, reading(&update).event.id)
+    };
+    assert_eq!(press(6, "x\n\u{1b}[2J").0, "callback:6:6:x\\n\\u{1b}[2J");
+    // As much data as a button has, each byte as long as it gets.
+    for data in ["\n".repeat(64), "\u{7f}".repeat(64), "\u{85}".repeat(32), "\u{10ffff}".repeat(16)] {
+        let (message, event) = press(i64::MIN, &data);
+        assert!(event.ends_with(&message) && !event.contains(char::is_control), "{event:?}");
+        assert!(event.chars().count() <= 512, "{event}");
+    }
+    assert_ne!(press(6, "\n"), press(6, "\\n"), "what differs is named differently");
 }
 
 /// Whoever presses a button a hundred times says one thing once.

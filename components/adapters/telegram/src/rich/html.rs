@@ -78,6 +78,7 @@ mod tests {
         );
     }
 
+    /// pipeline.md #52
     #[test]
     fn nothing_that_a_person_writes_becomes_a_tag() {
         assert_eq!(html("a < b & c > \"d\""), "a &lt; b &amp; c &gt; &quot;d&quot;");
@@ -87,6 +88,7 @@ mod tests {
         assert_eq!(html("```a\"b\nx\n```"), "<pre>x</pre>");
     }
 
+    /// pipeline.md #52
     #[test]
     fn every_style_has_its_tag() {
         assert_eq!(html("*i* ~~s~~ ***both***"), "<i>i</i> <s>s</s> <i><b>both</b></i>");
@@ -94,5 +96,7 @@ mod tests {
         assert_eq!(html("```rust\nfn a() {}\n```"), "<pre><code class=\"language-rust\">fn a() {}</code></pre>");
         assert_eq!(html("```\nx\n```"), "<pre>x</pre>");
         assert_eq!(html("# A **b** c"), "<b>A b c</b>");
+        assert_eq!(html("### A"), "<b>A</b>");
+        assert_eq!(html("**bold** and *italic*"), "<b>bold</b> and <i>italic</i>");
     }
 }

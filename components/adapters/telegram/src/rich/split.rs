@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(htmls("aaaa `two words` b", 11), ["aaaa", "<code>two words</code> b"]);
     }
 
-    /// adapters.md #14: three parts for 9,000 characters.
+    /// adapters.md #14, pipeline.md #52: three parts for 9,000 characters.
     #[test]
     fn nine_thousand_characters_are_three_parts() {
         for text in ["a".repeat(9000), "wörter ".repeat(1285), "Ein Satz. Noch einer!\n".repeat(409)] {

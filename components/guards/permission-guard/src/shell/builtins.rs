@@ -1,6 +1,7 @@
 //! Programs and shell builtins whose arguments have a meaning of their own: they run text,
 //! change variables, or give names a new meaning.
 
+use super::command::is_unseen;
 use super::field::Field;
 use super::programs::skip_options;
 use super::walk::{Checked, Walk};
@@ -62,7 +63,7 @@ fn source(walk: &mut Walk<'_>, arguments: &[Field]) -> Checked {
     // The file may set any variable.
     walk.variables.taint();
     match arguments.first() {
-        Some(file) if file.known().is_none() || file.text().starts_with("/dev/") => {
+        Some(file) if file.known().is_none() || is_unseen(&file.text()) => {
             walk.dynamic(&format!("source {}", file.text()))
         }
         _ => Ok(()),

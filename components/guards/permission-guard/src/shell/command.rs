@@ -4,6 +4,7 @@
 use super::builtins;
 use super::content;
 use super::field::Field;
+use super::interpreters::Interpreter;
 use super::programs::{self, Wrapper};
 use super::walk::{Checked, Input, Walk};
 use crate::paths::HOLE;
@@ -167,8 +168,8 @@ impl Walk<'_> {
         if programs::is_shell(&name) {
             return self.shell(&path, arguments);
         }
-        if programs::is_interpreter(&name) {
-            return self.interpreter(&path, arguments);
+        if let Some(interpreter) = Interpreter::find(&name) {
+            return self.interpreter(interpreter, &name, arguments);
         }
         if let Some(checked) = builtins::check(self, &name, arguments) {
             return checked;
@@ -255,7 +256,7 @@ impl Walk<'_> {
             Some(script) if !reads_input => {
                 let text = script.text();
                 self.refuse_name(text.rsplit('/').next().unwrap_or_default())?;
-                if script.known().is_none() || text.starts_with("/dev/") {
+                if script.known().is_none() || is_unseen(&text) {
                     return self.dynamic(&format!("{path} {text}"));
                 }
                 self.suspects(&arguments[index..])
@@ -274,22 +275,28 @@ impl Walk<'_> {
     }
 
     /// Code in another language: it is not parsed, so the name alone is too much.
-    fn interpreter(&mut self, path: &str, arguments: &[Field]) -> Checked {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let operand = |field: &Field| !field.text().starts_with('-');
-        let names_input = arguments.iter().any(|field| field.text() == "-");
+    fn interpreter(&mut self, interpreter: &Interpreter, name: &str, arguments: &[Field]) -> Checked {
         if matches!(name, "make" | "gmake") {
             // Its arguments are names of targets and assignments.
             self.suspects(arguments)?;
         } else {
             arguments.iter().try_for_each(|argument| self.refuse_word(&argument.text()))?;
         }
-        match self.input.clone() {
-            Input::Text(text) => self.refuse_word(&text),
-            Input::Opaque if names_input || !arguments.iter().any(operand) => {
-                self.dynamic(&format!("{name} that runs what it reads"))
-            }
-            _ => Ok(()),
+        if let Input::Text(text) = &self.input {
+            self.refuse_word(text)?;
+        }
+        let given = interpreter.given(arguments);
+        if let Some(code) = given.code.iter().chain(&given.script).find(|code| code.has_hole()) {
+            return self.dynamic(&format!("{name} {}", code.text()));
+        }
+        if let Some(script) = given.script.map(Field::text).filter(|script| is_unseen(script)) {
+            return self.dynamic(&format!("{name} {script}"));
+        }
+        match &self.input {
+            _ if !given.runs_input => Ok(()),
+            Input::Nothing => Ok(()),
+            Input::Text(text) if !text.contains(HOLE) => Ok(()),
+            Input::Text(_) | Input::Opaque => self.dynamic(&format!("{name} that runs what it reads")),
         }
     }
 
@@ -315,6 +322,11 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether nobody looked at a script when it was written: it is no file, or its name is a document's.
+pub(crate) fn is_unseen(script: &str) -> bool {
+    script.starts_with("/dev/") || content::is_document(script)
 }
 
 /// Every combination of the words' alternatives.

@@ -1,7 +1,7 @@
 //! Text that is written to a file: whether it is a script that would run a denied CLI.
 //!
 //! Shell scripts are read with the grammar, other code by word. Documents are left alone: a
-//! note about a CLI runs nothing.
+//! note about a CLI runs nothing, unless it is given to a shell or an interpreter as its script.
 
 use super::MAX_TEXT_BYTES;
 use super::walk::{Checked, Walk};
@@ -65,15 +65,27 @@ fn kind(name: &str, text: &str) -> Kind {
     ) {
         return Kind::Code;
     }
-    match base.trim_start_matches('.').rsplit_once('.').map(|(_, suffix)| suffix) {
+    match suffix(base) {
         Some("sh" | "bash" | "zsh" | "ksh" | "dash" | "envrc" | "env") => Kind::Shell,
-        Some(
-            "md" | "txt" | "rst" | "adoc" | "org" | "csv" | "tsv" | "html" | "htm" | "xml" | "svg" | "json" | "jsonl"
-            | "yaml" | "yml" | "toml" | "css" | "log" | "tex" | "ics" | "eml",
-        ) => Kind::Document,
+        Some(_) if is_document(base) => Kind::Document,
         Some(_) => Kind::Code,
         None => Kind::Unmarked,
     }
+}
+
+/// Suffixes of documents, whose text is not looked at when it is written.
+const DOCUMENTS: &[&str] = &[
+    "md", "txt", "rst", "adoc", "org", "csv", "tsv", "html", "htm", "xml", "svg", "json", "jsonl", "yaml", "yml",
+    "toml", "css", "log", "tex", "ics", "eml",
+];
+
+pub(crate) fn is_document(name: &str) -> bool {
+    let base = name.rsplit('/').next().unwrap_or_default();
+    suffix(base).is_some_and(|suffix| DOCUMENTS.contains(&suffix))
+}
+
+fn suffix(base: &str) -> Option<&str> {
+    base.trim_start_matches('.').rsplit_once('.').map(|(_, suffix)| suffix)
 }
 
 /// Whether `word` stands in `text` between characters that cannot belong to a CLI's name.

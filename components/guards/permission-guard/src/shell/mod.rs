@@ -1,8 +1,8 @@
 //! The rule for shell text: which programs it would run, and which paths it names.
 //!
 //! The grammar is `brush-parser`'s. [`walk`] goes over the syntax tree, [`word`] expands words,
-//! [`command`] decides about one simple command with the tables of [`programs`], and
-//! [`content`] looks at text that is written to a file. Nothing is run and nothing is read.
+//! [`command`] decides about one simple command with the tables of [`programs`] and
+//! [`interpreters`], and [`content`] looks at text that is written to a file. Nothing is run and nothing is read.
 //!
 //! Where the meaning cannot be told beforehand, a caller with a denied list is refused; for
 //! all others only the paths count.
@@ -14,6 +14,7 @@ mod content;
 mod deferred;
 mod field;
 mod grammar;
+mod interpreters;
 mod names;
 mod programs;
 mod redirect;

@@ -134,54 +134,6 @@ pub(crate) fn is_shell(name: &str) -> bool {
     matches!(name, "sh" | "bash" | "dash" | "zsh" | "ash" | "ksh" | "mksh" | "yash" | "rbash" | "fish" | "at" | "batch")
 }
 
-/// Programs that run code of another language, or edit by commands that can start programs.
-pub(crate) fn is_interpreter(name: &str) -> bool {
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-    matches!(
-        stem,
-        "python"
-            | "pypy"
-            | "ipython"
-            | "node"
-            | "nodejs"
-            | "bun"
-            | "deno"
-            | "tsx"
-            | "perl"
-            | "ruby"
-            | "irb"
-            | "php"
-            | "lua"
-            | "luajit"
-            | "tclsh"
-            | "expect"
-            | "osascript"
-            | "Rscript"
-            | "julia"
-            | "groovy"
-            | "ghci"
-            | "ocaml"
-            | "ed"
-            | "ex"
-            | "vi"
-            | "vim"
-            | "nvim"
-            | "emacs"
-            | "gdb"
-            | "sqlite"
-            | "m"
-            | "bc"
-            | "pwsh"
-            | "guile"
-            | "racket"
-            | "clj"
-            | "bb"
-            | "make"
-            | "gmake"
-            | "crontab"
-    )
-}
-
 /// Whether a program's arguments are data, whatever they say: it neither runs them nor copies
 /// what they name.
 pub(crate) fn is_inert(name: &str) -> bool {

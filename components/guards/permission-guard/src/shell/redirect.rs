@@ -2,6 +2,7 @@
 
 use brush_parser::ast::{IoFileRedirectKind, IoFileRedirectTarget, IoRedirect};
 
+use super::content;
 use super::field::Field;
 use super::walk::{Checked, Input, Walk};
 use super::word::Place;
@@ -41,7 +42,8 @@ impl Walk<'_> {
                     IoFileRedirectTarget::Filename(word) if reads => {
                         let fields = self.single(&word.value)?;
                         self.refuse_named(&fields)?;
-                        let known = fields.iter().all(|field| field.known().is_some());
+                        let known =
+                            fields.iter().all(|field| field.known().is_some_and(|name| !content::is_document(&name)));
                         self.input = if known { Input::Nothing } else { Input::Opaque };
                     }
                     IoFileRedirectTarget::Filename(word) | IoFileRedirectTarget::Duplicate(word)

@@ -310,6 +310,11 @@ const UNFORESEEN: &[&str] = &[
     "echo $(",
     "echo 'gws' | python3",
     "cat x.py | python3 -",
+    // Nobody looked into a document when it was written.
+    "bash notes.md",
+    "sh -e ./a/notes.txt x",
+    ". notes.md",
+    "bash < notes.md",
     "x=ls; source f; $x",
     "x=ls; unset x; $x gws",
     "env $OPTS ls",
@@ -389,6 +394,9 @@ const ALLOWED: &[&str] = &[
     "timeout 5 grep gws f",
     "a=(1 2); echo ${a[@]}",
     "node app.js",
+    "cat notes.md | while read -r line; do echo \"$line\"; done",
+    "wc -l < notes.txt",
+    "bash run.sh notes.md",
 ];
 
 /// extensions.md #19
@@ -404,15 +412,16 @@ fn a_caller_without_permission_is_denied_in_every_spelling() {
     }
 }
 
-/// agent-entry.md #47
+/// agent-entry.md #47, permissions.md #32
 #[test]
 fn names_count_in_command_position_only_and_an_empty_list_is_inactive() {
-    for text in ["napkin search", "cd x && napkin y", "`napkin z`", "(napkin x)", "(napkin)"] {
+    let denied = ["napkin search", "napkin x", "cd x && napkin y", "a && napkin x", "a; napkin", "$(napkin x)"];
+    for text in denied.into_iter().chain(["`napkin z`", "(napkin x)", "(napkin)"]) {
         assert_eq!(decide(text), Err(Refusal::DeniedCli { cli: "napkin".to_owned() }), "{text:?}");
         let inactive = Policy::read("member", |key| (key == "denied-clis").then(String::new));
         assert_eq!(check(&inactive, "/spaces/main", text), Ok(()), "{text:?}");
     }
-    for text in ["mynapkin x", "echo napkin-notes"] {
+    for text in ["mynapkin x", "echo napkin-notes", "echo napkinx", "grep napkin notes.md"] {
         assert_eq!(decide(text), Ok(()), "{text:?}");
     }
 }

@@ -1,13 +1,14 @@
 //! What is kept in `kv`: a space's state, and a copy of its vault while a run is at work. Memory of the
 //! component is only a cache, and calls reach different instances.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use mercury_plugin::{kv, signatures};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    check::{Entry, Files},
+    check::Files,
+    copy::{self, Index},
     plan::Space,
 };
 
@@ -48,9 +49,6 @@ pub(super) fn change<R>(space: &str, change: impl Fn(&mut Space) -> R) -> Result
     }
 }
 
-/// Path and digest; none for what is no file.
-type Index = BTreeMap<String, Option<String>>;
-
 /// A copy of the vault, and the run that it was made for: with another's nothing may be undone.
 #[derive(Serialize, Deserialize)]
 struct Copy {
@@ -72,22 +70,17 @@ fn digest(bytes: &[u8]) -> String {
 
 /// Keeps a copy of the vault, in the place of the last one. What did not change is not written again.
 pub(super) fn keep_copy(space: &str, run: &str, files: &Files) -> Result<(), String> {
-    let mut index = Index::new();
     let mut wanted = BTreeSet::new();
     let known: BTreeSet<String> = keys(&blob_key(space, ""))?.into_iter().collect();
-    for (path, entry) in files {
-        let Entry::File(bytes) = entry else {
-            index.insert(path.clone(), None);
-            continue;
-        };
+    let index = copy::index(files, |bytes| {
         let digest = digest(bytes);
         let key = blob_key(space, &digest);
         if !known.contains(&key) && wanted.insert(key.clone()) {
             kv::set(&key, bytes).map_err(failed)?;
         }
         wanted.insert(key);
-        index.insert(path.clone(), Some(digest));
-    }
+        Ok::<_, String>(digest)
+    })?;
     let text = serde_json::to_vec(&Copy { run: run.to_owned(), index }).map_err(|error| error.to_string())?;
     kv::set(&index_key(space), &text).map_err(failed)?;
     for stale in known.difference(&wanted) {
@@ -101,17 +94,10 @@ pub(super) fn copy(space: &str, run: &str) -> Result<Option<Files>, String> {
     let kept = kv::get(&index_key(space)).map_err(failed)?;
     let kept = kept.and_then(|text| serde_json::from_slice::<Copy>(&text).ok());
     let Some(kept) = kept.filter(|kept| kept.run == run) else { return Ok(None) };
-    let mut files = Files::new();
-    for (path, digest) in kept.index {
-        let entry = match digest {
-            Some(digest) => {
-                let bytes = kv::get(&blob_key(space, &digest)).map_err(failed)?;
-                Entry::File(bytes.ok_or_else(|| format!("the copy of {path} is gone"))?)
-            }
-            None => Entry::Other,
-        };
-        files.insert(path, entry);
-    }
+    let files = copy::files(kept.index, |path, digest| {
+        let bytes = kv::get(&blob_key(space, digest)).map_err(failed)?;
+        bytes.ok_or_else(|| format!("the copy of {path} is gone"))
+    })?;
     Ok(Some(files))
 }
 

@@ -83,11 +83,29 @@ class Field:
         return self.type == "/Btn" and bool(self.flags & (1 << 16))
 
     @property
+    def is_list(self) -> bool:
+        """A choice whose options are all in sight."""
+        return self.type == "/Ch" and not self.flags & (1 << 17)
+
+    @property
     def value(self) -> Any:
         return plain(self.get("/V"))
 
+    @property
+    def options(self) -> list[tuple[Any, Any]]:
+        """Of a choice: what is exported and what is displayed."""
+        made = []
+        for option in self.get("/Opt") or []:
+            option = plain(option)
+            made.append((option[0], option[-1]) if isinstance(option, list) and option else (option, option))
+        return made
 
-INHERITED = ("/FT", "/Ff", "/V", "/DV", "/MaxLen", "/Opt", "/TU")
+    def display(self, value: str) -> str:
+        """What is shown of a value."""
+        return str(dict(self.options).get(value, value)) if self.type == "/Ch" else value
+
+
+INHERITED = ("/FT", "/Ff", "/V", "/DV", "/DA", "/Q", "/MaxLen", "/Opt", "/TU")
 
 
 def plain(value: Any) -> Any:

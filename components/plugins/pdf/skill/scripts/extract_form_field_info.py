@@ -9,17 +9,6 @@ from documents import Field, fields, plain, read
 READ_ONLY, REQUIRED = 1 << 0, 1 << 1
 
 
-def options(one: Field) -> list[dict[str, Any]] | None:
-    if one.type != "/Ch":
-        return None
-    made = []
-    for option in one.get("/Opt") or []:
-        option = plain(option)
-        export, display = (option[0], option[-1]) if isinstance(option, list) and option else (option, option)
-        made.append({"export": export, "display": display})
-    return made
-
-
 def info(one: Field) -> dict[str, Any]:
     place = one.widgets[0] if one.widgets else None
     most = one.get("/MaxLen")
@@ -34,7 +23,7 @@ def info(one: Field) -> dict[str, Any]:
         "read_only": bool(one.flags & READ_ONLY),
         "required": bool(one.flags & REQUIRED),
         "max_length": int(most) if most is not None else None,
-        "options": options(one),
+        "options": [{"export": export, "display": display} for export, display in one.options] if one.type == "/Ch" else None,
         # For buttons: what `true` stands for, or the choices of a radio group.
         "on_states": sorted({state for widget in one.widgets for state in widget.on_states}) if one.type == "/Btn" else None,
         "tooltip": plain(one.get("/TU")),

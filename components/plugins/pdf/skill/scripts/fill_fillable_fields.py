@@ -8,10 +8,11 @@ import tempfile
 from typing import Any
 
 from pypdf import PdfWriter
-from pypdf.generic import NameObject
+from pypdf.generic import ArrayObject, NameObject, TextStringObject
 
+import appearances
 import cli
-from documents import Field, fields, read
+from documents import Field, fields, plain, read
 
 
 def as_text(value: Any) -> str:
@@ -44,15 +45,53 @@ def press(one: Field, value: Any) -> None:
         place.object[NameObject("/AS")] = shown
 
 
-def write_text(writer: PdfWriter, one: Field, value: Any) -> None:
+def write_text(writer: PdfWriter, one: Field, value: Any) -> bool:
+    """Sets the value, and says whether it could be drawn as well."""
     text: Any = [as_text(part) for part in value] if isinstance(value, list) and one.type == "/Ch" else as_text(value)
     most = one.get("/MaxLen")
     if most is not None and isinstance(text, str) and len(text) > int(most):
         cli.warn(f"{one.name}: `{text}` is longer than {int(most)} characters and was cut")
         text = text[: int(most)]
-    pages = {place.page for place in one.widgets if place.page is not None}
-    for page in pages:
-        writer.update_page_form_field_values(writer.pages[page], {one.name: text}, auto_regenerate=False)
+    # On the field's own object: one whose name ends alike is another.
+    several = isinstance(text, list)
+    one.object[NameObject("/V")] = ArrayObject(map(TextStringObject, text)) if several else TextStringObject(text)
+    # What else says which value it has.
+    for key in ("/I", "/RV"):
+        one.object.pop(key, None)
+    return appearances.draw(writer, one, text)
+
+
+def fill(writer: PdfWriter, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What the fields should hold from now on, and which of them could not be drawn."""
+    wanted: dict[str, Any] = {}
+    undrawn: list[str] = []
+    known = fields(writer)
+    for name, value in values.items():
+        # Fields of one name have one value.
+        same = [one for one in known if one.name == name]
+        if not same:
+            cli.warn(f"there is no field `{name}`; it is ignored")
+        for one in same:
+            if one.type == "/Sig" or one.is_push_button:
+                cli.warn(f"{name}: a signature or push button cannot be filled; it is ignored")
+                continue
+            if one.type == "/Btn":
+                press(one, value)
+            elif not write_text(writer, one, value):
+                undrawn.append(name)
+            wanted[name] = plain(one.object["/V"])
+    return wanted, undrawn
+
+
+def count_filled(path: str, wanted: dict[str, Any]) -> int:
+    """How many of these the written file holds; warns of the others."""
+    held: dict[str, list[Any]] = {}
+    for one in fields(read(path)):
+        held.setdefault(one.name, []).append(one.value)
+    missed = [name for name, value in wanted.items() if any(found != value for found in held.get(name, [None]))]
+    for name in missed:
+        cli.warn(f"{name}: could not be filled")
+    return len(wanted) - len(missed)
 
 
 def flatten(path: str) -> None:
@@ -84,25 +123,24 @@ def main() -> None:
     if not fields(reader):
         raise cli.Failure(f"{arguments.input}: has no fields; use extract_form_structure and fill_pdf_form_with_annotations")
     writer = PdfWriter(clone_from=reader)
-    known = {one.name: one for one in fields(writer)}
-    filled = 0
-    for name, value in values.items():
-        one = known.get(name)
-        if one is None:
-            cli.warn(f"there is no field `{name}`; it is ignored")
-            continue
-        if one.type == "/Sig" or one.is_push_button:
-            cli.warn(f"{name}: a signature or push button cannot be filled; it is ignored")
-            continue
-        if one.type == "/Btn":
-            press(one, value)
-        else:
-            write_text(writer, one, value)
-        filled += 1
+    wanted, undrawn = fill(writer, values)
+    if undrawn and arguments.flatten:
+        raise cli.Failure(
+            f"--flatten: the fonts of these fields cannot show their text: {', '.join(undrawn)}. "
+            "Fill them without --flatten, or write there with fill_pdf_form_with_annotations"
+        )
+    if undrawn:
+        cli.warn(f"the form's fonts lack letters of {', '.join(undrawn)}: readers show it in their own, pictures made here do not")
+        writer.set_need_appearances_writer(True)
+    elif arguments.flatten and appearances.are_drawn(fields(writer)):
+        # Otherwise qpdf would draw them anew, and each in one line.
+        writer.set_need_appearances_writer(False)
     folder = os.path.dirname(os.path.abspath(arguments.output))
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".pdf", delete=False) as file:
         writer.write(file)
     try:
+        # A flat file has no fields any more.
+        filled = count_filled(file.name, wanted)
         if arguments.flatten:
             flatten(file.name)
         os.chmod(file.name, 0o644)

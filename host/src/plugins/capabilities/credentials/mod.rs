@@ -192,6 +192,12 @@ impl Secrets {
         Redactor::new(self.bound.values().filter_map(|bound| bound.value.as_ref()).map(ExposeSecret::expose_secret))
     }
 
+    /// For what anybody may read: it knows the variables' names as well.
+    pub(in crate::plugins) fn redactor_of_names(&self) -> Redactor {
+        let values = self.bound.values().filter_map(|bound| bound.value.as_ref()).map(ExposeSecret::expose_secret);
+        Redactor::new(self.bound.values().map(|bound| bound.variable.as_str()).chain(values))
+    }
+
     pub(in crate::plugins) fn is_present(&self, name: &str) -> bool {
         self.bound.get(name).is_some_and(|bound| bound.value.is_some())
     }

@@ -55,8 +55,9 @@ pub struct Spaces {
 }
 
 /// Gives the component its folders, `/spaces/<space>/<folder>`. One that cannot be opened is left out
-/// and said to be. Opens files: not for the async runtime.
-pub(in crate::plugins) fn open(wasi: &mut WasiCtxBuilder, grants: &[Grant], spaces: &Spaces) {
+/// and said to be. Opens files: not for the async runtime. How many were opened.
+pub(in crate::plugins) fn open(wasi: &mut WasiCtxBuilder, grants: &[Grant], spaces: &Spaces) -> usize {
+    let mut count = 0;
     for space in names(&spaces.folder) {
         for grant in grants {
             let path = spaces.folder.join(space.as_str()).join(&grant.space_folder);
@@ -65,11 +66,15 @@ pub(in crate::plugins) fn open(wasi: &mut WasiCtxBuilder, grants: &[Grant], spac
                 let perms = if grant.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
                 wasi.preopened_dir(opened(&folder), &guest, perms).map(drop).map_err(io::Error::other)
             });
-            if let Err(error) = given {
-                tracing::error!(folder = %path.display(), %error, "the folder cannot be given to a plugin");
+            match given {
+                Ok(()) => count += 1,
+                Err(error) => {
+                    tracing::error!(folder = %path.display(), %error, "the folder cannot be given to a plugin");
+                }
             }
         }
     }
+    count
 }
 
 /// Gives the agent what the component made in its folders. Reads folders: not for the async runtime.

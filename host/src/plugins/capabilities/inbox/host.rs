@@ -121,7 +121,7 @@ fn check(platform: &str, events: &[Event]) -> Result<(), String> {
 }
 
 /// An identifier of the platform's, with its prefix.
-fn own(platform: &str, what: &str, id: &str) -> Result<(), String> {
+pub(in super::super) fn own(platform: &str, what: &str, id: &str) -> Result<(), String> {
     match id.strip_prefix(platform).and_then(|rest| rest.strip_prefix(':')) {
         Some(rest) if !rest.is_empty() => native(what, id),
         Some(_) => Err(format!("{what} `{}` is empty or longer than {MOST_ID} characters", shown(id))),

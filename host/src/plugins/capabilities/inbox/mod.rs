@@ -2,6 +2,8 @@
 
 mod host;
 
+pub(super) use host::own;
+
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 

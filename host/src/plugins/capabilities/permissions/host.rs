@@ -1,30 +1,22 @@
 use mercury_bindings::mercury::plugin::{permissions::Host, types::Caller};
 
-use crate::{
-    domain::{ids::SpaceId, roles},
-    plugins::state::State,
-};
+use crate::{domain::ids::SpaceId, plugins::state::State};
 
 impl Host for State {
     async fn has(&mut self, person: String, space: String, permission: String) -> wasmtime::Result<bool> {
         self.count_call()?;
         let Ok(space) = SpaceId::try_from(space) else { return Ok(false) };
         let _turn = self.access.turn.lock().await;
-        let role = match person.starts_with(roles::PLUGIN_PREFIX) {
-            // A plugin's own runs have their person's name for a role.
-            true => person,
-            false if self.services.admins.contains(&person) => roles::ADMIN_ROLE.to_owned(),
-            false => match self.services.store.role_of(&space, &person).await {
-                Ok(role) => role,
-                Err(error) => {
-                    // Who cannot be looked up may nothing.
-                    tracing::error!(%error, "a role could not be read for a plugin");
-                    return Ok(false);
-                }
-            },
+        let role = match self.services.role_of(&space, &person).await {
+            Ok(role) => role,
+            Err(error) => {
+                // Who cannot be looked up may nothing.
+                tracing::error!(%error, "a role could not be read for a plugin");
+                return Ok(false);
+            }
         };
-        match self.services.store.stated_permissions(&space, &role).await {
-            Ok(stated) => Ok(self.services.registry().roles.held(&role, stated.as_deref()).contains(&permission)),
+        match self.services.held(&space, &role).await {
+            Ok(held) => Ok(held.may(&permission)),
             Err(error) => {
                 tracing::error!(%error, "what a role may do could not be read for a plugin");
                 Ok(false)
@@ -34,6 +26,7 @@ impl Host for State {
 
     async fn denied_programs(&mut self, caller: Caller) -> wasmtime::Result<Vec<String>> {
         self.count_call()?;
-        Ok(self.services.registry().denied_programs(&caller.role))
+        let _turn = self.access.turn.lock().await;
+        Ok(self.services.registry().denied_programs(&self.services.held_by(&caller).await))
     }
 }

@@ -183,8 +183,8 @@ impl Destination {
             };
             asked = false;
             let event = match event {
-                Message::Text(text) => SocketEvent::Text(text.to_string()),
-                Message::Binary(bytes) => SocketEvent::Binary(bytes.into()),
+                Message::Text(text) => SocketEvent::Text(self.redactor.text(&text)),
+                Message::Binary(bytes) => SocketEvent::Binary(self.redactor.bytes(bytes.into())),
                 Message::Close(frame) => {
                     let (code, reason) =
                         frame.map_or((1005, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));

@@ -157,11 +157,15 @@ impl Sockets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the events of a plugin's sockets arrive, in order; of an earlier taker no longer.
+    /// Where the events of a plugin's sockets arrive, in order. Sockets that told an earlier taker end: what
+    /// their peers still say would reach nobody.
     pub(in crate::plugins) fn take_events(&self, plugin: &str) -> SocketEvents {
         let (events, receiver) = mpsc::channel(MOST_EVENTS);
         let taker = Taker { events, room: Arc::new(Semaphore::new(MOST_TO_TAKE)) };
-        self.lock().entry(plugin.to_owned()).or_default().taker = Some(taker);
+        let mut accounts = self.lock();
+        let account = accounts.entry(plugin.to_owned()).or_default();
+        account.lines.clear();
+        account.taker = Some(taker);
         SocketEvents(receiver)
     }
 
@@ -261,6 +265,23 @@ mod tests {
         assert!(third.await);
         drop(events);
         assert!(!tell(1).await, "nobody takes them any more");
+    }
+
+    /// An adapter's next life opens its own; one that it does not open would swallow what is said on it.
+    #[test]
+    fn sockets_end_with_who_took_their_events() {
+        let sockets = Sockets::default();
+        let before = sockets.take_events("p");
+        let ((ours, _receiver, ended), (others, _kept, stands)) = (line(), line());
+        sockets.put("p", "a", ours).unwrap();
+        sockets.put("q", "a", others).unwrap();
+        let _after = sockets.take_events("p");
+        assert!(ended.is_cancelled() && sockets.find("p", "a").is_none(), "nothing is sent on it either");
+        assert!(!stands.is_cancelled(), "another plugin's");
+        drop(before);
+        let (line, _receiver, new) = line();
+        sockets.put("p", "a", line).unwrap();
+        assert!(!new.is_cancelled() && sockets.find("p", "a").is_some());
     }
 
     #[test]

@@ -16,7 +16,9 @@ use tokio::runtime::Handle;
 use super::*;
 use crate::{
     config::{PluginConfig, StandIn},
-    plugins::{Interface, Services, access::Access, manifest::Manifest, state::State, stats::Stats},
+    plugins::{
+        Interface, Services, access::Access, adapter::SocketEvent, manifest::Manifest, state::State, stats::Stats,
+    },
     store::Store,
 };
 
@@ -97,6 +99,31 @@ async fn a_peer_that_reads_nothing_holds_little() {
     assert!(sent < 128 << 20, "{sent}");
     state.close("a".into()).await.unwrap();
     assert_eq!(tasks_left().await, 0, "no frame is waited for any more");
+}
+
+/// A peer that says back what it got gives the plugin no secret that it may only use.
+#[tokio::test]
+async fn an_echo_gives_no_secret_away() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut peer = tokio_tungstenite::tungstenite::accept(listener.accept().unwrap().0).unwrap();
+        let said = peer.read().unwrap();
+        assert!(said.to_text().unwrap().contains("a-token-of-the-operator"));
+        peer.send(said.clone()).unwrap();
+        peer.send(said.into_data().into()).unwrap();
+    });
+    let (_folder, mut state, mut events) = plugin(address);
+    open(&mut state, "a").await.unwrap();
+    let secret = Credential { secret: "token".into(), place: Place::Json("/id".into()) };
+    let mut next = async || events.recv().await.unwrap().1;
+    assert!(matches!(next().await, SocketEvent::Opened));
+    state.send("a".into(), Frame::Text(r#"{"id":"","m":"x"}"#.into()), vec![secret]).await.unwrap().unwrap();
+    let SocketEvent::Text(text) = next().await else { panic!("a text") };
+    let SocketEvent::Binary(bytes) = next().await else { panic!("the same as bytes") };
+    for echo in [text, String::from_utf8(bytes).unwrap()] {
+        assert!(echo.contains("\"m\":\"x\"") && !echo.contains("token-of"), "{echo}");
+    }
 }
 
 /// What a frame costs before it is refused is bounded, too.

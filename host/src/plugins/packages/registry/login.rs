@@ -11,7 +11,7 @@ use oci_client::{Reference, secrets::RegistryAuth};
 use reqwest::{Client, Url, header};
 use serde::Deserialize;
 
-use super::{RegistryError, is_loopback, is_loopback_host, read_bounded, said};
+use super::{Registry, RegistryError, is_loopback, is_loopback_host, read_bounded, said};
 
 /// Under this name Docker's own client keeps the credentials of its Hub.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -55,22 +55,16 @@ struct Token {
 }
 
 /// What opens the registry for `operation`.
-pub(super) async fn authorize(
-    client: &Client,
-    base: &str,
-    reference: &Reference,
-    docker_config: Option<&Path>,
-    operation: Operation,
-) -> Result<RegistryAuth, RegistryError> {
-    let unreachable = |source| RegistryError::Unreachable { reference: reference.whole(), source };
-    let answer = client.get(format!("{base}/v2/")).send().await.map_err(unreachable)?;
+pub(super) async fn authorize(registry: &Registry<'_>, operation: Operation) -> Result<RegistryAuth, RegistryError> {
+    let Registry { reference, docker_config, client, token_client, base } = registry;
+    let answer = client.get(format!("{base}/v2/")).send().await.map_err(|source| registry.unreachable(source))?;
     let challenges = answer.headers().get_all(header::WWW_AUTHENTICATE).iter();
     let challenges = challenges.filter_map(|value| challenge(value.to_str().ok()?));
     let Some(challenge) = challenges.max_by_key(Challenge::is_for_token) else {
         return Ok(RegistryAuth::Anonymous);
     };
     let credential = match docker_config {
-        Some(path) => stored(path.to_owned(), reference.registry().to_owned()).await?,
+        Some(path) => stored(path.to_path_buf(), reference.registry().to_owned()).await?,
         None => None,
     };
     match (challenge, credential) {
@@ -80,7 +74,7 @@ pub(super) async fn authorize(
         (Challenge::Basic, Some(DockerCredential::IdentityToken(_)) | None) => Ok(RegistryAuth::Anonymous),
         (Challenge::Token { realm, service }, credential) => {
             let realm = token_server(reference.registry(), &realm, credential.is_some())?;
-            token(client, reference, realm, service, credential, operation).await.map(RegistryAuth::Bearer)
+            token(token_client, reference, realm, service, credential, operation).await.map(RegistryAuth::Bearer)
         }
     }
 }
@@ -154,6 +148,11 @@ async fn token(
     let unreachable = |source| RegistryError::Unreachable { reference: reference.whole(), source };
     let answer = request.send().await.map_err(unreachable)?;
     let status = answer.status();
+    if status.is_redirection() {
+        let to = answer.headers().get(header::LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
+        let (registry, realm) = (reference.registry().to_owned(), super::shown(&to.unwrap_or_default()));
+        return Err(RegistryError::Realm { registry, realm });
+    }
     let body = read_bounded(answer, MOST_TOKEN, reference).await?;
     let refused = |said| RegistryError::Refused { reference: reference.whole(), status: status.as_u16(), said };
     if !status.is_success() {
@@ -200,6 +199,16 @@ fn credentials(path: &Path, registry: &str) -> Result<Option<DockerCredential>, 
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        net::SocketAddr,
+        sync::{Arc, Mutex},
+    };
+
+    use axum::{
+        http::{StatusCode, Uri},
+        response::{IntoResponse, Response},
+    };
+
     use super::*;
 
     fn pair(user: &str, password: &str) -> Option<DockerCredential> {
@@ -249,6 +258,58 @@ mod tests {
         }
         assert!(token_server("ghcr.io", "https://elsewhere.example/token", false).is_ok());
         assert!(token_server("ghcr.io", "http://elsewhere.example/token", false).is_err());
+    }
+
+    /// A server that remembers what it was told, and answers what `answer` says to each path.
+    async fn server(
+        answer: impl Fn(&str, SocketAddr) -> Response + Clone + Send + Sync + 'static,
+    ) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, told) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
+        let router = axum::Router::new().fallback({
+            let told = told.clone();
+            move |uri: Uri, body: String| async move {
+                told.lock().unwrap().push(format!("{uri} {body}"));
+                answer(uri.path(), address)
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (address, told)
+    }
+
+    /// The refresh token stands in the body, which goes along wherever a client is sent.
+    #[tokio::test]
+    async fn a_token_server_sends_nobody_to_another() {
+        let token = || axum::Json(serde_json::json!({ "token": "t" })).into_response();
+        let (foreign, stolen) = server(move |_, _| token()).await;
+        for (to, is_own) in [(format!("http://{foreign}/take"), false), ("/moved".to_owned(), true)] {
+            let place = to.clone();
+            let (own, told) = server(move |path, own| match path {
+                "/v2/" => {
+                    let challenge = format!("Bearer realm=\"http://{own}/token\"");
+                    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
+                }
+                "/token" => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, place.clone())]).into_response(),
+                _ => token(),
+            })
+            .await;
+            let folder = tempfile::tempdir().unwrap();
+            let config = folder.path().join("config.json");
+            std::fs::write(&config, format!(r#"{{"auths":{{"{own}":{{"identitytoken":"refresh-me"}}}}}}"#)).unwrap();
+            let reference = Reference::try_from(format!("{own}/somebody/plugin:1")).unwrap();
+            let registry = Registry::of(&reference, Some(&config)).unwrap();
+            let authorized = authorize(&registry, Operation::Pull).await;
+            let told = told.lock().unwrap();
+            assert!(told.iter().any(|told| told.contains("refresh_token=refresh-me")), "{told:?}");
+            match authorized {
+                Ok(RegistryAuth::Bearer(token)) => assert!(is_own && token == "t", "{to}"),
+                Err(error @ RegistryError::Realm { .. }) => {
+                    assert!(!is_own && error.to_string().contains(&to), "{error}")
+                }
+                other => panic!("{to}: {other:?}"),
+            }
+        }
+        assert!(stolen.lock().unwrap().is_empty(), "{stolen:?}");
     }
 
     #[test]

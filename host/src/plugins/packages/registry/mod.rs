@@ -112,6 +112,8 @@ struct Registry<'a> {
     reference: &'a Reference,
     docker_config: Option<&'a Path>,
     client: Client,
+    /// For its token server, which is told who we are, in the body as well: it sends nobody to another one.
+    token_client: Client,
     /// Scheme and host.
     base: String,
 }
@@ -120,28 +122,31 @@ impl<'a> Registry<'a> {
     fn of(reference: &'a Reference, docker_config: Option<&'a Path>) -> Result<Self, RegistryError> {
         // Without encryption only on this machine.
         let is_local = is_loopback(reference.registry());
-        let client = Client::builder()
-            .connect_timeout(SILENCE)
-            .read_timeout(SILENCE)
-            .https_only(!is_local)
-            .redirect(redirect::Policy::custom(|attempt| {
-                let falls =
-                    attempt.previous().iter().any(|url| url.scheme() == "https") && attempt.url().scheme() != "https";
-                match () {
-                    () if falls => attempt.error("it is sent on to a place without encryption"),
-                    () if attempt.previous().len() > MOST_HOPS => attempt.error("it is sent on too often"),
-                    () => attempt.follow(),
-                }
-            }))
-            .build()
-            .map_err(|source| RegistryError::Unreachable { reference: reference.whole(), source })?;
+        let built = |redirects| {
+            let client = Client::builder().connect_timeout(SILENCE).read_timeout(SILENCE).https_only(!is_local);
+            let built = client.redirect(redirects).build();
+            built.map_err(|source| RegistryError::Unreachable { reference: reference.whole(), source })
+        };
+        let client = built(redirect::Policy::custom(|attempt| {
+            let falls =
+                attempt.previous().iter().any(|url| url.scheme() == "https") && attempt.url().scheme() != "https";
+            match () {
+                () if falls => attempt.error("it is sent on to a place without encryption"),
+                () if attempt.previous().len() > MOST_HOPS => attempt.error("it is sent on too often"),
+                () => attempt.follow(),
+            }
+        }))?;
+        let token_client = built(redirect::Policy::custom(|attempt| {
+            let is_own = attempt.previous().iter().all(|url| url.origin() == attempt.url().origin());
+            if is_own && attempt.previous().len() <= MOST_HOPS { attempt.follow() } else { attempt.stop() }
+        }))?;
         let scheme = if is_local { "http" } else { "https" };
         let base = format!("{scheme}://{}", reference.resolve_registry());
-        Ok(Self { reference, docker_config, client, base })
+        Ok(Self { reference, docker_config, client, token_client, base })
     }
 
     async fn authorize(&self, operation: Operation) -> Result<RegistryAuth, RegistryError> {
-        authorize(&self.client, &self.base, self.reference, self.docker_config, operation).await
+        authorize(self, operation).await
     }
 
     /// Asks with a fresh token: those of some registries live a minute.
