@@ -1,6 +1,10 @@
 //! The Docker Engine as the suites see it.
 
-use std::{collections::HashMap, process::Command};
+use std::{
+    collections::HashMap,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use bollard::{Docker, query_parameters::ListContainersOptions};
 use serde_json::Value;
@@ -71,8 +75,22 @@ fn rand_suffix() -> u32 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
 }
 
-/// Kills the container of a run from outside.
+/// Waits until `count` containers of runs are at work: Docker says that they run.
+pub async fn at_work(instance: &str, count: usize) {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let running = inspect_all(instance).await.iter().filter(|found| found["State"]["Running"] == true).count();
+        if running >= count {
+            return;
+        }
+        assert!(Instant::now() < until, "{running} of {count} containers are at work");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Kills the container of a run from outside, as soon as it is at work.
 pub async fn kill_all(instance: &str) {
+    at_work(instance, 1).await;
     let docker = connect().negotiate_version().await.unwrap();
     for container in inspect_all(instance).await {
         let _ = docker.kill_container(container["Id"].as_str().unwrap(), None).await;

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use mercury_tests::{
-    docker::inspect_all,
+    docker::{at_work, inspect_all},
     host::{Answer, Host, Setup},
     proxy::Proxy,
 };
@@ -182,7 +182,7 @@ async fn leftovers_are_swept() {
     let mut host = Setup::scripted("runc").start().await;
     host.send("!sleep 4000\n!reply adopted", "main", "1");
     host.until("SELECT state FROM runs", "running").await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    at_work(&host.instance(), 1).await;
     host.kill();
     let io = host.data_dir().join("io");
     std::fs::create_dir_all(io.join("mercury-0000")).unwrap();

@@ -396,7 +396,9 @@ async fn each_budget_stops_its_own() {
         let message = refusal(&first, "claude-opus-4-8").await;
         assert!(message.contains(words) && message.contains("out of budget: the $0.000185"), "{message}");
         assert_eq!(model.requests().len(), 1, "nobody was asked");
-        // The other run is another's, or somewhere else. What is spent survives the host.
+        // The other run is another's, or somewhere else. What is spent survives the host. A run whose container is
+        // not at work yet would begin again.
+        mercury_tests::docker::at_work(&host.instance(), 1).await;
         host.kill();
         mercury_tests::docker::kill_all(&host.instance()).await;
         host.start().await;

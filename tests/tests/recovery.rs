@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mercury_tests::{
-    docker::{inspect_all, kill_all, require_runsc},
+    docker::{at_work, inspect_all, kill_all, require_runsc},
     host::{Host, Setup},
     proxy::Proxy,
 };
@@ -71,8 +71,7 @@ async fn killed_while_running(runtime: &str) {
     let text = "!sleep 3000\n!whoami";
     host.send(text, "main", "1");
     host.until(STATE, "running").await;
-    // Docker has been asked to start it; give it the time to be at work.
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    at_work(&host.instance(), 1).await;
     host.kill();
     host.start().await;
     let answer = again(&host, text, "1").await;
@@ -108,10 +107,7 @@ async fn a_tool_call_waits_for_the_host() {
         .start()
         .await;
     host.send("do both", "main", "1");
-    for _ in 0..200 {
-        if !model.requests().is_empty() {
-            break;
-        }
+    while model.requests().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     // The first call was allowed and sleeps; the second is made while the host is away.
@@ -132,7 +128,7 @@ async fn the_result_came_while_no_host_was_there() {
     let text = "!sleep 1500\n!write outbox/late.txt hello\n!reply late";
     host.send(text, "main", "1");
     host.until(STATE, "running").await;
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    at_work(&host.instance(), 1).await;
     host.kill();
     let io = host.data_dir().join("io");
     for _ in 0..200 {
@@ -154,7 +150,7 @@ async fn the_container_vanished_while_no_host_was_there() {
     let mut host = Setup::scripted("runc").start().await;
     host.send("!sleep 20000\n!reply never", "main", "1");
     host.until(STATE, "running").await;
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    at_work(&host.instance(), 1).await;
     host.kill();
     mercury_tests::docker::remove_all(&host.instance());
     host.start().await;
@@ -169,7 +165,7 @@ async fn the_container_was_killed_while_no_host_was_there() {
     let mut host = Setup::scripted("runc").start().await;
     host.send("!sleep 20000", "main", "1");
     host.until(STATE, "running").await;
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    at_work(&host.instance(), 1).await;
     host.kill();
     kill_all(&host.instance()).await;
     host.start().await;
@@ -219,7 +215,7 @@ async fn a_graceful_stop_hands_over() {
     let text = "!sleep 3000\n!reply handed over";
     host.send(text, "main", "1");
     host.until(STATE, "running").await;
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    at_work(&host.instance(), 1).await;
     assert_eq!(host.terminate().await, Some(0));
     assert_eq!(inspect_all(&host.instance()).await.len(), 1, "the container goes on");
     host.start().await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mercury_tests::{
-    docker::inspect_all,
+    docker::{at_work, inspect_all},
     host::{Answer, Host, Setup},
     proxy::Proxy,
 };
@@ -17,7 +17,7 @@ async fn stop(host: &Host, space: &str) -> Answer {
 
 async fn running(host: &Host) {
     host.until("SELECT state FROM runs ORDER BY id LIMIT 1", "running").await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    at_work(&host.instance(), 1).await;
 }
 
 /// Waits until no container of the host is left.
@@ -128,7 +128,7 @@ async fn stop_now_kills() {
         host.until("SELECT CAST(count(*) AS TEXT) FROM runs WHERE state = 'running'", "2").await;
         host.send("!reply later", "main", "3");
         host.until("SELECT CAST(count(*) AS TEXT) FROM runs WHERE state = 'queued'", "1").await;
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        at_work(&host.instance(), 2).await;
         command(&host, &["stop", "--now"]).await
     });
     assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));

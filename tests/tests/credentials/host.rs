@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mercury_tests::{
-    docker::inspect_all,
+    docker::{at_work, inspect_all},
     host::{Host, Setup},
     oauth::{Console, Provider},
 };
@@ -47,7 +47,7 @@ async fn the_agent_sees_the_access_token_and_nothing_else() {
 
     host.send("!sleep 3000\n!reply x", "main", "1");
     host.until("SELECT state FROM runs WHERE state = 'running'", "running").await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    at_work(&host.instance(), 1).await;
     let inspected = Value::from(inspect_all(&host.instance()).await).to_string();
     assert!(inspected.contains("mercury.run"), "a container runs");
     for token in ["refresh-canary-0", "refresh-1", "access-canary-0", "sk-ant-oat01-1", "auth.json", "credentials.json"]
