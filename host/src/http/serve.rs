@@ -1,9 +1,11 @@
 //! How a TCP listener is served. axum's own loop sets no time for a request's head, so whoever opened
-//! connections and wrote a byte now and then could hold every place.
+//! connections and wrote a byte now and then could hold every place; and it closes a connection whose answer
+//! came before its request was read to the end so that the answer may be lost.
 
 use std::{
+    future::poll_fn,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::Pin,
     time::Duration,
 };
 
@@ -13,6 +15,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long the head of a request may take, also the next one of a connection that is kept: 20 s, above
@@ -21,6 +24,9 @@ pub const HEAD_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes that are buffered of a connection, about: hyper reads on while a head of up to 80 KiB is complete.
 /// 64 KiB.
 const MOST_HEAD: usize = 64 << 10;
+/// How long a client may take to see that its connection ends: 10 s, enough to notice a refusal in the middle
+/// of an upload.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Where a request came from, in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,30 +50,43 @@ pub async fn serve<L: Listener<Addr = SocketAddr>>(
         let service = TowerToHyperService::new(router.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer.ip()));
-            hyper::service::Service::call(&service, request)
+            Box::pin(hyper::service::Service::call(&service, request))
         });
         let stop = stop.clone();
         connections.spawn(async move {
-            let connection = http1::Builder::new()
+            let mut connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(head_within)
                 .max_buf_size(MOST_HEAD)
                 .serve_connection(TokioIo::new(io), service);
-            let mut connection = pin!(connection);
             let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
+                ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
                 () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                    Pin::new(&mut connection).graceful_shutdown();
+                    poll_fn(|context| connection.poll_without_shutdown(context)).await
                 }
             };
-            if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "a connection ended badly");
+            match ended {
+                Ok(()) => {
+                    let io = connection.into_parts().io.into_inner();
+                    stop.run_until_cancelled(tokio::time::timeout(LINGER, close(io))).await;
+                }
+                Err(error) => tracing::debug!(%peer, %error, "a connection ended badly"),
             }
         });
     }
     connections.close();
     connections.wait().await;
+}
+
+/// Ends a connection so that its last answer arrives: this side first, then what is still sent is read and
+/// dropped. A socket that is closed with bytes unread is reset, and with it the answer that says why (RFC 9112,
+/// section 9.6).
+async fn close(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut dropped = [0; 8 << 10];
+    if io.shutdown().await.is_ok() {
+        while io.read(&mut dropped).await.is_ok_and(|read| read > 0) {}
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +130,27 @@ mod tests {
         }
         let answer = ask(address).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("127.0.0.1"), "{answer}");
+        stop.cancel();
+    }
+    /// What is refused before it is read is told why, however much of it is still to come.
+    #[tokio::test]
+    async fn a_refusal_in_the_middle_of_an_upload_arrives() {
+        const LENGTH: usize = 32 << 20;
+        let stop = CancellationToken::new();
+        let address = served(1, &stop).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST /none HTTP/1.1\r\nhost: localhost\r\ncontent-length: {LENGTH}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut begun = [0; 12];
+        client.read_exact(&mut begun).await.unwrap();
+        assert_eq!(begun, *b"HTTP/1.1 404");
+        for _ in 0..LENGTH >> 20 {
+            client.write_all(&[b' '; 1 << 20]).await.unwrap();
+        }
+        client.shutdown().await.unwrap();
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+        // The place is free again.
+        assert!(ask(address).await.starts_with("HTTP/1.1 200"));
         stop.cancel();
     }
 }
