@@ -163,6 +163,8 @@ impl App {
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(rooms.intake.clone().end_pauses()));
         let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
         tokio::spawn(async move { sandbox.follow_exits(until).await });
+        let (sandbox, until) = (rooms.sandbox.clone(), hand_over.clone());
+        tokio::spawn(async move { until.run_until_cancelled(sandbox.follow_pulse()).await });
         let (credentials, until) = (rooms.runs.credentials.clone(), hand_over.clone());
         tokio::spawn(async move { credentials.watch(until).await });
         let retention = Retention::new(&config, rooms.store.clone(), rooms.runs.removals.clone());

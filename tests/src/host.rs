@@ -169,7 +169,7 @@ impl Host {
     pub async fn start(&mut self) {
         self.spawn();
         let until = Instant::now() + HEALTHY_WITHIN;
-        while self.health().await.is_none_or(|health| health["status"] != "ok") {
+        while self.health().await.is_none_or(|health| health["status"] == "warming") {
             assert!(Instant::now() < until, "the host is not healthy; its log:\n{}", self.log());
             if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
                 panic!("the host ended with {status}; its log:\n{}", self.log());

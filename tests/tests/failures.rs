@@ -51,10 +51,8 @@ async fn bad_requests() {
 async fn too_large_a_body() {
     let host = Setup::scripted("runc").start().await;
     let body = vec![b' '; (50 << 20) + 1];
-    // The host answers before it has read everything, so the client may see a broken pipe instead.
-    if let Ok(answer) = host.request("POST", "/chat", &[], body.into()).await {
-        assert_error(&answer, 413, "body_too_large", "50 MiB");
-    }
+    // The host answers before it has read everything, and the client hears it.
+    assert_error(&post(&host, body).await, 413, "body_too_large", "50 MiB");
     let length = [("content-length", "52428801")];
     let head = host.request("POST", "/chat", &length, Bytes::new()).await;
     assert!(head.is_err() || head.unwrap().status == 413);
@@ -77,6 +75,36 @@ async fn docker_is_not_running() {
     assert_error(&answer, 503, "docker_unavailable", "/nonexistent/docker.sock");
     assert!(!answer.body["reply"].as_str().unwrap().contains("docker"), "a person reads no machinery");
     assert_kept(&host);
+}
+
+/// http-api.md W18: health is health. Whoever watches the host sees that Docker is away, and that it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_comes_up_later() {
+    let mut host = Setup::scripted("runc").prepare();
+    let socket = host.folder().join("docker.sock");
+    host.set("MERCURY_DOCKER_HOST", &format!("unix://{}", socket.display()));
+    host.start().await;
+    let seen = async |docker: bool| loop {
+        let health = host.health().await.unwrap();
+        if health["docker"] == docker {
+            return health["status"].as_str().unwrap().to_owned();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let status = async || {
+        let mut command = host.command(&["status"]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(seen(false).await, "degraded");
+    let said = status().await;
+    assert!(said.contains("does not answer") && said.contains("mercury doctor"), "{said}");
+    let real = mercury_tests::required("DOCKER_HOST");
+    std::os::unix::fs::symlink(real.strip_prefix("unix://").unwrap(), &socket).unwrap();
+    assert_eq!(seen(true).await, "ok");
+    assert!(!status().await.contains("does not answer"));
+    assert!(host.log().contains("Docker answers again"), "{}", host.log());
+    assert_eq!(host.ask("!reply again").await.reply(), "again");
 }
 
 /// `runsc` never falls back to `runc`.
@@ -106,7 +134,6 @@ async fn the_container_is_killed() {
     let host = Setup::scripted("runc").start().await;
     host.send("!sleep 60000", "main", "1");
     host.until("SELECT state FROM runs", "running").await;
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     kill_all(&host.instance()).await;
     let answer = host.chat(json!({ "text": "!sleep 60000", "messageId": "1" })).await;
     assert_error(&answer, 502, "out_of_memory", "137");

@@ -24,12 +24,14 @@ pub(super) async fn health(State(api): State<Api>) -> Json<Value> {
         .into_iter()
         .map(|standing| (standing.platform, Value::Bool(standing.condition == Condition::Running)))
         .collect();
+    let docker = rooms.sandbox.daemon_answers();
     Json(json!({
-        "status": "ok",
+        "status": if docker == Some(false) { "degraded" } else { "ok" },
         "version": crate::VERSION,
         "uptime": uptime,
         "queue": { "active": activity.active, "pending": activity.queued },
         "containers": { "active": activity.active },
+        "docker": docker,
         "adapters": adapters,
         "extImage": rooms.sandbox.derived_image(),
         "plugins": plugins,

@@ -125,16 +125,18 @@ async fn state(rooms: &Rooms) -> (Value, Value) {
             );
         }
     };
-    let (status, message) = health(standings.len(), &down, activity.queued);
+    let docker = rooms.sandbox.daemon_answers().unwrap_or(true);
+    let (status, message) = health(docker, standings.len(), &down, activity.queued);
     (
         json!({ "status": status, "message": message }),
         json!({ "active": activity.active, "pending": activity.queued, "runs": active }),
     )
 }
 
-/// dashboard.md 3.1
-fn health(adapters: usize, down: &[String], pending: i64) -> (&'static str, String) {
+/// dashboard.md 3.1, and without Docker nobody is answered.
+fn health(docker: bool, adapters: usize, down: &[String], pending: i64) -> (&'static str, String) {
     match () {
+        () if !docker => ("critical", "Docker does not answer: no agent can start".into()),
         () if adapters > 0 && down.len() == adapters => ("critical", "All adapters disconnected".into()),
         () if pending > 10 => ("critical", format!("Queue backing up ({pending} pending)")),
         () if !down.is_empty() => ("degraded", format!("{} disconnected", down.join(", "))),
@@ -182,14 +184,15 @@ mod tests {
     #[test]
     fn how_the_host_is() {
         let down = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        for (adapters, names, pending, expected) in [
-            (0, &[][..], 0, "healthy"),
-            (2, &[], 10, "healthy"),
-            (2, &["a"], 10, "degraded"),
-            (2, &["a"], 11, "critical"),
-            (2, &["a", "b"], 0, "critical"),
+        for (docker, adapters, names, pending, expected) in [
+            (true, 0, &[][..], 0, "healthy"),
+            (true, 2, &[], 10, "healthy"),
+            (true, 2, &["a"], 10, "degraded"),
+            (true, 2, &["a"], 11, "critical"),
+            (true, 2, &["a", "b"], 0, "critical"),
+            (false, 2, &[], 0, "critical"),
         ] {
-            assert_eq!(health(adapters, &down(names), pending).0, expected, "{names:?} {pending}");
+            assert_eq!(health(docker, adapters, &down(names), pending).0, expected, "{names:?} {pending}");
         }
     }
 

@@ -18,7 +18,7 @@ impl Status {
     pub(super) async fn run(self, project: &Project) -> Result<ExitCode> {
         let config = project.config()?;
         let base = client::base_url(&config, None);
-        let health = match client::send(Method::GET, &base, "/health", None, None).await {
+        let health = match client::Call::new(Method::GET, &base, "/health").send().await {
             Ok(answer) => serde_json::from_slice::<Value>(&answer.body).ok(),
             Err(_) => None,
         };
@@ -65,6 +65,9 @@ impl Status {
                     health["status"].as_str().unwrap_or("?"),
                     health["uptime"]
                 ));
+                if health["docker"] == Value::Bool(false) {
+                    terminal::line("Docker       does not answer: no agent can start (see `mercury doctor`)");
+                }
                 // One that is still starting has no queue yet.
                 if let (Some(active), Some(pending)) =
                     (health["queue"]["active"].as_u64(), health["queue"]["pending"].as_u64())

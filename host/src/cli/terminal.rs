@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::deception::deceives;
+use crate::domain::{causes::with_causes, deception::deceives};
 
 /// A line on standard output. A closed pipe (`mercury status | head`) is no error.
 pub(super) fn line(text: impl AsRef<str>) {
@@ -26,7 +26,7 @@ pub(super) fn prompt(text: &str) {
 pub(super) fn error(error: &anyhow::Error) {
     let red = colours(std::io::stderr().is_terminal());
     // Part of it may be the words of a component, of its compiler or of a registry.
-    note(format!("{}error:{} {}", red.0, red.1, printable(&format!("{error:#}"))));
+    note(format!("{}error:{} {}", red.0, red.1, printable(&with_causes(error.as_ref()))));
 }
 
 /// What somebody else wrote, without what would steer the terminal or look like something else.

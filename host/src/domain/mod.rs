@@ -9,6 +9,7 @@ pub mod auto_space;
 pub mod batch;
 pub mod budget;
 pub mod capabilities;
+pub mod causes;
 pub mod character;
 pub mod chat;
 pub mod command;

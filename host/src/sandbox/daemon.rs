@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use super::create::{LABEL_INSTANCE, LABEL_MANAGED, LABEL_RUN};
-use crate::domain::{failure::Failure, outcome::Exit};
+use crate::domain::{causes::with_causes, failure::Failure, outcome::Exit};
 use bollard::{
     Docker,
     models::{ContainerCreateBody, ContainerStateStatusEnum},
@@ -59,19 +59,6 @@ impl From<bollard::errors::Error> for DaemonError {
 
 fn refused_build(said: &str, error: &str) -> DaemonError {
     DaemonError::Answered { status: 500, message: format!("{error}: {}", said.trim()) }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// What the daemon says of itself.
@@ -151,6 +138,11 @@ impl Daemon {
         let mut runtimes: Vec<String> = info.runtimes.unwrap_or_default().into_keys().collect();
         runtimes.sort();
         Ok(Info { version: info.server_version.unwrap_or_default(), runtimes })
+    }
+
+    /// Whether it answers at all.
+    pub(super) async fn ping(&self) -> Result<(), DaemonError> {
+        within(INSPECT_PATIENCE, self.client().await?.ping()).await.map(drop)
     }
 
     pub async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<(), DaemonError> {

@@ -9,6 +9,7 @@ mod derived;
 mod directories;
 mod image;
 mod probe;
+mod pulse;
 mod remove;
 mod seal;
 mod signals;
@@ -60,6 +61,7 @@ pub struct Sandbox {
     config: Arc<Config>,
     daemon: Arc<Daemon>,
     signals: Arc<signals::Signals>,
+    pulse: pulse::Pulse,
     /// The data directory's own id.
     instance: String,
     tools: PathBuf,
@@ -104,6 +106,7 @@ impl Sandbox {
             seals: seal::SealKey::of(&config.data_dir)?,
             daemon: Arc::new(Daemon::new(config.docker_host.clone())),
             signals: Arc::new(signals::Signals::new()),
+            pulse: pulse::Pulse::new(),
             image: watch::Sender::new(config.agent_image.clone()),
             derived: derived::Derived::default(),
             skills: RwLock::default(),
@@ -166,6 +169,16 @@ impl Sandbox {
     /// Follows the daemon's events until `stop`.
     pub async fn follow_exits(&self, stop: CancellationToken) {
         self.signals.follow_exits(&self.daemon, &self.instance, stop).await;
+    }
+
+    /// Asks the daemon now and then whether it is there.
+    pub async fn follow_pulse(&self) {
+        self.pulse.follow(&self.daemon).await;
+    }
+
+    /// Whether the daemon answered when it was last asked, and `None` before the first time.
+    pub fn daemon_answers(&self) -> Option<bool> {
+        self.pulse.answers()
     }
 
     /// Creates the container of a run whose folders are made. A derived image that is gone is built anew
