@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::{
     Config, ConfigError, Limits, Media, Network, Retention, Runtime, capabilities,
-    keys::{KEYS, Key, Status},
+    keys::{KEYS, Key, Kind, Status},
     models,
     paths::auth_path,
     plugins, profile, source,
@@ -81,7 +81,13 @@ impl Settings {
         }
         if let Some((name, raw)) = key.env.and_then(|name| environment.get_key_value(name)) {
             match value::from_env(key.kind, raw) {
-                Ok(Some(set)) => value = Some(set),
+                Ok(Some(set)) => {
+                    if matches!(key.kind, Kind::Bool) && !value::is_plain_flag(raw) {
+                        self.warnings
+                            .push(format!("{name} is `{}`, which means off: only `true` and `1` mean on", raw.trim()));
+                    }
+                    value = Some(set);
+                }
                 Ok(None) if key.secret => {}
                 Ok(None) => self.warnings.push(format!("{name} is set but empty: taken as unset")),
                 Err(_) if key.secret => return Err(format!("{name} is not valid")),

@@ -106,6 +106,15 @@ fn precedence() {
     assert_eq!((config.port, config.bot_username.as_str()), (5000, "nova"));
 }
 
+/// config.md #20 keeps what the replaced system did; whoever means the other reads it.
+#[test]
+fn a_yes_that_means_off_is_named() {
+    let warnings = |value| load_with(None, &[("MERCURY_ENABLE_TELEGRAM", value)]).unwrap().warnings.join("; ");
+    let said = warnings("yes");
+    assert!(said.contains("MERCURY_ENABLE_TELEGRAM is `yes`, which means off: only `true` and `1` mean on"), "{said}");
+    assert!(!warnings("false").contains("means off"));
+}
+
 /// config.md #10
 #[test]
 fn the_language() {

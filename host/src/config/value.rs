@@ -50,6 +50,11 @@ pub(super) fn from_env(kind: Kind, raw: &str) -> Result<Option<Value>, String> {
     in_range(kind, value).map(Some)
 }
 
+/// Whether nobody can have meant the other: what the replaced system takes for off includes `yes`.
+pub(super) fn is_plain_flag(raw: &str) -> bool {
+    ["true", "1", "false", "0", "no", "off"].iter().any(|plain| raw.trim().eq_ignore_ascii_case(plain))
+}
+
 /// Reads a value of the file.
 pub(super) fn from_file(kind: Kind, raw: &Json) -> Result<Option<Value>, String> {
     let value = match (kind, raw) {
@@ -109,6 +114,7 @@ mod tests {
             assert_eq!(from_env(Kind::Bool, raw), Ok(Some(Value::Bool(expected))), "{raw}");
         }
         assert_eq!(from_env(Kind::Bool, ""), Ok(None));
+        assert!(is_plain_flag(" TRUE") && is_plain_flag("off") && !is_plain_flag("yes") && !is_plain_flag("on"));
     }
 
     /// config.md #26: trailing garbage is an error, an empty number counts as unset.
