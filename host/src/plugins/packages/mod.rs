@@ -89,6 +89,8 @@ pub enum PackageError {
     Alike { first: String, second: String },
     #[error("it has more than {MOST_FILES} files, more than {} MiB, or folders in folders more than {MOST_DEPTH} deep", MOST_BYTES >> 20)]
     TooLarge,
+    #[error("there is no component {}: build the plugin first (in a folder that `mercury plugins new` made, by ./build.sh)", path.display())]
+    NotBuilt { path: PathBuf },
     #[error("the component {}: {source}", path.display())]
     Component { path: PathBuf, source: Box<ContractError> },
     #[error(transparent)]
@@ -137,8 +139,10 @@ impl Package {
         }
         check_alike(files.keys())?;
         let component = folder.join(&manifest.component);
-        let wasm =
-            std::fs::read(&component).map_err(|source| PackageError::Unreadable { path: component.clone(), source })?;
+        let wasm = std::fs::read(&component).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => PackageError::NotBuilt { path: component.clone() },
+            _ => PackageError::Unreadable { path: component.clone(), source },
+        })?;
         let declared = Declaration::read(&wasm)
             .map_err(|source| PackageError::Component { path: component, source: Box::new(source) })?;
         let contract = declared.version.to_string();
