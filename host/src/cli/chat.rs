@@ -137,7 +137,12 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     async fn send(&self, message: &serde_json::Value) -> Result<Bytes> {
-        client::wait(Method::POST, &self.base, "/chat", self.key, Some(message)).await?.success()
+        client::Call::new(Method::POST, &self.base, "/chat")
+            .secret(self.key)
+            .body(Some(message))
+            .wait()
+            .await?
+            .success()
     }
 
     /// Waits for the reply to `message`. Questions of its run are shown meanwhile; on a terminal they

@@ -59,14 +59,65 @@ impl Answer {
     }
 }
 
-pub(super) async fn send(
+/// A request to the host at `base`.
+pub(super) struct Call<'a> {
     method: Method,
-    base: &str,
-    path: &str,
-    secret: Option<&SecretString>,
-    body: Option<&serde_json::Value>,
-) -> Result<Answer> {
-    within(PATIENCE, base, wait(method, base, path, secret, body)).await
+    base: &'a str,
+    path: &'a str,
+    secret: Option<&'a SecretString>,
+    body: Option<&'a serde_json::Value>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(method: Method, base: &'a str, path: &'a str) -> Self {
+        Self { method, base, path, secret: None, body: None }
+    }
+
+    pub(super) fn secret(self, secret: Option<&'a SecretString>) -> Self {
+        Self { secret, ..self }
+    }
+
+    pub(super) fn body(self, body: Option<&'a serde_json::Value>) -> Self {
+        Self { body, ..self }
+    }
+
+    /// Its answer, within two minutes.
+    pub(super) async fn send(self) -> Result<Answer> {
+        let base = self.base;
+        within(PATIENCE, base, self.wait()).await
+    }
+
+    /// Without a limit: the answer to a message comes with its run's end.
+    pub(super) async fn wait(self) -> Result<Answer> {
+        read(self.begin().await?).await
+    }
+
+    /// An answer of lines, as they come. Other than with success, the host's error.
+    pub(super) async fn lines(self) -> Result<Lines> {
+        let response = self.begin().await?;
+        if response.status().is_success() {
+            return Ok(Lines { body: response.into_body(), read: bytes::BytesMut::new() });
+        }
+        read(response).await?.success()?;
+        anyhow::bail!("the host answered nothing that is understood")
+    }
+
+    async fn begin(self) -> Result<Response<hyper::body::Incoming>> {
+        let Self { method, base, path, secret, body } = self;
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{base}{path}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(secret) = secret {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", secret.expose_secret()));
+        }
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        client.request(request).await.with_context(|| {
+            format!("no host answers at {base}. Start one with `mercury run`, or name its port with --port")
+        })
+    }
 }
 
 async fn within(limit: Duration, base: &str, answer: impl Future<Output = Result<Answer>>) -> Result<Answer> {
@@ -76,17 +127,6 @@ async fn within(limit: Duration, base: &str, answer: impl Future<Output = Result
             "{base} has not answered within {seconds} s. If another program listens there, give this host its own port with server.port / MERCURY_PORT"
         )
     })?
-}
-
-/// Without a limit: the answer to a message comes with its run's end.
-pub(super) async fn wait(
-    method: Method,
-    base: &str,
-    path: &str,
-    secret: Option<&SecretString>,
-    body: Option<&serde_json::Value>,
-) -> Result<Answer> {
-    read(begin(method, base, path, secret, body).await?).await
 }
 
 /// The lines of an answer, as they come.
@@ -110,42 +150,6 @@ impl Lines {
             }
         }
     }
-}
-
-/// Asks for an answer of lines. Other than with success, the host's error.
-pub(super) async fn lines(
-    method: Method,
-    base: &str,
-    path: &str,
-    secret: Option<&SecretString>,
-    body: Option<&serde_json::Value>,
-) -> Result<Lines> {
-    let response = begin(method, base, path, secret, body).await?;
-    if response.status().is_success() {
-        return Ok(Lines { body: response.into_body(), read: bytes::BytesMut::new() });
-    }
-    read(response).await?.success()?;
-    anyhow::bail!("the host answered nothing that is understood")
-}
-
-async fn begin(
-    method: Method,
-    base: &str,
-    path: &str,
-    secret: Option<&SecretString>,
-    body: Option<&serde_json::Value>,
-) -> Result<Response<hyper::body::Incoming>> {
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let mut request =
-        Request::builder().method(method).uri(format!("{base}{path}")).header(header::CONTENT_TYPE, "application/json");
-    if let Some(secret) = secret {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {}", secret.expose_secret()));
-    }
-    let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-    let request = request.body(Full::new(Bytes::from(body)))?;
-    client.request(request).await.with_context(|| {
-        format!("no host answers at {base}. Start one with `mercury run`, or name its port with --port")
-    })
 }
 
 async fn read(response: Response<hyper::body::Incoming>) -> Result<Answer> {
@@ -173,7 +177,8 @@ pub(super) async fn ask_with(
     body: Option<serde_json::Value>,
 ) -> Result<serde_json::Value> {
     let base = base_url(config, at.port);
-    let answer = send(method, &base, path, operator_secret(config), body.as_ref()).await?.success()?;
+    let answer =
+        Call::new(method, &base, path).secret(operator_secret(config)).body(body.as_ref()).send().await?.success()?;
     serde_json::from_slice(&answer).context("the host's answer is not understood")
 }
 
@@ -191,7 +196,7 @@ mod tests {
     async fn silence_is_an_error() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let answer = within(Duration::from_millis(100), &base, wait(Method::GET, &base, "/health", None, None));
+        let answer = within(Duration::from_millis(100), &base, Call::new(Method::GET, &base, "/health").wait());
         let Err(error) = answer.await else { panic!("an answer") };
         assert!(format!("{error:#}").contains("has not answered within 0.1 s"), "{error:#}");
     }

@@ -86,8 +86,11 @@ impl Demo {
         let text = if self.message.is_empty() { QUESTION.to_owned() } else { self.message.join(" ") };
         let message = serde_json::json!({ "text": text, "callerId": "cli:user" });
         let base = client::base_url(&app.config, Some(app.address.port()));
-        let answer =
-            client::wait(Method::POST, &base, "/chat", app.config.chat_api_key.as_ref(), Some(&message)).await?;
+        let answer = client::Call::new(Method::POST, &base, "/chat")
+            .secret(app.config.chat_api_key.as_ref())
+            .body(Some(&message))
+            .wait()
+            .await?;
         serde_json::from_slice(&answer.success()?).context("the host's answer is not understood")
     }
 }

@@ -52,7 +52,7 @@ async fn stop_space(config: &Config, space: &str) -> Result<ExitCode> {
     let base = client::base_url(config, None);
     let secret = config.api_secret.as_ref().or(config.chat_api_key.as_ref());
     let path = format!("/api/spaces/{}/stop", client::segment(space));
-    let answer = client::send(Method::POST, &base, &path, secret, None).await?;
+    let answer = client::Call::new(Method::POST, &base, &path).secret(secret).send().await?;
     let found: serde_json::Value =
         serde_json::from_slice(&answer.success()?).context("the answer is not understood")?;
     terminal::line(match (found["stopped"].as_bool(), found["dropped"].as_u64().unwrap_or(0)) {

@@ -40,7 +40,7 @@ impl Record {
         let body = serde_json::json!({ "calls": self.calls, "seconds": self.seconds });
         let secret = client::operator_secret(&config);
         let path = format!("/api/plugins/{}/recording", self.name);
-        let mut lines = client::lines(Method::POST, &base, &path, secret, Some(&body)).await?;
+        let mut lines = client::Call::new(Method::POST, &base, &path).secret(secret).body(Some(&body)).lines().await?;
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("the folder {} cannot be made", self.out.display()))?;
         terminal::note(format!(

@@ -54,7 +54,8 @@ pub(in crate::cli) async fn tell_host(config: &Config, plugin: &str) -> Result<H
         return Ok(Host::DoesNotRun);
     }
     let base = client::base_url(config, None);
-    let Ok(answer) = client::send(Method::POST, &base, PATH, client::operator_secret(config), None).await else {
+    let Ok(answer) = client::Call::new(Method::POST, &base, PATH).secret(client::operator_secret(config)).send().await
+    else {
         return Ok(Host::DoesNotAnswer);
     };
     let changes: Value = serde_json::from_slice(&answer.success()?).context("the host's answer is not understood")?;
