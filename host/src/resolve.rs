@@ -2,15 +2,51 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    sync::Arc,
 };
 
 use futures_util::future::BoxFuture;
-use tokio::net::UdpSocket;
+use tokio::{
+    net::UdpSocket,
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+};
+
+/// Names that are looked up at once: 8. libc's lookup cannot be given up, and keeps one of the few threads for files
+/// as long as a name server takes that does not answer.
+const MOST_LOOKUPS: usize = 8;
+/// Of one asker: 3, so that an agent with an eye to slow names keeps no other waiting.
+const MOST_EACH: usize = 3;
+
+static PLACES: Semaphore = Semaphore::const_new(MOST_LOOKUPS);
+
+/// Who has names looked up: a run, a plugin, the host itself.
+#[derive(Clone, Debug)]
+pub struct Asker(Arc<Semaphore>);
+
+impl Default for Asker {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_EACH)))
+    }
+}
+
+impl Asker {
+    async fn place(&self) -> io::Result<Place> {
+        let own = self.0.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let shared = PLACES.acquire().await.map_err(io::Error::other)?;
+        Ok(Place { _own: own, _shared: shared })
+    }
+}
+
+/// Held by the lookup's thread, which goes on when nobody waits for it any longer.
+struct Place {
+    _own: OwnedSemaphorePermit,
+    _shared: SemaphorePermit<'static>,
+}
 
 /// Looks names up. Called once for each connection.
 pub trait Resolve: Send + Sync {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
+    fn resolve<'a>(&'a self, name: &'a str, asker: &'a Asker) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 }
 
 /// The resolver of the machine that the host runs on, `/etc/hosts` included.
@@ -18,8 +54,28 @@ pub trait Resolve: Send + Sync {
 pub struct SystemResolver;
 
 impl Resolve for SystemResolver {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
-        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|found| found.ip()).collect()) })
+    fn resolve<'a>(&'a self, name: &'a str, asker: &'a Asker) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            let (name, place) = (name.to_owned(), asker.place().await?);
+            let look_up = move || {
+                let _place = place;
+                Ok((name.as_str(), 0).to_socket_addrs()?.map(|found| found.ip()).collect())
+            };
+            tokio::task::spawn_blocking(look_up).await.map_err(io::Error::other)?
+        })
+    }
+}
+
+/// For the host's own clients, whose places are bounded as well: without an answer from a name server each of their
+/// attempts would keep a thread.
+impl reqwest::dns::Resolve for Asker {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let asker = self.clone();
+        Box::pin(async move {
+            let found = SystemResolver.resolve(name.as_str(), &asker).await?;
+            // The client puts the URL's port in place of none.
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as reqwest::dns::Addrs)
+        })
     }
 }
 
@@ -37,7 +93,24 @@ pub async fn is_own(address: SocketAddr) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+
+    /// One whose names are slow waits for himself alone.
+    #[tokio::test]
+    async fn an_asker_has_three_places() {
+        let (slow, other) = (Asker::default(), Asker::default());
+        let mut places = Vec::new();
+        for _ in 0..MOST_EACH {
+            places.push(slow.place().await.unwrap());
+        }
+        let mut fourth = SystemResolver.resolve("localhost", &slow);
+        assert!((&mut fourth).now_or_never().is_none());
+        assert!(!SystemResolver.resolve("localhost", &other).await.unwrap().is_empty());
+        places.pop();
+        assert!(!fourth.await.unwrap().is_empty());
+    }
 
     #[tokio::test]
     async fn the_kernel_knows_its_own_addresses() {

@@ -6,7 +6,7 @@
 //! uses the file.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -62,13 +62,26 @@ impl AuthFile {
         self.read().get(provider).and_then(TokenSet::from_entry)
     }
 
+    /// The lock, or `None` while another process has it.
+    pub fn try_lock(&self) -> io::Result<Option<Locked>> {
+        let file = self.open_lock()?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Locked { _lock: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Waits for the lock. Blocks: for a thread that may.
     pub fn lock(&self) -> io::Result<Locked> {
-        self.make_folder()?;
-        let lock = self.beside("flock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(lock)?;
+        let file = self.open_lock()?;
         file.lock()?;
         Ok(Locked { _lock: file })
+    }
+
+    fn open_lock(&self) -> io::Result<File> {
+        self.make_folder()?;
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.beside("flock"))
     }
 
     /// Replaces the entry of `provider`, or removes it, and leaves every other as it is by now.

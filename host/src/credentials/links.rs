@@ -21,6 +21,8 @@ use super::{
 
 /// For another process that is renewing: its whole call, and a little.
 const PATIENCE_FOR_LOCK: Duration = Duration::from_secs(40);
+/// Between two attempts to get the lock.
+const BETWEEN_LOCKS: Duration = Duration::from_millis(50);
 /// In the local copy: the fingerprint of the environment's credential that it descends from.
 const ORIGIN: &str = "origin";
 /// In the local copy: fingerprints of the refresh tokens that it replaced, the latest last. A console
@@ -103,20 +105,28 @@ impl Links {
     }
 
     /// Held from looking to saving; other processes wait. `None` where no lock can be made: then the
-    /// writing fails too, and is reported. The thread of a wait that was given up ends when the other
-    /// process lets go.
+    /// writing fails too, and is reported. Asked for again and again: a thread that waits for a process that hangs
+    /// would be lost, and there are few.
     ///
     /// # Errors
     /// In words, where the wait takes too long.
     pub(super) async fn lock(&self) -> Result<Option<Locked>, String> {
-        let file = self.file.clone();
-        match timeout(PATIENCE_FOR_LOCK, tokio::task::spawn_blocking(move || file.lock())).await {
-            Ok(Ok(Ok(lock))) => Ok(Some(lock)),
-            Ok(Ok(Err(error))) => {
+        let attempt = async {
+            loop {
+                let file = self.file.clone();
+                match tokio::task::spawn_blocking(move || file.try_lock()).await.map_err(io::Error::other)? {
+                    Ok(Some(lock)) => return Ok(lock),
+                    Ok(None) => tokio::time::sleep(BETWEEN_LOCKS).await,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        match timeout(PATIENCE_FOR_LOCK, attempt).await {
+            Ok(Ok(lock)) => Ok(Some(lock)),
+            Ok(Err(error)) => {
                 tracing::warn!(path = %self.path().display(), %error, "the credentials file cannot be locked");
                 Ok(None)
             }
-            Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("another process holds the lock of {} for too long", self.path().display())),
         }
     }

@@ -11,15 +11,15 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{Shared, error::Error};
 use crate::{
     domain::egress::{Authority, Host, Refusal},
-    resolve::is_own,
+    resolve::{Asker, is_own},
 };
 
 /// Addresses of one name that are tried.
 const MOST_TRIED: usize = 3;
 
 impl Shared {
-    pub(super) async fn connect(&self, authority: &Authority) -> Result<TcpStream, Error> {
-        let addresses = self.addresses(authority).await?;
+    pub(super) async fn connect(&self, authority: &Authority, asker: &Asker) -> Result<TcpStream, Error> {
+        let addresses = self.addresses(authority, asker).await?;
         self.rules.check_answer(authority, &addresses)?;
         let unreachable =
             |error: io::Error| Error::Unreachable { host: authority.to_string(), reason: error.to_string() };
@@ -56,13 +56,13 @@ impl Shared {
         Err(failure)
     }
 
-    async fn addresses(&self, authority: &Authority) -> Result<Vec<IpAddr>, Error> {
+    async fn addresses(&self, authority: &Authority, asker: &Asker) -> Result<Vec<IpAddr>, Error> {
         let name = match &authority.host {
             Host::Address(address) => return Ok(vec![*address]),
             Host::Name(name) => name,
         };
         let failed = |reason: String| Error::Lookup { host: name.clone(), reason };
-        match timeout(self.limits.lookup, self.resolver.resolve(name)).await {
+        match timeout(self.limits.lookup, self.resolver.resolve(name, asker)).await {
             Ok(Ok(addresses)) if addresses.is_empty() => Err(failed("it has no address".into())),
             Ok(Ok(addresses)) => Ok(addresses),
             Ok(Err(error)) => Err(failed(error.to_string())),

@@ -23,6 +23,7 @@ use crate::{
     },
     http::Closing,
     plugins::{EgressRequest, types::Caller},
+    resolve::Asker,
 };
 
 /// Refusals of one run that are logged at `info`: an agent that tries on must not fill the disk.
@@ -34,6 +35,7 @@ pub(super) struct Run {
     caller: Caller,
     pub(super) meter: Arc<Meter>,
     connections: Arc<Semaphore>,
+    pub(super) lookups: Asker,
     carried: AtomicU32,
     refused: AtomicU32,
 }
@@ -43,6 +45,7 @@ impl Run {
         Self {
             meter: Arc::new(Meter::new(shared.rules.most_bytes)),
             connections: Arc::new(Semaphore::new(shared.limits.connections)),
+            lookups: Asker::default(),
             shared,
             id,
             caller,
@@ -74,7 +77,7 @@ impl Run {
         closing: Closing,
     ) -> Result<Response, Error> {
         let permit = self.admit(&authority, self.question(&authority, &request)).await?;
-        let stream = self.shared.connect(&authority).await?;
+        let stream = self.shared.connect(&authority, &self.lookups).await?;
         if request.method() == Method::CONNECT {
             Ok(self.tunnel(stream, request, closing, permit))
         } else {

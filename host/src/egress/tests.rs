@@ -25,6 +25,7 @@ use crate::{
     domain::egress::Pattern,
     http::{SocketServer, serve_on_socket},
     plugins::{Compiler, Services},
+    resolve::Asker,
     sandbox::AgentUser,
     store::Store,
 };
@@ -38,7 +39,7 @@ struct Names {
 }
 
 impl Resolve for Names {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+    fn resolve<'a>(&'a self, name: &'a str, _asker: &'a Asker) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         self.asked.lock().unwrap().push(name.to_owned());
         let scripted = self.script.lock().unwrap().pop_front();
         let answer = scripted.or_else(|| {

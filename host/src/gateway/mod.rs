@@ -37,6 +37,7 @@ use crate::{
         ids::RunId,
         price::Price,
     },
+    resolve::Asker,
     store::{Store, StoreError},
 };
 use allow::Allowed;
@@ -132,7 +133,8 @@ impl Gateway {
             .read_timeout(SILENCE)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .retry(reqwest::retry::never());
+            .retry(reqwest::retry::never())
+            .dns_resolver(Arc::new(Asker::default()));
         if config.model_endpoints.values().any(|url| url.contains(DOCKER_HOST_NAME))
             && !resolves(DOCKER_HOST_NAME).await
         {

@@ -18,7 +18,7 @@ use crate::{
         egress::Host,
         outbound::{Refusal, check_addresses},
     },
-    resolve::{Resolve, is_own},
+    resolve::{Asker, Resolve, is_own},
 };
 
 /// Until a connection stands, encryption included.
@@ -37,7 +37,7 @@ pub(in crate::plugins) struct Clients {
 
 impl Clients {
     pub(in crate::plugins) fn new(plugin: &str, resolver: Arc<dyn Resolve>, private: Vec<IpNet>) -> Self {
-        let resolver = Checked { plugin: plugin.into(), private: private.into(), resolver };
+        let resolver = Checked { plugin: plugin.into(), private: private.into(), resolver, asker: Asker::default() };
         Self { resolver, checked: OnceLock::new(), unchecked: OnceLock::new() }
     }
 
@@ -100,12 +100,13 @@ struct Checked {
     plugin: Arc<str>,
     private: Arc<[IpNet]>,
     resolver: Arc<dyn Resolve>,
+    asker: Asker,
 }
 
 impl Checked {
     async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
         let failed = |reason: String| LookupError::Failed { name: name.to_owned(), reason };
-        let addresses = self.resolver.resolve(name).await.map_err(|error| failed(error.to_string()))?;
+        let addresses = self.resolver.resolve(name, &self.asker).await.map_err(|error| failed(error.to_string()))?;
         if addresses.is_empty() {
             return Err(failed("it has no address".into()));
         }

@@ -31,7 +31,7 @@ use crate::{
     config::{PluginConfig, StandIn},
     media::MediaStore,
     plugins::{Interface, Services, access::Access, manifest::Manifest, state::State, stats::Stats},
-    resolve::Resolve,
+    resolve::{Asker, Resolve},
     store::Store,
 };
 
@@ -138,7 +138,7 @@ impl Names {
 }
 
 impl Resolve for Names {
-    fn resolve<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>> {
+    fn resolve<'a>(&'a self, _name: &'a str, _asker: &'a Asker) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>> {
         self.1.fetch_add(1, Ordering::SeqCst);
         let mut answers = self.0.lock().unwrap();
         let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
