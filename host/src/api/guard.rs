@@ -26,16 +26,12 @@ const REQUEST_ID: &str = "x-request-id";
 
 pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
     let id = uuid::Uuid::now_v7().simple().to_string();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string());
+    let is_change = is_the_operators(request.uri().path()) && ![Method::GET, Method::HEAD].contains(request.method());
     let mut response = match check(&api, &request) {
         Err(error) => error.into_response(),
+        Ok(()) if is_change => changed(&id, request, next).await,
         Ok(()) => next.run(request).await,
     };
-    if is_the_operators(&path) && ![Method::GET, Method::HEAD].contains(&method) {
-        let status = response.status().as_u16();
-        tracing::info!(%method, path, status, request = id, peer, "a request of the operator");
-    }
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(*name).or_insert(HeaderValue::from_static(value));
@@ -44,6 +40,21 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
         headers.insert(REQUEST_ID, id);
     }
     response
+}
+
+/// In a task of its own, to its end and into the log: who hangs up in between leaves nothing half changed.
+async fn changed(id: &str, request: Request, next: Next) -> Response {
+    let (id, method, path) = (id.to_owned(), request.method().clone(), request.uri().path().to_owned());
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string());
+    let change = tokio::spawn(async move {
+        let response = next.run(request).await;
+        let status = response.status().as_u16();
+        tracing::info!(%method, path, status, request = id, peer, "a request of the operator");
+        response
+    });
+    change.await.unwrap_or_else(|error| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string(), "").into_response()
+    })
 }
 
 fn is_the_operators(path: &str) -> bool {
@@ -95,7 +106,35 @@ pub(super) fn foreign() -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use axum::{Router, body::Body, middleware, routing::post};
+    use futures_util::FutureExt;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+    use tokio::sync::Notify;
+
     use super::*;
+
+    /// An operator who hangs up in the middle of an installation leaves no half of it.
+    #[tokio::test]
+    async fn a_change_is_carried_to_its_end() {
+        let (go_on, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let handler = {
+            let (go_on, done) = (go_on.clone(), done.clone());
+            post(async move || {
+                go_on.notified().await;
+                done.notify_one();
+            })
+        };
+        let carried = middleware::from_fn(async |request: Request, next: Next| changed("1", request, next).await);
+        let routes = TowerToHyperService::new(Router::new().route("/", handler).layer(carried));
+        let mut asked = Box::pin(routes.call(Request::post("/").body(Body::empty()).unwrap()));
+        assert!((&mut asked).now_or_never().is_none());
+        drop(asked);
+        go_on.notify_one();
+        done.notified().await;
+    }
 
     #[test]
     fn what_comes_from_a_web_page_is_foreign() {
