@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use mercury_protocol::io::Attachment;
+use tokio::runtime::Handle;
 
 use crate::{
     adapters::identities::AdapterIdentities,
@@ -38,16 +39,20 @@ pub(super) struct AdapterInbox {
     sandbox: Arc<Sandbox>,
     media: Option<MediaStore>,
     identities: AdapterIdentities,
+    /// The host's own. What is accepted is decided there, and not on the threads of guests, where it would wait for
+    /// whichever of them computes.
+    runtime: Handle,
 }
 
 impl AdapterInbox {
+    /// Within the host's runtime.
     pub(super) fn new(
         intake: Intake,
         sandbox: Arc<Sandbox>,
         media: Option<MediaStore>,
         identities: AdapterIdentities,
     ) -> Self {
-        Self { intake, sandbox, media, identities }
+        Self { intake, sandbox, media, identities, runtime: Handle::current() }
     }
 
     async fn take(
@@ -327,7 +332,7 @@ impl Inbox for AdapterInbox {
         // A task of its own: an adapter's life may end meanwhile, and what is in the database by then would be
         // decided by nobody until the next start.
         let (inbox, of) = (self.clone(), (plugin.to_owned(), platform.to_owned()));
-        let taking = tokio::spawn(async move { inbox.take(&of.0, &of.1, events, cursor).await });
+        let taking = self.runtime.spawn(async move { inbox.take(&of.0, &of.1, events, cursor).await });
         Box::pin(async move {
             taking.await.unwrap_or_else(|error| {
                 tracing::error!(plugin, %error, "what an adapter brought was given up");
