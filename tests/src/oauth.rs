@@ -24,6 +24,7 @@ use http_body_util::Empty;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 /// What the token endpoint does with one request, in place of its duty.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub enum Fault {
     RetryAfter(u16, u64),
     /// Does its duty, after this long.
     Late(Duration),
+    /// Does its duty, once it is let.
+    Held,
     /// Does its duty, and says less than it should: without these fields.
     Without(Vec<&'static str>),
     /// 200 and no token.
@@ -53,12 +56,18 @@ struct Records {
     polls: u32,
 }
 
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Records>>);
+#[derive(Clone)]
+struct Shared(Arc<(Mutex<Records>, Semaphore)>);
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self(Arc::new((Mutex::default(), Semaphore::new(0))))
+    }
+}
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Records> {
-        self.0.lock().unwrap()
+        self.0.0.lock().unwrap()
     }
 }
 
@@ -100,6 +109,11 @@ impl Provider {
     /// For the next requests to a token endpoint, one each.
     pub fn next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.shared.lock().faults.extend(faults);
+    }
+
+    /// Lets a request go on that is held.
+    pub fn release(&self) {
+        self.shared.0.1.add_permits(1);
     }
 
     /// The refresh tokens that came, in their order.
@@ -173,6 +187,10 @@ async fn token(
         Some(Fault::Malformed) => return Json(json!({ "token_type": "bearer" })).into_response(),
         Some(Fault::Never) => std::future::pending().await,
         Some(Fault::Late(time)) => tokio::time::sleep(*time).await,
+        Some(Fault::Held) => {
+            let released = shared.0.1.acquire().await;
+            released.unwrap().forget();
+        }
         Some(Fault::Without(_)) | None => {}
     }
     let mut records = shared.lock();

@@ -129,7 +129,7 @@ async fn four_sub_agents_work_at_once() {
     let model = Model::start(script).await;
     let host = host("runc", &model).await;
     let asked = async |number: usize| {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(180);
         while model.requests().len() < number && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -290,11 +290,12 @@ async fn nothing_is_left_of_what_the_agent_started() {
     for runtime in both_runtimes().await {
         let orphans = "for n in 1 2 3 4 5; do (setsid sleep 0.2 &); done; sleep 1; \
                        cat /proc/[0-9]*/stat | grep -c ') Z ' > outbox/zombies.txt; \
-                       setsid sh -c 'sleep 2; echo late > outbox/late.txt' > /dev/null 2>&1 &";
+                       setsid sh -c 'while [ ! -e go ]; do sleep 0.1; done; echo late > outbox/late.txt' \
+                       > /dev/null 2>&1 &";
         let model = Model::start([
             Turn::Bash(orphans.into()),
             Turn::Text("left".into()),
-            Turn::Bash("sleep 3; echo second > outbox/second.txt".into()),
+            Turn::Bash("touch go; sleep 3; echo second > outbox/second.txt".into()),
             Turn::Text("on".into()),
         ])
         .await;

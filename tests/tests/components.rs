@@ -34,7 +34,7 @@ async fn a_hostile_guard_fails_closed() {
         let answer = host.ask("!reply passed").await;
         assert_eq!((answer.status, answer.code()), (403, "denied_by_guard"), "{mode}: {:#}", answer.body);
         assert!(answer.body["error"].as_str().unwrap().contains("hostile is unavailable"), "{mode}: {:#}", answer.body);
-        assert_eq!(host.health().await.unwrap()["status"], "ok", "{mode}");
+        assert!(host.health().await.unwrap()["queue"].is_object(), "{mode}");
         assert!(resident_kib(&host) < before + (100 << 10), "{mode}: the host's memory stays bounded");
         assert_eq!(host.query::<i64>("SELECT count(*) FROM runs"), Some(0), "{mode}");
         if mode == "trap" {

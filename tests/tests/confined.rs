@@ -3,7 +3,7 @@
 
 use mercury_tests::{
     agent::{post, socket},
-    docker::{gateway, require_runsc},
+    docker::{self, gateway, require_runsc},
     full_image,
     host::{Host, Setup},
     model::{Model, Turn},
@@ -108,6 +108,8 @@ async fn a_run_has_only_its_tools() {
 
     ask(&host, "4", json!({ "prompt": "!sleep 4000", "tools": ["read"], "denied": ["no-network"] })).await;
     socket(&host).await;
+    docker::at_work(&host.instance(), 1).await;
+    docker::pause_all(&host.instance(), true).await;
     host.kill();
     host.start().await;
     let socket = socket(&host).await;
@@ -118,6 +120,7 @@ async fn a_run_has_only_its_tools() {
     let call = json!({ "tool": "bash", "arguments": { "command": "ls" } });
     let answer = post(&socket, "/agent/tool-calls", &[], &call).await;
     assert_eq!(answer.body, json!({ "verdict": "deny", "reason": "this run has no tool `bash`" }));
+    docker::pause_all(&host.instance(), false).await;
 
     let bad = json!({ "id": "5", "prompt": "x", "tools": ["read,bash"] });
     let message = format!("!mrctl capability around confined ;; {bad}");

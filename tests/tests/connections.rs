@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use mercury_tests::{
+    docker,
     guests::{Guest, World},
     host::{Answer, Host, Setup},
     parley::{self, bring, called, delivered, direct, group, link_group, until},
@@ -257,13 +258,20 @@ async fn an_agent_is_not_let_near_by_others() {
 /// would be nobody else's.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_group_said_stays_its_own() {
-    let host = start(setup().set("MERCURY_DEBOUNCE_MS", "2000")).await;
+    let host = start(setup().set("MERCURY_DEBOUNCE_MS", "20000")).await;
     bring(&host, &[group("1", "@Mercury !reply mail")]).await;
     host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "1").await;
     bring(&host, &[json!({ "id": "r", "kind": "removed", "conversation": "parley:team" })]).await;
     assert_eq!(host.query::<i64>("SELECT count(*) FROM conversations WHERE space = 'main' AND direct = 0"), Some(0));
     host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "0").await;
     assert_eq!(runs(&host), 0);
+}
+
+/// Stops the newest run where it is at work, until it may go on.
+async fn hold(host: &Host) {
+    host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "running").await;
+    docker::at_work(&host.instance(), 1).await;
+    docker::pause_all(&host.instance(), true).await;
 }
 
 /// A run that waited for its turn is ruled on as things are when it begins: the space was closed meanwhile, or the
@@ -285,20 +293,22 @@ async fn a_run_that_waited_is_ruled_on_again() {
         assert!(failure.contains("The acme"), "{failure}");
     };
     bring(&host, &[group("1", "@Mercury please\n!sleep 3000")]).await;
-    newest("running").await;
+    hold(&host).await;
     bring(&host, &[group("2", "@Mercury !reply mail")]).await;
     newest("queued").await;
     host.execute("INSERT INTO plugin_kv VALUES ('acme', 'refresh', x'00')");
+    docker::pause_all(&host.instance(), false).await;
     refused("Send it again, and I ask you first").await;
 
     say(&host, group("3", "@Mercury please\n!sleep 5000"), QUESTION).await;
     bring(&host, &[group("4", "@Mercury yes")]).await;
-    newest("running").await;
+    hold(&host).await;
     bring(&host, &[group("5", "@Mercury !reply mail")]).await;
     host.until("SELECT CAST(count(*) AS TEXT) FROM unconfirmed", "1").await;
     bring(&host, &[group("6", "@Mercury yes")]).await;
     newest("queued").await;
     assert_eq!(allow(&host, "main", "false").await.status, 200);
+    docker::pause_all(&host.instance(), false).await;
     refused(COMMAND).await;
 }
 
@@ -382,7 +392,8 @@ async fn yes_and_no_in_the_language() {
 /// costs nothing of what a person may ask.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_held_is_whole() {
-    let host = start(setup().set("MERCURY_RATE_LIMIT_PER_USER", "2")).await;
+    let host =
+        start(setup().set("MERCURY_RATE_LIMIT_PER_USER", "2").set("MERCURY_RATE_LIMIT_WINDOW_MS", "3600000")).await;
     assert_eq!(allow(&host, "main", "true").await.status, 200);
     let send = async |text: &str, files: Value| {
         host.chat(json!({ "text": text, "callerId": "api:eve", "files": files })).await
@@ -404,7 +415,7 @@ async fn what_was_held_is_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_needs_the_space() {
     let host = start(setup()).await;
-    let task = json!({ "prompt": "!reply report", "cron": "0 8 * * *", "timezone": "Europe/Berlin" });
+    let task = json!({ "prompt": "!reply report", "cron": "0 0 29 2 *", "timezone": "Europe/Berlin" });
     let made = ask(&host, "main", "POST", "/api/tasks", &task).await;
     assert_eq!(made.status, 200, "{made:?}");
     let run = format!("/api/tasks/{}/run", made.body["id"]);

@@ -1,6 +1,8 @@
 //! Bad input and failure: each gives one clear error in one shape, and nothing accepted is lost.
 #![allow(clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use mercury_tests::{
     docker::{inspect_all, kill_all},
@@ -84,12 +86,16 @@ async fn docker_comes_up_later() {
     let socket = host.folder().join("docker.sock");
     host.set("MERCURY_DOCKER_HOST", &format!("unix://{}", socket.display()));
     host.start().await;
-    let seen = async |docker: bool| loop {
-        let health = host.health().await.unwrap();
-        if health["docker"] == docker {
-            return health["status"].as_str().unwrap().to_owned();
+    let seen = async |docker: bool| {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let health = host.health().await.unwrap();
+            if health["docker"] == docker {
+                return health["status"].as_str().unwrap().to_owned();
+            }
+            assert!(Instant::now() < until, "{health:#}; the log:\n{}", host.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     };
     let status = async || {
         let mut command = host.command(&["status"]);
@@ -103,8 +109,8 @@ async fn docker_comes_up_later() {
     std::os::unix::fs::symlink(real.strip_prefix("unix://").unwrap(), &socket).unwrap();
     assert_eq!(seen(true).await, "ok");
     assert!(!status().await.contains("does not answer"));
-    assert!(host.log().contains("Docker answers again"), "{}", host.log());
     assert_eq!(host.ask("!reply again").await.reply(), "again");
+    assert!(host.log().contains("Docker answers again"), "{}", host.log());
 }
 
 /// `runsc` never falls back to `runc`.
@@ -186,7 +192,7 @@ async fn the_result_is_not_json() {
 async fn nothing_is_left_behind() {
     let host = Setup::scripted("runc").start().await;
     assert_eq!(host.ask("!reply x").await.reply(), "x");
-    for _ in 0..100 {
+    for _ in 0..600 {
         let left =
             inspect_all(&host.instance()).await.len() + std::fs::read_dir(host.data_dir().join("io")).unwrap().count();
         if left == 0 {

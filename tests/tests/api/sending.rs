@@ -2,6 +2,7 @@
 
 use mercury_tests::{
     host::Host,
+    proxy::Proxy,
     telegram::{
         Telegram, direct,
         hosted::{adapter_is, setup, text, with_settings},
@@ -132,7 +133,9 @@ async fn a_letter_finds_its_recipient() {
 /// http-api.md #24: who may, how long it may be, and that agents are told of it in every space.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_character_holds_everywhere() {
-    let host = closed_setup().set("MERCURY_ADMINS", "api:root").start().await;
+    let proxy = Proxy::start().await;
+    let setup = closed_setup().set("MERCURY_ADMINS", "api:root").set("MERCURY_DOCKER_HOST", &proxy.host());
+    let host = setup.start().await;
     host.execute("INSERT INTO members (space, person, role) VALUES ('main', 'api:bob', 'admin')");
     let be = |caller: &'static str, text: String| {
         let host = &host;
@@ -157,11 +160,13 @@ async fn a_character_holds_everywhere() {
     let key = format!("Bearer {CHAT_KEY}");
     let headers = [("authorization", key.as_str())];
     let message = json!({ "text": "!sleep 20000", "spaceId": "team" }).to_string();
+    // What the agent reads is gone as soon as it has.
+    proxy.hold("/start");
     let asked = host.exchange("POST", "/chat", &headers, message.into());
     tokio::pin!(asked);
     tokio::select! {
         answer = &mut asked => panic!("answered: {answer:?}"),
-        () = host.until("SELECT state FROM runs", "running") => {}
+        () = proxy.held() => {}
     }
     let folders = std::fs::read_dir(host.data_dir().join("io")).unwrap().flatten();
     let told = folders.filter_map(|folder| std::fs::read_to_string(folder.path().join("input.json")).ok());
@@ -170,6 +175,7 @@ async fn a_character_holds_everywhere() {
     let stopped = host.command(&["stop", "--space", "team"]).output().unwrap();
     assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
     asked.await.unwrap();
+    proxy.release();
     assert_eq!(show().await, json!({ "character": "Dry and brief", "updatedBy": "api:root" }));
     for _ in 0..2 {
         let cleared = ask(&host, "api:root", "DELETE", "/api/character", Value::Null).await;

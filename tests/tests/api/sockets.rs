@@ -44,7 +44,7 @@ async fn an_agent_is_itself() {
         "INSERT INTO preferences VALUES ('team', 'whose', 'the team', 'x', 1, 1), ('main', 'whose', 'main', 'x', 1, 1)",
     );
     let key = format!("Bearer {CHAT_KEY}");
-    let message = json!({ "text": "!sleep 20000", "callerId": "api:ada", "spaceId": "team", "messageId": "1" });
+    let message = json!({ "text": "!sleep 60000", "callerId": "api:ada", "spaceId": "team", "messageId": "1" });
     let headers = [("authorization", key.as_str())];
     let waiting = host.exchange("POST", "/chat", &headers, Bytes::from(message.to_string()));
     tokio::pin!(waiting);

@@ -69,7 +69,7 @@ async fn sockets_end_with_their_adapters_life() {
     let wire = Wire::start().await;
     let host = start(&wire).await;
     open(&host).await;
-    until(&host, "it is open", async || (wire.open() == 1).then_some(())).await;
+    until(&host, "it is open", async || (wire.open() == 1 && wire.connections() == 1).then_some(())).await;
     parley::script(&host, "poll", &["operator"]).await;
     until(&host, "it has ended", async || (wire.open() == 0).then_some(())).await;
     command(&host, &["adapters", "restart", "parley"]);

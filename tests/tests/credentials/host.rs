@@ -45,7 +45,7 @@ async fn the_agent_sees_the_access_token_and_nothing_else() {
     assert!(!reply.reply().contains("auth.json") && !reply.reply().contains("credentials"), "{lines:?}");
     assert_eq!(provider.refreshes(), ["refresh-canary-0"]);
 
-    host.send("!sleep 3000\n!reply x", "main", "1");
+    host.send("!sleep 60000\n!reply x", "main", "1");
     host.until("SELECT state FROM runs WHERE state = 'running'", "running").await;
     at_work(&host.instance(), 1).await;
     let inspected = Value::from(inspect_all(&host.instance()).await).to_string();

@@ -16,7 +16,7 @@ async fn one_renewal_for_all() {
     const PROCESSES: usize = 3;
     const CALLERS: usize = 34;
     let bench = Bench::new().await;
-    bench.sign_in("anthropic", "first", -1);
+    bench.sign_in("anthropic", "first", -301);
     bench.provider.next([Fault::Late(Duration::from_millis(500))]);
     let mut processes: Vec<_> = (0..PROCESSES)
         .map(|_| {

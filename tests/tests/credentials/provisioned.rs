@@ -99,9 +99,9 @@ async fn a_write_back_that_is_refused() {
 async fn a_write_back_that_hangs() {
     let bench = Bench::new().await.blob_ending_in(30).with_console();
     bench.console.hang();
-    let began = Instant::now();
     assert_eq!(access(&bench.open()).await, "sk-ant-oat01-1");
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // What was waited for would have been given up, and that is told.
+    assert!(bench.log.lines("WARN").is_empty(), "{}", bench.log.text());
     bench.until_written(2).await;
 }
 
@@ -299,11 +299,10 @@ async fn a_hundred_at_once() {
 #[tokio::test]
 async fn a_late_answer() {
     let bench = Bench::new().await.blob_ending_in(20);
-    bench.provider.next([Fault::Late(Duration::from_secs(7))]);
+    bench.provider.next([Fault::Held]);
     let credentials = bench.open();
-    let began = Instant::now();
     assert_eq!(access(&credentials).await, "access-of-first");
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    bench.provider.release();
     bench.until(|| bench.kept()["anthropic"]["refresh"] == "refresh-1").await;
     assert_eq!(access(&credentials).await, "sk-ant-oat01-1");
     assert_eq!(bench.provider.refreshes(), ["first"]);
@@ -313,10 +312,13 @@ async fn a_late_answer() {
 #[tokio::test]
 async fn a_caller_who_goes_away() {
     let bench = Bench::new().await.blob_ending_in(30);
-    bench.provider.next([Fault::Late(Duration::from_millis(500))]);
+    bench.provider.next([Fault::Held]);
     let credentials = bench.open();
-    let gone = tokio::time::timeout(Duration::from_millis(100), access(&credentials)).await;
-    assert!(gone.is_err());
+    tokio::select! {
+        token = access(&credentials) => panic!("a token: {token}"),
+        () = bench.until(|| !bench.provider.refreshes().is_empty()) => {}
+    }
+    bench.provider.release();
     bench.until(|| bench.kept()["anthropic"]["refresh"] == "refresh-1").await;
     assert_eq!(access(&credentials).await, "sk-ant-oat01-1");
     assert_eq!((bench.provider.refreshes().len(), bench.provider.replays()), (1, 0));
@@ -326,10 +328,14 @@ async fn a_caller_who_goes_away() {
 #[tokio::test]
 async fn ending_during_a_renewal() {
     let bench = Bench::new().await.blob_ending_in(30);
-    bench.provider.next([Fault::Late(Duration::from_millis(500))]);
+    bench.provider.next([Fault::Held]);
     let credentials = bench.open();
-    assert!(tokio::time::timeout(Duration::from_millis(100), access(&credentials)).await.is_err());
-    credentials.settle().await;
+    tokio::select! {
+        token = access(&credentials) => panic!("a token: {token}"),
+        () = bench.until(|| !bench.provider.refreshes().is_empty()) => {}
+    }
+    let released = async { bench.provider.release() };
+    tokio::join!(credentials.settle(), released);
     assert_eq!(bench.kept()["anthropic"]["refresh"], "refresh-1");
 }
 
