@@ -258,7 +258,7 @@ async fn an_agent_is_not_let_near_by_others() {
 /// would be nobody else's.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_group_said_stays_its_own() {
-    let host = start(setup().set("MERCURY_DEBOUNCE_MS", "20000")).await;
+    let host = start(setup().set("MERCURY_DEBOUNCE_MS", "10000")).await;
     bring(&host, &[group("1", "@Mercury !reply mail")]).await;
     host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "1").await;
     bring(&host, &[json!({ "id": "r", "kind": "removed", "conversation": "parley:team" })]).await;

@@ -60,8 +60,12 @@ pub async fn serve<L: Listener<Addr = SocketAddr>>(
                 .max_buf_size(MOST_HEAD)
                 .serve_connection(TokioIo::new(io), service);
             let ended = tokio::select! {
-                ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
-                () = stop.cancelled() => {
+                ended = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(ended),
+                () = stop.cancelled() => None,
+            };
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
                     Pin::new(&mut connection).graceful_shutdown();
                     poll_fn(|context| connection.poll_without_shutdown(context)).await
                 }

@@ -1,6 +1,6 @@
 //! The built host with the fake provider: what its containers get, and what its people read.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mercury_tests::{
     docker::{at_work, inspect_all},

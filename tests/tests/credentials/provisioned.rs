@@ -1,6 +1,6 @@
 //! A credential that a console gave by a variable (oauth.md cases 1 to 27).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mercury::credentials::{Condition, CredentialError};
 use mercury_tests::oauth::Fault;
