@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Write,
-    net::TcpListener,
+    net::Ipv4Addr,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -14,17 +14,37 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use crate::{docker, required};
 
 /// How long a host may take to be healthy: components may have to be compiled first.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
+const HEALTHY_WITHIN: Duration = Duration::from_secs(180);
+/// What a test waits for in the database must come within this time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A port that nobody gets who asks for any: a socket is bound to it and never listens. Whoever is told the port binds
+/// and listens all the same, since both sockets allow it (`SO_REUSEADDR`).
+pub struct Port {
+    pub number: u16,
+    _bound: TcpSocket,
+}
+
+impl Port {
+    pub fn reserve() -> Self {
+        let bound = TcpSocket::new_v4().unwrap();
+        bound.set_reuseaddr(true).unwrap();
+        bound.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        Self { number: bound.local_addr().unwrap().port(), _bound: bound }
+    }
+}
 
 /// A project folder, and the host that runs in it, if one does.
 pub struct Host {
     folder: tempfile::TempDir,
     environment: BTreeMap<String, String>,
-    port: u16,
+    /// Kept between two lives of the host, too.
+    port: Port,
     process: Option<Child>,
 }
 
@@ -96,8 +116,8 @@ impl Setup {
     pub fn prepare(mut self) -> Host {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("mercury.yaml"), &self.yaml).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        self.environment.insert("MERCURY_PORT".into(), port.to_string());
+        let port = Port::reserve();
+        self.environment.insert("MERCURY_PORT".into(), port.number.to_string());
         Host { folder, environment: self.environment, port, process: None }
     }
 
@@ -125,7 +145,7 @@ impl Host {
 
     /// Where it listens, or will.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number
     }
 
     /// Changes a variable for the next start.
@@ -175,6 +195,23 @@ impl Host {
                 panic!("the host ended with {status}; its log:\n{}", self.log());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Starts a second host of the same project, and waits until it stands by. Its log is `second.log`.
+    pub async fn start_second(&self) -> Child {
+        let path = self.folder.path().join("second.log");
+        let log = std::fs::File::create(&path).unwrap();
+        let mut second = self.command(&["run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let said = std::fs::read_to_string(&path).unwrap();
+            if said.contains("standing by until it ends") {
+                return second;
+            }
+            let ended = second.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < until, "it does not stand by ({ended:?}):\n{said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -242,7 +279,8 @@ impl Host {
         body: Bytes,
     ) -> anyhow::Result<hyper::Response<hyper::body::Incoming>> {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let mut request = hyper::Request::builder().method(method).uri(format!("http://127.0.0.1:{}{path}", self.port));
+        let mut request =
+            hyper::Request::builder().method(method).uri(format!("http://127.0.0.1:{}{path}", self.port.number));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -277,7 +315,7 @@ impl Host {
     /// The same for any message.
     pub fn send_message(&self, message: &Value) {
         let message = message.to_string();
-        let uri = format!("http://127.0.0.1:{}/chat", self.port);
+        let uri = format!("http://127.0.0.1:{}/chat", self.port.number);
         tokio::spawn(async move {
             let client = Client::builder(TokioExecutor::new()).build_http();
             let request = hyper::Request::post(uri).body(Full::new(Bytes::from(message))).unwrap();
@@ -295,7 +333,7 @@ impl Host {
 
     /// Waits until the query answers `expected`.
     pub async fn until(&self, sql: &str, expected: &str) {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + PATIENCE;
         loop {
             let found: Option<String> = self.query(sql);
             if found.as_deref() == Some(expected) {

@@ -39,6 +39,15 @@ pub fn required(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the suites with `./dev test`"))
 }
 
+/// Where midnight (UTC) is near, waits until it is over: what is counted by days begins anew then.
+pub async fn away_from_midnight() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let left = 86_400 - now % 86_400;
+    if left < 240 {
+        tokio::time::sleep(std::time::Duration::from_secs(left)).await;
+    }
+}
+
 /// The minimal image with the scripted agent, which stands in for `pi` where its work does not matter.
 pub fn minimal_image() -> String {
     required("MERCURY_TEST_MINIMAL_IMAGE")

@@ -11,7 +11,7 @@ use crate::{
     plugins::fixture,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A host with the adapter. Direct conversations get their spaces by themselves.
 pub fn prepare(setup: Setup, settings: &[(&str, &str)], more: &str) -> Host {
@@ -88,9 +88,15 @@ pub fn calls(host: &Host) -> Vec<Value> {
     serde_json::from_str(&all).unwrap()
 }
 
-/// Calls of one name.
+/// Calls of one name, without the messages that show a long run's progress: how long a run takes is the machine's
+/// affair.
 pub fn called(host: &Host, name: &str) -> Vec<Value> {
-    calls(host).into_iter().filter(|call| call["call"] == name).collect()
+    calls(host).into_iter().filter(|call| call["call"] == name && !is_progress(call)).collect()
+}
+
+/// Whether the call carries a long run's progress.
+pub fn is_progress(call: &Value) -> bool {
+    call["id"].as_str().is_some_and(|id| id.starts_with("progress-"))
 }
 
 /// Waits until the adapter was asked to deliver this text, and returns the call.

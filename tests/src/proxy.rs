@@ -76,9 +76,7 @@ impl Proxy {
 
     /// Waits until a request is held.
     pub async fn held(&self) {
-        tokio::time::timeout(std::time::Duration::from_secs(30), self.shared.held.notified())
-            .await
-            .expect("a held request");
+        tokio::time::timeout(Duration::from_secs(60), self.shared.held.notified()).await.expect("a held request");
     }
 
     /// Requests that come from now on pass; one that is held stays held: its host is gone.

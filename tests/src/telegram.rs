@@ -195,9 +195,11 @@ impl Telegram {
         self.shared.world.lock().unwrap().calls.clone()
     }
 
-    /// Calls of the method, in order.
+    /// Calls of the method, in order, without the messages that show a long run's progress: how long a run takes is the
+    /// machine's affair.
     pub fn calls_of(&self, method: &str) -> Vec<Call> {
-        self.calls().into_iter().filter(|call| call.method == method).collect()
+        let is_progress = |call: &Call| call.fields["text"].as_str().is_some_and(|it| it.starts_with("⏳ Processing"));
+        self.calls().into_iter().filter(|call| call.method == method && !is_progress(call)).collect()
     }
 
     /// Updates that nobody has confirmed.

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use mercury_tests::{
+    away_from_midnight,
     docker::require_runsc,
     full_image,
     host::{Host, Setup},
@@ -100,6 +101,7 @@ async fn say(host: &Host, space: &str, text: &str) {
 /// what is said later is distilled from there on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_becomes_notes() {
+    away_from_midnight().await;
     let host = start().await;
     host.create_space("team");
     say(&host, "main", "Ada sails on Sundays").await;

@@ -1,8 +1,10 @@
 //! `kill -9` of the host at each state of a run: nothing is lost, nothing is answered twice.
 #![allow(clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
 use mercury_tests::{
-    docker::{at_work, inspect_all, kill_all, require_runsc},
+    docker::{at_work, inspect_all, kill_all, pause_all, require_runsc},
     host::{Host, Setup},
     proxy::Proxy,
 };
@@ -21,16 +23,20 @@ fn runs(host: &Host) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_queued() {
-    let mut host = Setup::scripted("runc").set("MERCURY_MAX_CONCURRENCY", "1").start().await;
+    let proxy = Proxy::start().await;
+    let setup = Setup::scripted("runc").set("MERCURY_MAX_CONCURRENCY", "1").set("MERCURY_DOCKER_HOST", &proxy.host());
+    let mut host = setup.start().await;
     host.create_space("other");
-    host.send("!sleep 2000\n!reply first", "other", "1");
-    host.until(STATE, "running").await;
+    proxy.hold("/containers/create");
+    host.send("!reply first", "other", "1");
+    proxy.held().await;
     host.send("!reply second", "main", "2");
     host.until(STATE, "queued").await;
     host.kill();
+    proxy.release();
     host.start().await;
     assert_eq!(again(&host, "!reply second", "2").await.reply(), "second");
-    let first = host.chat(json!({ "text": "!sleep 2000\n!reply first", "spaceId": "other", "messageId": "1" })).await;
+    let first = host.chat(json!({ "text": "!reply first", "spaceId": "other", "messageId": "1" })).await;
     assert_eq!((first.reply(), runs(&host)), ("first", 2));
 }
 
@@ -68,7 +74,7 @@ async fn killed_between_create_and_start() {
 /// storage.md #30: the container is adopted, and its socket speaks for the same caller as before.
 async fn killed_while_running(runtime: &str) {
     let mut host = Setup::scripted(runtime).start().await;
-    let text = "!sleep 3000\n!whoami";
+    let text = "!sleep 5000\n!whoami";
     host.send(text, "main", "1");
     host.until(STATE, "running").await;
     at_work(&host.instance(), 1).await;
@@ -97,7 +103,7 @@ async fn killed_while_running_under_runsc() {
 async fn a_tool_call_waits_for_the_host() {
     use mercury_tests::model::{Model, Turn};
     let model = Model::start([
-        Turn::Bash("sleep 2; echo first".into()),
+        Turn::Bash("touch begun; sleep 2; echo first".into()),
         Turn::Bash("mrctl whoami > outbox/who.json".into()),
         Turn::Text("both".into()),
     ])
@@ -107,13 +113,19 @@ async fn a_tool_call_waits_for_the_host() {
         .start()
         .await;
     host.send("do both", "main", "1");
-    while model.requests().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let begun = host.data_dir().join("spaces/main/begun");
+    let until = Instant::now() + Duration::from_secs(60);
+    while !begun.exists() {
+        assert!(Instant::now() < until, "the first call is not made; the log:\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The first call was allowed and sleeps; the second is made while the host is away.
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    // The first call was allowed and sleeps; the second is made while the host is away, and waits some seconds for it.
     host.kill();
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let until = Instant::now() + Duration::from_secs(60);
+    while model.requests().len() < 2 {
+        assert!(Instant::now() < until, "the first call does not end; the log:\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     host.start().await;
     let answer = again(&host, "do both", "1").await;
     assert_eq!(answer.reply(), "both");
@@ -131,12 +143,10 @@ async fn the_result_came_while_no_host_was_there() {
     at_work(&host.instance(), 1).await;
     host.kill();
     let io = host.data_dir().join("io");
-    for _ in 0..200 {
-        let done = std::fs::read_dir(&io).unwrap().flatten().any(|run| run.path().join("result.json").exists());
-        if done {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let until = Instant::now() + Duration::from_secs(60);
+    while !std::fs::read_dir(&io).unwrap().flatten().any(|run| run.path().join("result.json").exists()) {
+        assert!(Instant::now() < until, "there is no result; the log:\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     host.start().await;
     let answer = again(&host, text, "1").await;
@@ -212,13 +222,16 @@ async fn killed_between_acceptance_and_decision() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graceful_stop_hands_over() {
     let mut host = Setup::scripted("runc").start().await;
-    let text = "!sleep 3000\n!reply handed over";
+    let text = "!sleep 5000\n!reply handed over";
     host.send(text, "main", "1");
     host.until(STATE, "running").await;
     at_work(&host.instance(), 1).await;
+    // However long the stop takes, the agent is not done before it.
+    pause_all(&host.instance(), true).await;
     assert_eq!(host.terminate().await, Some(0));
     assert_eq!(inspect_all(&host.instance()).await.len(), 1, "the container goes on");
     host.start().await;
+    pause_all(&host.instance(), false).await;
     assert_eq!(again(&host, text, "1").await.reply(), "handed over");
 }
 
@@ -227,24 +240,23 @@ async fn a_graceful_stop_hands_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_host_stands_by() {
     let mut first = Setup::scripted("runc").start().await;
-    let mut second = first.command(&["run"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert_eq!(second.try_wait().unwrap(), None, "it waits");
+    let mut second = first.start_second().await;
     assert_eq!(first.ask("!reply first").await.reply(), "first");
+    assert_eq!(second.try_wait().unwrap(), None, "it waits");
     first.kill();
-    let mut answer = None;
-    for _ in 0..200 {
+    let until = Instant::now() + Duration::from_secs(180);
+    let answer = loop {
         if let Ok(found) = first.try_chat(json!({ "text": "!reply second" })).await
             && found.status == 200
         {
-            answer = Some(found);
-            break;
+            break found;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+        assert!(Instant::now() < until, "the second host does not answer");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     second.kill().unwrap();
     second.wait().unwrap();
-    assert_eq!(answer.unwrap().reply(), "second");
+    assert_eq!(answer.reply(), "second");
 }
 
 /// container.md #47 (as architecture.md has it): containers of this data directory that belong to no
@@ -270,14 +282,13 @@ async fn orphans_are_removed() {
     let other = format!("{instance}-other");
     create(&other, "unknown-3");
     host.start().await;
-    for _ in 0..200 {
-        if inspect_all(&instance).await.is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let until = Instant::now() + Duration::from_secs(60);
+    while !host.log().contains("belong to no unfinished run") {
+        assert!(Instant::now() < until, "they are not removed; the log:\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(inspect_all(&instance).await.is_empty(), "the log:\n{}", host.log());
     assert!(host.log().contains("count=2"), "{}", host.log());
+    assert!(inspect_all(&instance).await.is_empty(), "the log:\n{}", host.log());
     assert_eq!(inspect_all(&other).await.len(), 1, "another host's");
     mercury_tests::docker::remove_all(&other);
 }

@@ -1,7 +1,12 @@
 //! What a container holds and what it does not, and how many there are.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use mercury_tests::{
     docker::{CANARY, inspect_all, require_runsc},
@@ -10,19 +15,47 @@ use mercury_tests::{
 };
 use serde_json::{Value, json};
 
+/// The container of a run that lasts as long as the test: nobody waits for its end.
 async fn running_container(host: &Host) -> Value {
-    host.send("!sleep 4000\n!reply x", "main", "1");
+    host.send("!sleep 600000", "main", "1");
     host.until("SELECT state FROM runs ORDER BY id DESC LIMIT 1", "running").await;
-    let until = Instant::now() + Duration::from_secs(10);
+    let run: String = host.query("SELECT id FROM runs ORDER BY id DESC LIMIT 1").unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
     loop {
-        if let Some(found) =
-            inspect_all(&host.instance()).await.into_iter().find(|found| found["State"]["Running"] == true)
-        {
+        let all = inspect_all(&host.instance()).await;
+        let of_run = |found: &Value| found["Config"]["Labels"]["mercury.run"] == run.as_str();
+        if let Some(found) = all.into_iter().find(|found| found["State"]["Running"] == true && of_run(found)) {
             return found;
         }
         assert!(Instant::now() < until, "no container runs");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits until the agent's side of the one run that is at work has taken what the host left for it: Docker says that
+/// a container runs before its first instruction does.
+async fn taken(host: &Host) {
+    let io = host.data_dir().join("io");
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let runs: Vec<_> = std::fs::read_dir(&io).unwrap().map(|run| run.unwrap().path()).collect();
+        // The folder of a run that is just over may go away meanwhile.
+        let left = runs.first().and_then(|run| std::fs::read_dir(run).ok()).map(Iterator::count);
+        if runs.len() == 1 && left == Some(0) {
+            return;
+        }
+        assert!(Instant::now() < until, "entry deleted request and credentials: {runs:?}, {left:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The files in the folder that hold `text`. It is in no argument: other tests look for it there.
+fn files_with(text: &str, folder: &Path) -> String {
+    let mut grep = Command::new("grep");
+    grep.args(["-rl", "-D", "skip", "-f", "-"]).arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut grep = grep.spawn().unwrap();
+    grep.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    String::from_utf8_lossy(&grep.wait_with_output().unwrap().stdout).into_owned()
 }
 
 /// container.md #73 #62 #63: the hardening as the engine has it, under both runtimes.
@@ -58,16 +91,12 @@ async fn the_credential_is_nowhere_to_be_seen() {
     let host = Setup::scripted("runc").set("MERCURY_AGENT_CREDENTIALS", "env").start().await;
     let found = running_container(&host).await;
     assert!(!found.to_string().contains(CANARY), "docker inspect");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    taken(&host).await;
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&arguments).contains(CANARY), "{}", entry.path().display());
     }
-    let io = host.data_dir().join("io");
-    let run = std::fs::read_dir(&io).unwrap().next().unwrap().unwrap().path();
-    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 0, "entry deleted request and credentials");
-    let output = std::process::Command::new("grep").args(["-rl", CANARY]).arg(host.folder()).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "files that hold the canary");
+    assert_eq!(files_with(CANARY, host.folder()), "", "files that hold the canary");
     assert!(!host.log().contains(CANARY));
 }
 
@@ -253,11 +282,12 @@ async fn web_pages_cannot_ask() {
 #[tokio::test(flavor = "multi_thread")]
 async fn standing_by_can_be_interrupted() {
     let first = Setup::scripted("runc").start().await;
-    let mut second = first.command(&["run"]).stderr(std::process::Stdio::null()).spawn().unwrap();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut second = first.start_second().await;
     rustix::process::kill_process(rustix::process::Pid::from_child(&second), rustix::process::Signal::TERM).unwrap();
-    for _ in 0..100 {
-        if second.try_wait().unwrap().is_some() {
+    let until = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < until {
+        if let Some(status) = second.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(0));
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -290,10 +320,8 @@ async fn variables_pass_by_declaration() {
         assert_eq!(host.log().contains("BILLING_KEY"), listed.is_empty(), "the line at start: {}", host.log());
         let found = running_container(&host).await.to_string();
         assert!(!found.contains("canary"), "docker inspect");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let output =
-            std::process::Command::new("grep").args(["-rl", "billing-canary"]).arg(host.data_dir()).output().unwrap();
-        let held = String::from_utf8_lossy(&output.stdout).into_owned();
+        taken(&host).await;
+        let held = files_with("billing-canary", &host.data_dir());
         assert!(!held.contains("/io/"), "{held}");
     }
 }
@@ -322,7 +350,7 @@ async fn bubblewrap_by_opt_in() {
         let seccomp = format!("seccomp={}", file.display());
         let bwrap = "bwrap --unshare-all --die-with-parent --ro-bind / / --ro-bind /proc /proc --dev /dev --tmpfs /tmp sh -c 'id -u; mount -t tmpfs x /tmp 2>&1 | head -c 6'";
         let run = |seccomp: Option<&str>| {
-            let mut command = std::process::Command::new("docker");
+            let mut command = Command::new("docker");
             command.args([
                 "run",
                 "--rm",

@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mercury_tests::{
-    docker::{at_work, inspect_all},
+    docker::{at_work, inspect_all, pause_all},
     host::{Answer, Host, Setup},
     proxy::Proxy,
 };
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 async fn stop(host: &Host, space: &str) -> Answer {
     host.request("POST", &format!("/api/spaces/{space}/stop"), &[], Bytes::new()).await.unwrap()
@@ -22,7 +26,7 @@ async fn running(host: &Host) {
 
 /// Waits until no container of the host is left.
 async fn none_left(host: &Host) {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(60);
     while !inspect_all(&host.instance()).await.is_empty() {
         assert!(Instant::now() < until, "a container is left; the log:\n{}", host.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -88,7 +92,7 @@ async fn stopped_while_being_created() {
     assert_eq!(stop(&host, "main").await.body["stopped"], true);
     let answer = host.chat(json!({ "text": "again", "messageId": "1" })).await;
     assert_eq!((answer.status, answer.code()), (409, "aborted"));
-    assert!(began.elapsed() < Duration::from_secs(3), "it waited for the daemon");
+    assert!(began.elapsed() < Duration::from_secs(15), "it waited for the daemon");
     proxy.release();
     assert_eq!(host.ask("!reply next").await.reply(), "next");
     none_left(&host).await;
@@ -99,7 +103,7 @@ async fn stopped_while_being_created() {
 async fn a_promised_stop_outlives_the_host() {
     let proxy = Proxy::start().await;
     let mut host = Setup::scripted("runc").set("MERCURY_DOCKER_HOST", &proxy.host()).start().await;
-    host.send("!sleep 4000\n!reply never", "main", "1");
+    host.send("!sleep 60000\n!reply never", "main", "1");
     running(&host).await;
     proxy.hold("/kill");
     assert_eq!(stop(&host, "main").await.body["stopped"], true);
@@ -146,8 +150,10 @@ async fn stop_now_kills() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_hands_over() {
     let mut host = Setup::scripted("runc").start().await;
-    host.send("!sleep 3000\n!reply handed over", "main", "1");
+    host.send("!sleep 5000\n!reply handed over", "main", "1");
     running(&host).await;
+    // However long the stop takes, the agent is not done before it.
+    pause_all(&host.instance(), true).await;
     let output = command(&host, &["stop"]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(host.ended().await, Some(0));
@@ -155,6 +161,7 @@ async fn stop_hands_over() {
     let output = command(&host, &["stop"]).await;
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no host runs"));
     host.start().await;
+    pause_all(&host.instance(), false).await;
     assert_eq!(host.chat(json!({ "text": "again", "messageId": "1" })).await.reply(), "handed over");
     let output = command(&host, &["stop", "--space", "main"]).await;
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "Nothing is going on in main.");
@@ -175,15 +182,23 @@ async fn a_broken_configuration_stops_no_stop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_signal_ends_it_at_once() {
     let mut host = Setup::scripted("runc").start().await;
-    // A request that is never finished keeps the listener's graceful end waiting.
-    let mut half = std::net::TcpStream::connect(("127.0.0.1", host.port())).unwrap();
-    std::io::Write::write_all(&mut half, b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{")
-        .unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    host.signal(rustix::process::Signal::TERM);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // A request that is never finished keeps the listener's graceful end waiting. Its body is asked for once it is
+    // being served.
+    let mut half = TcpStream::connect(("127.0.0.1", host.port())).await.unwrap();
+    let head = "POST /chat HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n";
+    half.write_all(head.as_bytes()).await.unwrap();
+    let mut asked = [0; 21];
+    half.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue");
+    half.write_all(b"{").await.unwrap();
+    // Whoever waits for an answer is told of the first signal: two at once would be one.
+    let (told, ()) = tokio::join!(host.ask("!sleep 60000"), async {
+        host.until("SELECT CAST(count(*) AS TEXT) FROM inbound", "1").await;
+        host.signal(rustix::process::Signal::TERM);
+    });
+    assert_eq!((told.status, told.code()), (503, "stopping"), "{:#}", told.body);
     let began = Instant::now();
     host.signal(rustix::process::Signal::TERM);
     assert_eq!(host.ended().await, Some(1));
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(8), "it waited for what is under way");
 }

@@ -73,8 +73,11 @@ async fn a_backup_is_broken_off_in_order() {
     succeed(&host, &["spaces", "create", "team"]);
     let space = host.data_dir().join("spaces/team");
     std::fs::create_dir_all(&space).unwrap();
-    // Some 8 GiB that take no room: packing them takes a minute.
-    std::fs::File::create(space.join("large")).unwrap().set_len(8 << 30).unwrap();
+    // Some 8 GiB that take no room: packing them takes a minute. What is longer than 1 GiB and nearly all hole is
+    // left out.
+    for n in 0..8 {
+        std::fs::File::create(space.join(format!("large-{n}"))).unwrap().set_len(1 << 30).unwrap();
+    }
     let before = names(host.folder());
     let mut backup = host.command(&["backup", "backup.tar.gz"]).stderr(Stdio::piped()).spawn().unwrap();
     while names(host.folder()).len() < before.len() + 2 {

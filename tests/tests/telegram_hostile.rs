@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 use mercury_tests::{
-    host::{Host, Setup},
+    docker::{at_work, pause_all},
+    host::{Host, Port, Setup},
     plugins::{fixture, install},
     telegram::{
         BOT_ID, TOKEN, Telegram, direct, group,
@@ -126,6 +127,8 @@ async fn an_edit_changes_no_question_that_waits() {
     link(&host, &fake, -1001).await;
     fake.push(group(5, mentioning("please\n!sleep 2500\n!reply first")));
     host.until(RUNS, "1").await;
+    at_work(&host.instance(), 1).await;
+    pause_all(&host.instance(), true).await;
     // Called by nothing but the reply: its text is its question.
     let said =
         json!({ "message_id": 900, "chat": { "id": -1001 }, "from": { "id": BOT_ID, "is_bot": true }, "text": "hm" });
@@ -135,6 +138,7 @@ async fn an_edit_changes_no_question_that_waits() {
     edit["edited_message"] = edit["message"].take();
     fake.push(edit);
     host.until("SELECT text FROM inbound WHERE message = '6'", "!reply evil").await;
+    pause_all(&host.instance(), false).await;
     let answers = fake.sent("sendMessage", 2).await;
     assert_eq!(answers.iter().map(text).collect::<Vec<_>>(), ["first", "harmless"]);
 }
@@ -390,10 +394,9 @@ async fn a_flood_of_one_starves_nobody() {
 /// A host without its network says so, and keeps trying.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_network_is_told() {
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
-    let yaml = format!("plugins:\n  telegram:\n    stand_ins:\n      api.telegram.org: \"http://{address}\"\n");
+    let nobody = Port::reserve();
+    let address = format!("http://127.0.0.1:{}", nobody.number);
+    let yaml = format!("plugins:\n  telegram:\n    stand_ins:\n      api.telegram.org: \"{address}\"\n");
     let host = Setup::scripted("runc")
         .set("MERCURY_ENABLE_TELEGRAM", "true")
         .set("MERCURY_TELEGRAM_BOT_TOKEN", TOKEN)

@@ -2,12 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    net::TcpListener,
     path::Path,
     process::{Command, Stdio},
 };
 
-use mercury_tests::{docker, minimal_image, required};
+use mercury_tests::{docker, host::Port, minimal_image, required};
 
 /// What stands in blocks of shell, in their order.
 fn commands(page: &str) -> String {
@@ -27,10 +26,6 @@ fn commands(page: &str) -> String {
     script
 }
 
-fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
-
 /// Every command of the tutorial, in an empty folder, with the scripted agent in place of a real one.
 #[test]
 fn the_tutorial_works() {
@@ -38,20 +33,22 @@ fn the_tutorial_works() {
     let page = std::fs::read_to_string(root.join("docs/plugins/tutorial.md")).unwrap();
     let binary = required("MERCURY_BIN");
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let [host, platform] = [Port::reserve(), Port::reserve()];
+    let port = host.number.to_string();
     // The machine may use these ports otherwise, and crates come in the versions that the components have.
     let script = commands(&page)
         // What `.env` names wins over the environment, which has the scripted agent.
         .replacen("mercury init\n", "mercury init\nsed -i '/^MERCURY_A/d' .env\n", 1)
         .replace("8787", &port)
-        .replace("9900", &free_port())
+        .replace("9900", &platform.number.to_string())
         .replacen("cd parrot\n", &format!("cd parrot\ncp {} .\n", root.join("components/Cargo.lock").display()), 1);
     let script = format!("set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\n{script}");
     std::fs::write(folder.path().join("tutorial.sh"), &script).unwrap();
     let binaries = Path::new(&binary).parent().unwrap();
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+    // nextest ends it a little later (`.config/nextest.toml`).
     let output = Command::new("timeout")
-        .args(["300", "bash", "tutorial.sh"])
+        .args(["840", "bash", "tutorial.sh"])
         .current_dir(folder.path())
         .env("PATH", path)
         .env("CARGO_TARGET_DIR", binaries.parent().unwrap().join("scaffolds"))

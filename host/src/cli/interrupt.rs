@@ -6,14 +6,16 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs `work`, which looks at its token from time to time.
 pub(super) async fn interruptible<T>(work: impl AsyncFnOnce(CancellationToken) -> T) -> Result<T> {
-    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
+    // Both are received before the work begins: until then they would end the process in the middle of it.
+    let receive = |kind| signal(kind).context("signals cannot be received");
+    let (mut interrupt, mut terminate) = (receive(SignalKind::interrupt())?, receive(SignalKind::terminate())?);
     let cancel = CancellationToken::new();
     let work = work(cancel.clone());
     tokio::pin!(work);
     loop {
         tokio::select! {
             done = &mut work => return Ok(done),
-            _ = tokio::signal::ctrl_c() => cancel.cancel(),
+            _ = interrupt.recv() => cancel.cancel(),
             _ = terminate.recv() => cancel.cancel(),
         }
     }

@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, UnixStream},
+    sync::Notify,
 };
 
 use super::*;
@@ -60,6 +61,8 @@ struct Bench {
     folder: tempfile::TempDir,
     names: Arc<Names>,
     server: SocketAddr,
+    /// Told of each request for `/never`.
+    never: Arc<Notify>,
     plugins: Arc<Plugins>,
     socket: Option<SocketServer>,
 }
@@ -95,8 +98,9 @@ impl Bench {
             Plugins::load(folder.path(), &configured, Compiler::InProcess, Arc::new(Services::new(store.clone())))
                 .await
                 .unwrap();
-        let mut bench =
-            Self { folder, names: Arc::default(), server: serve().await, plugins: Arc::new(plugins), socket: None };
+        let (server, never) = serve().await;
+        let plugins = Arc::new(plugins);
+        let mut bench = Self { folder, names: Arc::default(), server, never, plugins, socket: None };
         bench.apply(setup);
         bench
     }
@@ -143,8 +147,9 @@ impl Bench {
     }
 }
 
-/// Says method, path, headers and body of what it gets; `/large` sends 8 MiB, `/moved` redirects.
-async fn serve() -> SocketAddr {
+/// Says method, path, headers and body of what it gets; `/large` sends 8 MiB, `/moved` redirects, `/never` tells that
+/// it was asked and does not answer.
+async fn serve() -> (SocketAddr, Arc<Notify>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let say = |request: Request| async move {
@@ -152,16 +157,24 @@ async fn serve() -> SocketAddr {
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         format!("{} {} {:?} {}", parts.method, parts.uri, parts.headers, String::from_utf8_lossy(&body))
     };
+    let never = Arc::new(Notify::new());
+    let asked = never.clone();
     let router = Router::new()
         .route("/large", get(|| async { Body::from(vec![b'x'; 8 << 20]) }))
         .route(
             "/moved",
             get(|| async { (StatusCode::FOUND, [(header::LOCATION, "http://169.254.169.254/latest/meta-data/")]) }),
         )
-        .route("/never", get(std::future::pending::<()>))
+        .route(
+            "/never",
+            get(async move || {
+                asked.notify_one();
+                std::future::pending::<()>().await;
+            }),
+        )
         .fallback(say);
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    address
+    (address, never)
 }
 
 struct Client {
@@ -453,22 +466,26 @@ async fn the_share_of_a_run_ends_its_connections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_bounded_and_silent_ones_end() {
-    let limits = Limits {
-        connections: 2,
-        queue: Duration::from_millis(50),
-        idle: Duration::from_millis(600),
-        ..Limits::default()
-    };
-    let bench = Bench::start(Setup { limits, ..Setup::default() }).await;
+    let limits = Limits { connections: 2, queue: Duration::from_millis(50), ..Limits::default() };
+    let mut bench = Bench::start(Setup { limits, ..Setup::default() }).await;
     let connect = bench.here("CONNECT allowed.test:PORT HTTP/1.1\r\n\r\n");
+    let never = bench.here("GET http://allowed.test:PORT/never HTTP/1.1\r\n\r\n");
     let mut first = bench.client().await;
     first.send(connect.as_bytes()).await;
     assert_eq!(first.answer(true).await.status, 200);
     let mut second = bench.client().await;
-    second.send(bench.here("GET http://allowed.test:PORT/never HTTP/1.1\r\n\r\n").as_bytes()).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    second.send(never.as_bytes()).await;
+    bench.never.notified().await;
     let busy = bench.ask(connect.as_bytes(), false).await;
     assert_eq!((busy.status, busy.outcome()), (503, "egress_busy".to_owned()));
+
+    let limits = Limits { idle: Duration::from_millis(600), ..limits };
+    bench.apply(Setup { limits, ..Setup::default() });
+    let mut first = bench.client().await;
+    first.send(connect.as_bytes()).await;
+    assert_eq!(first.answer(true).await.status, 200);
+    let mut second = bench.client().await;
+    second.send(never.as_bytes()).await;
     assert_eq!(first.drain().await, 0, "closed for its silence");
     let late = second.answer(false).await;
     assert!(matches!(late.status, 502 | 504), "{late:?}");

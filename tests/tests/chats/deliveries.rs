@@ -120,11 +120,12 @@ async fn failures_have_an_answer() {
 async fn a_long_run_shows_one_message() {
     let host = parley::start(&[]).await;
     bring(&host, &[direct("1", "!sleep 33000\n!reply at last")]).await;
-    let shown = delivered(&host, "Processing…").await;
-    assert!(shown["id"].as_str().unwrap().starts_with("progress-"));
+    let shown = || parley::calls(&host).into_iter().filter(parley::is_progress).collect::<Vec<_>>();
+    let first = until(&host, "its progress", async || shown().pop()).await;
+    assert!(first["text"].as_str().unwrap().contains("Processing…"), "{first:#}");
     delivered(&host, "at last").await;
     let removed = until(&host, "it is taken back", async || called(&host, "remove").pop()).await;
     assert_eq!(removed["message"], "b1");
-    assert_eq!(called(&host, "deliver").len(), 2);
+    assert_eq!((shown().len(), called(&host, "deliver").len()), (1, 1));
     assert!(called(&host, "Activity::Thinking").len() >= 7, "the sign is repeated");
 }

@@ -1,6 +1,7 @@
 //! Messages that are written shortly after each other are one question.
 
 use mercury_tests::{
+    docker::{at_work, kill_all, pause_all},
     host::Setup,
     parley::{bring, delivered, direct, group, link_group, running},
 };
@@ -50,16 +51,22 @@ async fn one_thought_in_several_messages() {
 /// Weakness W15: `kill -9` while a batch waits loses nothing of it, and it is still one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_survives_the_host() {
-    let mut host = start(Setup::scripted("runc").set("MERCURY_DEBOUNCE_MS", "10000")).await;
+    let mut host = start(Setup::scripted("runc").set("MERCURY_DEBOUNCE_MS", "300")).await;
+    let waiting = "SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0";
+    // As long as the same person's run is at work, a batch waits.
+    bring(&host, &[direct("0", "!sleep 600000")]).await;
+    host.until("SELECT state FROM runs", "running").await;
+    at_work(&host.instance(), 1).await;
     bring(&host, &[direct("1", "!reply one"), direct("2", "!reply two")]).await;
-    host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "2").await;
+    host.until(waiting, "2").await;
     host.kill();
-    host.set("MERCURY_DEBOUNCE_MS", "8000");
     host.start().await;
     running(&host).await;
     bring(&host, &[direct("3", "!reply three")]).await;
+    host.until(waiting, "3").await;
+    kill_all(&host.instance()).await;
     delivered(&host, "one\ntwo\nthree").await;
-    assert_eq!(host.query::<i64>("SELECT count(*) FROM runs").unwrap(), 1);
+    assert_eq!(host.query::<i64>("SELECT count(*) FROM runs").unwrap(), 2);
 }
 
 /// pipeline.md #35, weakness W12: what is written while the agent works is asked together behind it; a command
@@ -69,9 +76,13 @@ async fn what_is_written_meanwhile() {
     let host = start(Setup::scripted("runc").set("MERCURY_DEBOUNCE_MS", "300")).await;
     bring(&host, &[direct("1", "!sleep 4000\n!reply first")]).await;
     host.until("SELECT state FROM runs", "running").await;
+    at_work(&host.instance(), 1).await;
+    pause_all(&host.instance(), true).await;
     bring(&host, &[direct("2", "!reply second")]).await;
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     bring(&host, &[direct("3", "!reply third")]).await;
+    host.until("SELECT CAST(count(*) AS TEXT) FROM inbound WHERE decided = 0", "2").await;
+    pause_all(&host.instance(), false).await;
     delivered(&host, "second\nthird").await;
     assert_eq!(said(&host), ["first", "second\nthird"]);
 

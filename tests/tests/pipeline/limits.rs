@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use mercury_tests::{
+    away_from_midnight,
     host::Setup,
     parley::{bring, direct},
 };
@@ -62,6 +63,7 @@ async fn programs_are_limited_too() {
 /// pipeline.md #27, #29: a space's own limits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_space_has_its_limits() {
+    away_from_midnight().await;
     let host = start(windowed("0")).await;
     say(&host, bob("1", "!reply one"), "one").await;
     set(&host, "dm-parley-bob", "rate_limit.member", "2").await;

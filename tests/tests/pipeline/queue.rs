@@ -1,6 +1,7 @@
 //! The queue is bounded, and people are told where they stand.
 
 use mercury_tests::{
+    docker::{at_work, pause_all},
     host::Setup,
     parley::{bring, delivered, direct, group, link_group},
 };
@@ -37,10 +38,15 @@ async fn spaces_take_turns() {
     let host = start(Setup::scripted("runc").set("MERCURY_MAX_CONCURRENCY", "1")).await;
     bring(&host, &[direct("1", "!sleep 3000\n!reply 1")]).await;
     host.until("SELECT state FROM runs", "running").await;
+    at_work(&host.instance(), 1).await;
+    // However long the others take to be queued, the first is not done before it.
+    pause_all(&host.instance(), true).await;
     bring(&host, &(2..6).map(|n| direct(&n.to_string(), &format!("!reply {n}"))).collect::<Vec<_>>()).await;
     host.until("SELECT CAST(count(*) AS TEXT) FROM runs", "5").await;
     bring(&host, &[bob("6", "!reply bob")]).await;
-    delivered(&host, "5").await;
+    host.until("SELECT CAST(count(*) AS TEXT) FROM runs", "6").await;
+    pause_all(&host.instance(), false).await;
+    host.until("SELECT CAST(count(*) AS TEXT) FROM runs WHERE answered = 1", "6").await;
     let order: String = host
         .query("SELECT group_concat(json_extract(result, '$.reply'), ' ') FROM (SELECT result FROM runs ORDER BY started_at)")
         .unwrap();

@@ -26,8 +26,8 @@ fn a_passing_failure_is_repeated() {
     assert_eq!((result.reply.as_deref(), stage.calls()), (Some("m1"), 2));
     let times = stage.note("times").unwrap();
     let times: Vec<u64> = times.lines().map(|it| it.parse().unwrap()).collect();
-    // Above 600 only because the start of a process on a busy machine takes its time.
-    assert!((300..1500).contains(&(times[1] - times[0])), "{times:?}");
+    // Far above 600 only because the start of a process on a busy machine takes its time.
+    assert!((300..10_000).contains(&(times[1] - times[0])), "{times:?}");
     // Weakness E8: the failed attempt is counted as well.
     assert_eq!(result.usage.unwrap().input_tokens, 11);
 }
@@ -79,7 +79,7 @@ fn a_missing_pi_or_key_fails_at_once() {
     let stage = Stage::new("echo 'No API key found for a.' >&2; exit 1").with(chain(&[("a", "m1"), ("a", "m2")], 5));
     stage.run();
     assert_eq!(stage.calls(), 1);
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(9));
 }
 
 /// agent-entry.md, weakness E5
@@ -105,10 +105,10 @@ fn the_budget_ends_a_silent_attempt() {
 #[test]
 fn the_budget_does_not_end_an_answer_under_way() {
     let stage = Stage::new(&format!(
-        "cat > /dev/null; echo '{{\"type\":\"message_update\"}}'; sleep 1; echo '{}'",
+        "cat > /dev/null; echo '{{\"type\":\"message_update\"}}'; sleep 2; echo '{}'",
         assistant("late")
     ))
-    .with(json!({"model": {"budgetMs": 500}}));
+    .with(json!({"model": {"budgetMs": 2000}}));
     assert_eq!(stage.run().0.reply.as_deref(), Some("late"));
 }
 

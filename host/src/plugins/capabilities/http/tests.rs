@@ -76,6 +76,14 @@ impl Peer {
     }
 }
 
+/// An address where nobody listens, and nobody else will as long as the socket is there.
+fn closed() -> (tokio::net::TcpSocket, SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 struct Open(Peer);
 
 impl Drop for Open {
@@ -340,13 +348,13 @@ async fn responses_and_downloads_are_bounded() {
 #[tokio::test]
 async fn what_was_not_sent_is_said_to_be_unsent() {
     let (peer, address) = Peer::start().await;
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_closed, unused) = closed();
     let grants = local(address) + &format!("[[http]]\nhosts = [\"{unused}\"]\nplain = true\n");
     let mut plugin = Setup::new(&grants).private("127.0.0.0/8").make();
     let error = plugin.fetch(get(format!("http://{unused}/"))).await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Unreachable) && !error.request_sent, "{error:?}");
     let mut slow = get(format!("http://{address}/never"));
-    slow.timeout_ms = Some(100);
+    slow.timeout_ms = Some(1000);
     let error = plugin.fetch(slow).await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Timeout) && error.request_sent, "{error:?}");
     for header in ["Host", "content-length", "Proxy-Authorization", "Connection", "Transfer-Encoding"] {
@@ -462,7 +470,7 @@ async fn a_secret_reaches_its_host_and_nobody_else() {
     let downloaded = plugin.state.download(request, MediaKind::Document, None, None).await.unwrap().unwrap();
     let bytes = plugin.state.read(downloaded.file.handle, 0, 4096).await.unwrap().unwrap();
     shown.push(String::from_utf8(bytes).unwrap());
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_closed, dead) = closed();
     let mut plugin = Setup::new(&grants).stand_in("api.example.com", dead).make();
     let mut request = get("https://api.example.com/TOKEN/x");
     request.credentials = with(Place::PathSegment(("TOKEN".into(), "bot".into())));
