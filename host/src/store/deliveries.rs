@@ -115,16 +115,17 @@ impl Store {
     pub async fn sent(&self, delivery: &Delivery, ids: Vec<String>, now: i64) -> Result<(), StoreError> {
         let (id, outbound) = (delivery.id, delivery.outbound);
         self.write(move |db| {
-            db.execute(
+            let changed = db.execute(
                 "UPDATE deliveries SET state = 'delivered', ended_at = ?2, reason = NULL, progress = NULL WHERE id = ?1 AND state = 'pending'",
                 params![id, now],
             )?;
             for message in ids {
-                // The row's own conversation: it may have got another id while this was on its way.
+                // The row's own conversation: it may have got another id while this was on its way. A platform may
+                // number anew: then the number is this one's, unless this was known already and is only told again.
                 db.execute(
                     "INSERT INTO said (conversation, message, delivery) SELECT conversation, ?2, id FROM deliveries WHERE id = ?1
-                     ON CONFLICT DO NOTHING",
-                    params![id, message],
+                     ON CONFLICT (conversation, message) DO UPDATE SET delivery = excluded.delivery WHERE ?3",
+                    params![id, message, changed == 1],
                 )?;
             }
             if let Some(outbound) = outbound {
