@@ -232,7 +232,7 @@ async fn files_are_needed_until_the_agent_has_them() {
     let run = queued(&store, "main", "1").await;
     let file = r#"[{"path":"/spaces/main/inbox/a.pdf","type":"document","mimeType":"application/pdf"}]"#;
     store.write(move |db| db.execute("UPDATE inbound SET attachments = ?1", [file])).await.unwrap();
-    let needed = async || store.waiting_files(&space("main")).await.unwrap();
+    let needed = async || store.waiting_files(&space("main"), 2).await.unwrap();
     assert_eq!(needed().await, ["a.pdf"]);
     assert_eq!(store.take_next(2, Vec::new).await.unwrap().unwrap().0.id, run);
     assert_eq!(needed().await, ["a.pdf"], "it is prepared");
