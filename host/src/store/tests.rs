@@ -203,25 +203,32 @@ async fn a_platforms_id_is_known_in_its_conversation() {
     assert_eq!(said.await.unwrap(), expected);
 }
 
-/// One broadcast at a time, and one that nobody can receive holds up the others for an hour.
+/// One broadcast at a time. One that nobody can receive holds up others for an hour, and itself for good.
 #[tokio::test]
 async fn a_broadcast_waits_for_the_one_before() {
+    const HOUR: i64 = 60 * 60 * 1000;
     let (_folder, store) = store();
-    let say = async |number: i64, now: i64| {
+    let say = async |number: i64, text: &str, conversation: &str, now: i64| {
         let new = NewDelivery {
             message: format!("{BROADCAST_DELIVERY}{number}"),
             platform: "away".into(),
-            conversation: "away:1".into(),
+            conversation: conversation.into(),
             thread: None,
             reply_to: None,
-            text: "x".into(),
+            text: text.into(),
             choices: Vec::new(),
         };
         store.broadcast(vec![new], now).await.unwrap()
     };
-    assert!(say(1, 0).await);
-    assert!(!say(2, 60 * 60 * 1000 - 1).await);
-    assert!(say(3, 60 * 60 * 1000).await);
+    assert!(say(1, "x", "away:1", 0).await);
+    assert!(!say(2, "y", "away:1", HOUR - 1).await);
+    assert!(!say(2, "x", "away:1", 99 * HOUR).await, "nobody is to hear it twice");
+    assert!(say(2, "x", "away:2", 99 * HOUR).await, "to somebody else");
+    assert!(say(3, "y", "away:1", 100 * HOUR).await);
+    for (head, _) in store.heads().await.unwrap() {
+        store.sent(&head, Vec::new(), 101 * HOUR).await.unwrap();
+    }
+    assert!(say(4, "x", "away:1", 101 * HOUR).await, "the one before is heard by now");
 }
 
 /// What a message brought is not taken away before its agent could look at it.
