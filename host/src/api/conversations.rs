@@ -35,7 +35,8 @@ pub(super) async fn list(
     Ok(Json(json!({ "conversations": shown })))
 }
 
-/// `PUT /api/conversations/{id}` with `{"space": "main"}`, or `{"space": null}`.
+/// `PUT /api/conversations/{id}` with `{"space": "main"}`, or `{"space": null}`. `alsoUnlinked` are those that its
+/// person has under other ids and that were linked to the same space.
 pub(super) async fn link(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -48,13 +49,17 @@ pub(super) async fn link(
     {
         return Err(ApiError::space_not_found(space.as_str()));
     }
-    if !store.link(&id, space.as_ref()).await? {
-        return Err(ApiError::new(
+    let others = match &space {
+        Some(_) => store.link(&id, space.as_ref()).await?.then(Vec::new),
+        None => store.unlink(&id).await?,
+    };
+    let others = others.ok_or_else(|| {
+        ApiError::new(
             StatusCode::NOT_FOUND,
             "conversation_unknown",
             format!("No message of the conversation {id} has arrived yet"),
             "Write to the bot there once; then `mercury conversations list` shows it",
-        ));
-    }
-    Ok(Json(json!({ "id": id, "space": space })))
+        )
+    })?;
+    Ok(Json(json!({ "id": id, "space": space, "alsoUnlinked": others })))
 }

@@ -91,7 +91,7 @@ pub(super) async fn link(
 }
 
 /// Of the caller's own space, or of any for whoever is an admin of all. One of another space is not told
-/// from one that does not exist.
+/// from one that does not exist. `alsoUnlinked` are those that its person has there under other ids.
 pub(super) async fn unlink(
     State(callers): State<Callers>,
     caller: Caller,
@@ -107,8 +107,8 @@ pub(super) async fn unlink(
     if !may {
         return Err(unknown());
     }
-    callers.store.link(&id, None).await?;
-    Ok(Json(json!({ "conversationId": id, "unlinked": true })))
+    let others = callers.store.unlink(&id).await?.ok_or_else(unknown)?;
+    Ok(Json(json!({ "conversationId": id, "unlinked": true, "alsoUnlinked": others })))
 }
 
 fn unknown() -> ApiError {

@@ -1,6 +1,6 @@
 //! Received and produced files of the caller's space.
 
-use std::{collections::BTreeSet, io};
+use std::io;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
@@ -70,26 +70,24 @@ pub(super) async fn list(
     Ok(Json(json!({ "folder": folder, "files": files, "next": next })))
 }
 
-/// What messages brought that still wait for their run is kept.
+/// What messages brought that still wait for their run, or are just being taken, is kept.
 pub(super) async fn purge(
     State(callers): State<Callers>,
     caller: Caller,
     Input(given): Input<Purge>,
 ) -> Result<Json<Value>, ApiError> {
     callers.require(&caller, "media.purge").await?;
-    let waiting: BTreeSet<String> = callers.store.waiting_files(&caller.space).await?.into_iter().collect();
     let workspace = callers.config.spaces_dir().join(caller.space.as_str());
     let (of_inbox, of_outbox) = given.means();
-    let mut removed = [0, 0];
-    for (index, (folder, wanted)) in [(INBOX, of_inbox), (OUTBOX, of_outbox)].into_iter().enumerate() {
-        if wanted {
-            let (workspace, kept) =
-                (workspace.clone(), if folder == INBOX { waiting.clone() } else { BTreeSet::new() });
-            let done = callers.storage.walk(move || retention::purge(&workspace, folder, &kept)).await;
-            removed[index] = done.map_err(|error| broken(folder, "cleared", &error))?;
-        }
+    let (mut inbox, mut outbox) = (0, 0);
+    if of_inbox {
+        let done = retention::purge_inbox(&callers.storage, &callers.store, &caller.space, workspace.clone()).await?;
+        inbox = done.map_err(|error| broken(INBOX, "cleared", &error))?;
     }
-    let [inbox, outbox] = removed;
+    if of_outbox {
+        let done = callers.storage.walk(move || retention::purge(&workspace, OUTBOX, |_| false)).await;
+        outbox = done.map_err(|error| broken(OUTBOX, "cleared", &error))?;
+    }
     tracing::info!(space = %caller.space, by = caller.id, inbox, outbox, "received and produced files were removed");
     Ok(Json(json!({ "purged": { INBOX: inbox, OUTBOX: outbox }, "total": inbox + outbox })))
 }

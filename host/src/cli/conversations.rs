@@ -48,8 +48,15 @@ impl Conversations {
                 terminal::line(format!("Linked {id} to the space {space}"));
             }
             Command::Unlink { id } => {
-                known(store.link(&id, None).await?, &id)?;
+                let others = store.unlink(&id).await?;
+                known(others.is_some(), &id)?;
                 terminal::line(format!("Unlinked {id}"));
+                for other in others.iter().flatten() {
+                    terminal::line(format!(
+                        "Unlinked {}, the same person under another id",
+                        terminal::printable(other)
+                    ));
+                }
             }
         }
         Ok(ExitCode::SUCCESS)

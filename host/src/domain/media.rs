@@ -123,6 +123,11 @@ pub fn stored_name(now_ms: i64, name: Option<&str>, kind: Kind, mime: &str) -> S
     }
 }
 
+/// When a file came that lies under such a name, in milliseconds since the epoch. None where it has another name.
+pub fn stored_at(name: &str) -> Option<i64> {
+    name.split_once('-')?.0.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +168,8 @@ mod tests {
         assert_eq!(name(None, Kind::Voice, "audio/ogg; codecs=opus"), "1700000000000-voice.ogg");
         assert_eq!(name(Some(" "), Kind::Image, "image/heic"), "1700000000000-image.bin");
         assert_eq!(name(Some(".."), Kind::Image, "image/png"), "1700000000000-file");
+        let at = ["1700000000000-a-b.pdf", "1700000000000", "my-notes", "-1"].map(stored_at);
+        assert_eq!(at, [Some(1_700_000_000_000), None, None, None]);
     }
 
     /// Names are cut at a length and at dots: most of these have many of both, around the limit.

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::*;
 
+mod aliases;
 mod copy;
 mod known;
 
@@ -372,34 +373,6 @@ async fn the_active_profile_comes_along() {
     projects.import(false).await.unwrap();
     assert_eq!(projects.new_file(old).as_deref(), Some(record));
     assert!(projects.new_file(".mercury/active-profile.json.imported").unwrap().contains("other"));
-}
-
-/// What the old host still writes under an alias, and what a second import reads again, is its person's: else a mute
-/// would be lost, and a role be there that no command takes.
-#[tokio::test]
-async fn what_is_of_an_alias_is_its_persons() {
-    let projects = Projects::new();
-    projects
-        .old_db()
-        .execute_batch(
-            "INSERT INTO space_roles VALUES ('team', 'whatsapp:244@lid', 'admin', NULL, NULL, 1, 1);
-             UPDATE tasks SET created_by = 'whatsapp:244@lid';",
-        )
-        .unwrap();
-    projects.import(false).await.unwrap();
-    let mute = "INSERT INTO mutes VALUES ('team', 'whatsapp:244@lid', 99, NULL, 'telegram:42', 1)";
-    projects.old_db().execute_batch(mute).unwrap();
-    projects.import(false).await.unwrap();
-    for (rows, expected) in [
-        (
-            "SELECT person || ' ' || role FROM members WHERE person LIKE 'whatsapp:%'",
-            "whatsapp:972509999999@s.whatsapp.net admin",
-        ),
-        ("SELECT person FROM mutes WHERE person LIKE 'whatsapp:%'", "whatsapp:972509999999@s.whatsapp.net"),
-        ("SELECT created_by FROM tasks", "whatsapp:972509999999@s.whatsapp.net"),
-    ] {
-        assert_eq!(projects.new_rows(rows), [expected]);
-    }
 }
 
 /// Again takes what is new, and what is here by now stays.

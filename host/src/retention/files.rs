@@ -1,7 +1,7 @@
 //! Files of a folder that an agent owns: opened without following a link, judged by their own time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -53,14 +53,14 @@ pub fn list(workspace: &Path, folder: &str, after: &str, most: usize) -> io::Res
     Ok(found.into_values().collect())
 }
 
-/// Removes every entry of `folder` below `workspace` whose name is not in `kept`, with all that is below
-/// it. How many.
-pub fn purge(workspace: &Path, folder: &str, kept: &BTreeSet<String>) -> io::Result<usize> {
+/// Removes every entry of `folder` below `workspace` whose name is not to be `kept`, with all that is below it. How
+/// many.
+pub fn purge(workspace: &Path, folder: &str, kept: impl Fn(&str) -> bool) -> io::Result<usize> {
     let Some(folder) = opened(workspace, folder)? else { return Ok(0) };
     let mut removed = 0;
     for entry in folder.entries()? {
         let name = entry?.file_name();
-        if name.to_str().is_some_and(|name| kept.contains(name)) {
+        if name.to_str().is_some_and(&kept) {
             continue;
         }
         remove_entry(&folder, &name)?;
@@ -128,11 +128,11 @@ mod tests {
         assert_eq!(names("", 2), [of(".hidden", 2, false), of("a", 2, false)]);
         assert_eq!(names("a", 9), [of("c", 2, false), of("deep", 0, true), of("link", 0, false)]);
         assert!(list(&workspace, "outbox", "", 9).is_err(), "a link in the folder's place leads nowhere");
-        assert!(purge(&workspace, "outbox", &BTreeSet::new()).is_err());
-        assert_eq!(purge(&workspace, "inbox", &BTreeSet::from(["c".to_owned()])).unwrap(), 4);
+        assert!(purge(&workspace, "outbox", |_| false).is_err());
+        assert_eq!(purge(&workspace, "inbox", |name| name == "c").unwrap(), 4);
         assert_eq!(names("", 9), [of("c", 2, false)]);
         assert!(outside.join("safe").exists());
-        assert_eq!(purge(&workspace, "nowhere", &BTreeSet::new()).unwrap(), 0);
+        assert_eq!(purge(&workspace, "nowhere", |_| false).unwrap(), 0);
         assert_eq!(list(&workspace.join("nowhere"), "inbox", "", 9).unwrap(), []);
     }
 }

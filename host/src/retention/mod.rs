@@ -2,17 +2,18 @@
 //!
 //! By itself it only ever removes received and produced files of idle spaces, copies of what was delivered, what
 //! a crash left of runs, and what is left of removed spaces. Never what people said, what was spent, what an agent
-//! keeps elsewhere in its workspace, and what is still to be sent. [`purge`] is somebody's own wish, and asks for
-//! no age.
+//! keeps elsewhere in its workspace, and what is still to be sent. [`purge`] and [`purge_inbox`] are somebody's own
+//! wish, and ask for no age, but for what may belong to a message that is just being taken.
 
 mod files;
 mod sizes;
 mod storage;
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 pub use files::{Listed, list, purge};
@@ -20,8 +21,12 @@ pub use sizes::{Sizes, of as sizes_of};
 pub use storage::{Measured, SpaceSizes, Storage};
 
 use crate::{
+    clock,
     config::{Config, Retention as Times},
-    domain::ids::RunId,
+    domain::{
+        ids::{RunId, SpaceId},
+        media,
+    },
     removal::{self, Removals},
     sandbox::remove_tree,
     store::{Store, StoreError},
@@ -29,6 +34,11 @@ use crate::{
 
 /// How long folders of a run that is over stay: nobody needs them, unless somebody looks for a fault.
 const LEFT_OVER: Duration = Duration::from_hours(24);
+
+/// How long a received file may lie there before the message that brought it is known, in milliseconds: the message is
+/// written behind its files, and with all that its adapter brings at once. That takes seconds; five minutes are far
+/// above what a slow disk makes of them.
+const BEING_TAKEN: i64 = 5 * 60 * 1000;
 
 /// What a clean-up did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +95,8 @@ impl Retention {
     /// Where the database cannot be asked; then what is needed is not known, and nothing goes.
     pub async fn clean_up(&self, now: SystemTime) -> Result<Report, StoreError> {
         let mut report = Report::default();
-        let busy = self.store.busy_spaces().await?;
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let busy = self.store.busy_spaces(since.as_millis() as i64).await?;
         for (name, path) in blocking(&self.data_dir.join("spaces"), folders).await {
             if name == removal::ASIDE {
                 continue;
@@ -125,6 +136,28 @@ impl Retention {
         }
         old
     }
+}
+
+/// Removes what lies in the inbox of a space, but for what messages brought that still wait for their run, or that are
+/// just being taken. How many entries.
+///
+/// # Errors
+/// Where the database cannot be asked; then nothing goes.
+pub async fn purge_inbox(
+    storage: &Storage,
+    store: &Store,
+    space: &SpaceId,
+    workspace: PathBuf,
+) -> Result<io::Result<usize>, StoreError> {
+    // Behind the wait for a turn: messages arrive meanwhile.
+    let (turn, asked_at) = (storage.turn().await, clock::millis());
+    let waiting: BTreeSet<String> = store.waiting_files(space, asked_at).await?.into_iter().collect();
+    let kept = move |name: &str| {
+        // To the other side, too: whatever an agent calls its files, none stays for ever.
+        let taken = asked_at - BEING_TAKEN..=clock::millis() + BEING_TAKEN;
+        waiting.contains(name) || media::stored_at(name).is_some_and(|at| taken.contains(&at))
+    };
+    Ok(turn.walk(move || purge(&workspace, "inbox", kept)).await)
 }
 
 async fn remove(folders: Vec<(RunId, PathBuf)>, over: Vec<RunId>) -> (usize, u64) {

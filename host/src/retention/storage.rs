@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::Serialize;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     backup::walk::{Step, walk},
@@ -99,15 +99,32 @@ impl Storage {
         measuring.await.unwrap_or_default()
     }
 
-    /// Does something with files that somebody asked for, when its turn comes: as often as people and agents
-    /// ask, the host's other work on files goes on.
+    /// Does something with files that somebody asked for, when its turn comes.
     pub async fn walk<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let turn = self.walks.clone().acquire_owned().await;
+        self.turn().await.walk(work).await
+    }
+
+    /// Waits for a turn at files that somebody asked for: as often as people and agents ask, the host's other work
+    /// on files goes on.
+    pub async fn turn(&self) -> Turn {
+        Turn { _permit: self.walks.clone().acquire_owned().await.ok() }
+    }
+}
+
+/// One's turn at files; the next one's when it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    /// Does something with files off the async threads.
+    pub async fn walk<T: Send + 'static>(self, work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
         let walking = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _turn = self;
             work()
         });
         walking.await.unwrap_or_else(|error| Err(io::Error::other(error)))

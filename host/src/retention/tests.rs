@@ -170,3 +170,30 @@ async fn leftovers_of_runs_go() {
     let all = ["io/mercury-agent-1-0a", "io/mercury-0b", "run/0a", "run/0b", "run/0c"];
     assert_eq!(all.map(left), [true, false, true, false, true]);
 }
+
+/// What messages brought stays, also where they arrive while a purge waits for its turn, and where their files are
+/// placed and they are not written yet.
+#[tokio::test]
+async fn a_purge_takes_nothing_from_messages_that_wait() {
+    let place = Place::new();
+    let (storage, store) = (Storage::new(place.folder.path().to_owned()), place.retention.store.clone());
+    let path = |name: &str| place.folder.path().join("spaces/main/inbox").join(name);
+    let (main, now) = (SpaceId::try_from("main".to_owned()).unwrap(), clock::millis());
+    let names = [now, now - BEING_TAKEN - 60_000, now + BEING_TAKEN + 60_000].map(|at| format!("{at}-a.pdf"));
+    for name in names.iter().map(String::as_str).chain(["1000-late.pdf", "mine"]) {
+        place.file(&format!("spaces/main/inbox/{name}"), 0);
+    }
+    let turns = [storage.turn().await, storage.turn().await];
+    let purging = {
+        let (store, workspace) = (store.clone(), place.folder.path().join("spaces/main"));
+        tokio::spawn(async move { purge_inbox(&storage, &store, &main, workspace).await.unwrap().unwrap() })
+    };
+    place.run("main", "0a").await;
+    let file = r#"[{"path":"/spaces/main/inbox/1000-late.pdf","type":"document","mimeType":"application/pdf"}]"#;
+    store.write(move |db| db.execute("UPDATE inbound SET attachments = ?1", [file])).await.unwrap();
+    drop(turns);
+    assert_eq!(purging.await.unwrap(), 3);
+    let stays = |name: &str| path(name).exists();
+    assert_eq!(names.each_ref().map(|name| stays(name)), [true, false, false]);
+    assert!(stays("1000-late.pdf") && !stays("mine"));
+}

@@ -22,14 +22,17 @@ struct Link {
     inbound: Option<i64>,
 }
 
-/// Where a message of the bot, or of a person, is looked for by the platform's id of it.
+/// Where a message of the bot, or of a person, is looked for by the platform's id of it. Platforms may number anew:
+/// what has the number now is meant.
 const SAID: &str = "SELECT m.id, m.role, m.content, m.created_at, m.run, m.inbound FROM said s
     JOIN deliveries d ON d.id = s.delivery JOIN outbound o ON o.id = d.outbound
     JOIN messages m ON m.run = o.run AND m.role = 'assistant'
     WHERE s.conversation = ?1 AND s.message = ?2 AND m.space = ?3 AND m.conversation = ?1";
 const WRITTEN: &str = "SELECT m.id, m.role, m.content, m.created_at, m.run, m.inbound FROM inbound i
     JOIN messages m ON m.inbound IN (i.id, i.merged_into)
-    WHERE i.conversation = ?1 AND i.message = ?2 AND m.space = ?3 AND m.conversation = ?1";
+    WHERE i.id = (SELECT id FROM inbound WHERE conversation = ?1 AND message = ?2 ORDER BY id DESC LIMIT 1)
+      AND NOT EXISTS (SELECT 1 FROM said WHERE conversation = ?1 AND message = ?2)
+      AND m.space = ?3 AND m.conversation = ?1";
 
 impl Store {
     /// At most `most` messages, of this space and conversation only, down to what is missing or was
@@ -126,6 +129,18 @@ mod tests {
 
     /// A message of a conversation that answers another, its run and the bot's answer `b<id>`.
     async fn turn(store: &Store, conversation: &str, id: &str, answers: Option<&str>) {
+        numbered_turn(store, conversation, id, answers, [id, &format!("b{id}")], 1).await;
+    }
+
+    /// With the platform's numbers of both.
+    async fn numbered_turn(
+        store: &Store,
+        conversation: &str,
+        id: &str,
+        answers: Option<&str>,
+        numbers: [&str; 2],
+        now: i64,
+    ) {
         let quoted = answers.map(|id| Quoted {
             message_id: Some(id.into()),
             author: None,
@@ -141,8 +156,8 @@ mod tests {
             text: id.into(),
             attachments: Vec::new(),
             mentions_bot: false,
-            chat: Chat { message_id: id.into(), direct: true, quoted, ..Chat::default() },
-            received_at: 1,
+            chat: Chat { message_id: numbers[0].into(), direct: true, quoted, ..Chat::default() },
+            received_at: now,
         };
         let happenings = vec![NewHappening { event: id.into(), happening: Happening::Message(Box::new(message)) }];
         let batch = Batch {
@@ -152,7 +167,7 @@ mod tests {
             trigger: Default::default(),
             room: Room { most: 99, share: 99, one: 99 },
         };
-        let taken = store.take("x", "p", batch, 1).await.unwrap().unwrap().taken;
+        let taken = store.take("x", "p", batch, now).await.unwrap().unwrap().taken;
         let [Taken::New(inbound)] = &taken[..] else { panic!("{taken:?}") };
         let run = RunId::from_stored(id.into());
         let new = NewRun {
@@ -175,7 +190,7 @@ mod tests {
         store.answer(&run, reply, Marks::default(), 1).await.unwrap();
         let heads = store.heads().await.unwrap();
         let (delivery, _) = heads.iter().find(|(head, _)| head.new.conversation == conversation).unwrap();
-        store.sent(delivery, vec![format!("b{id}")], 1).await.unwrap();
+        store.sent(delivery, vec![numbers[1].to_owned()], now).await.unwrap();
     }
 
     async fn linked(store: &Store, conversation: &str, to: &str) {
@@ -244,5 +259,27 @@ mod tests {
         assert_eq!(chain("main", "p:1", "b6", 20).await, "6 re 6");
         turn(&store, "p:1", "7", Some("b7")).await;
         assert_eq!(chain("main", "p:1", "b7", 20).await, "7 re 7", "a circle");
+    }
+
+    /// Where a platform numbers anew, what is answered is what has the number now, be it the bot's or a person's.
+    #[tokio::test]
+    async fn a_number_that_came_again_is_followed_to_its_newest_message() {
+        const WEEK: i64 = 7 * 24 * 60 * 60 * 1000;
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state.db")).unwrap();
+        linked(&store, "p:1", "main").await;
+        let chain = async |answered: &str| {
+            let chain = store.reply_chain(&space("main"), "p:1", answered, 20).await.unwrap();
+            chain.messages.into_iter().map(|message| message.content).collect::<Vec<_>>().join(" ")
+        };
+        for (turn, (id, numbers)) in
+            [("a", ["7", "8"]), ("b", ["6", "8"]), ("c", ["7", "9"]), ("d", ["8", "10"]), ("e", ["11", "8"])]
+                .into_iter()
+                .enumerate()
+        {
+            numbered_turn(&store, "p:1", id, None, numbers, WEEK * (turn as i64 + 1)).await;
+            let expected = [["a", "a re a"], ["a", "b re b"], ["c", "b re b"], ["c", "d"], ["c", "e re e"]][turn];
+            assert_eq!([chain("7").await.as_str(), chain("8").await.as_str()], expected, "{id}");
+        }
     }
 }

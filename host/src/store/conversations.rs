@@ -157,15 +157,44 @@ impl Store {
         .await
     }
 
-    /// Links a conversation, or takes its link away. `false` where there is no such conversation.
+    /// Links a conversation, or takes its link away as [`Store::unlink`] does. `false` where there is no such
+    /// conversation.
     pub async fn link(&self, id: &str, space: Option<&SpaceId>) -> Result<bool, StoreError> {
-        let (id, space) = (id.to_owned(), space.cloned());
+        let Some(space) = space.cloned() else { return Ok(self.unlink(id).await?.is_some()) };
+        let id = id.to_owned();
         self.write(move |db| {
-            let changed = db.execute(
-                "UPDATE conversations SET space = ?2 WHERE id = ?1",
-                params![id, space.as_ref().map(SpaceId::as_str)],
-            )?;
+            let changed =
+                db.execute("UPDATE conversations SET space = ?2 WHERE id = ?1", params![id, space.as_str()])?;
             Ok(changed == 1)
+        })
+        .await
+    }
+
+    /// Takes the link of a conversation away, and with that of a direct one those to the same space that its person
+    /// has under other ids: the next message would take the space over from there ([`aliases::meet`]). Returns the
+    /// others; none where there is no such conversation.
+    pub async fn unlink(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let id = id.to_owned();
+        self.write(move |db| {
+            let known: Option<(bool, Option<String>)> = db
+                .query_row("SELECT direct, space FROM conversations WHERE id = ?1", [&id], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let Some((direct, space)) = known else { return Ok(None) };
+            db.execute("UPDATE conversations SET space = NULL WHERE id = ?1", [&id])?;
+            if !direct {
+                return Ok(Some(Vec::new()));
+            }
+            let mut others: Vec<String> = db
+                .prepare_cached(
+                    "UPDATE conversations SET space = NULL WHERE space = ?2 AND direct
+                     AND id IN (SELECT ?1 UNION ALL SELECT alias FROM aliases WHERE person = ?1) RETURNING id",
+                )?
+                .query_map(params![aliases::person_of(db, &id)?, space], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            others.sort();
+            Ok(Some(others))
         })
         .await
     }

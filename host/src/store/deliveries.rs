@@ -62,7 +62,7 @@ pub enum Attempt {
 /// How the messages of broadcasts begin, and the first text behind all of them.
 pub const BROADCAST_DELIVERY: &str = "broadcast-";
 const AFTER_BROADCASTS: &str = "broadcast.";
-/// How long a broadcast counts as under way: an hour, in milliseconds.
+/// How long a broadcast is under way that holds up any other: an hour, in milliseconds.
 const UNDER_WAY: i64 = 60 * 60 * 1000;
 
 const SELECT: &str =
@@ -81,16 +81,25 @@ impl Store {
         self.write(move |db| all.iter().try_for_each(|new| insert(db, new, now).map(drop))).await
     }
 
-    /// Texts of a broadcast, whose messages begin with [`BROADCAST_DELIVERY`]: all of them or none. `false`
-    /// where one of the last hour is still on its way, so that whoever repeats himself is not heard twice. One
-    /// that is older waits for a platform that cannot be reached, and holds up no other.
+    /// Texts of a broadcast, whose messages begin with [`BROADCAST_DELIVERY`]: all of them or none. `false` while one
+    /// of the last hour is still on its way, or one of these very texts to the same conversation, however old it is: so
+    /// whoever repeats himself is not heard twice. What is older waits for a platform that cannot be reached, and holds
+    /// up nothing else.
     pub async fn broadcast(&self, all: Vec<NewDelivery>, now: i64) -> Result<bool, StoreError> {
         self.write(move |db| {
-            let under_way = db
+            let mut under_way = db
                 .prepare_cached(
                     "SELECT 1 FROM deliveries WHERE state = 'pending' AND message >= ?1 AND message < ?2 AND created_at > ?3",
                 )?
                 .exists(params![BROADCAST_DELIVERY, AFTER_BROADCASTS, now - UNDER_WAY])?;
+            let mut repeated = db.prepare_cached(
+                "SELECT 1 FROM deliveries WHERE state = 'pending' AND conversation = ?3 AND text = ?4
+                 AND message >= ?1 AND message < ?2",
+            )?;
+            for new in &all {
+                under_way |=
+                    repeated.exists(params![BROADCAST_DELIVERY, AFTER_BROADCASTS, new.conversation, new.text])?;
+            }
             if !under_way {
                 all.iter().try_for_each(|new| insert(db, new, now).map(drop))?;
             }
@@ -115,16 +124,17 @@ impl Store {
     pub async fn sent(&self, delivery: &Delivery, ids: Vec<String>, now: i64) -> Result<(), StoreError> {
         let (id, outbound) = (delivery.id, delivery.outbound);
         self.write(move |db| {
-            db.execute(
+            let changed = db.execute(
                 "UPDATE deliveries SET state = 'delivered', ended_at = ?2, reason = NULL, progress = NULL WHERE id = ?1 AND state = 'pending'",
                 params![id, now],
             )?;
             for message in ids {
-                // The row's own conversation: it may have got another id while this was on its way.
+                // The row's own conversation: it may have got another id while this was on its way. A platform may
+                // number anew: then the number is this one's, unless this was known already and is only told again.
                 db.execute(
                     "INSERT INTO said (conversation, message, delivery) SELECT conversation, ?2, id FROM deliveries WHERE id = ?1
-                     ON CONFLICT DO NOTHING",
-                    params![id, message],
+                     ON CONFLICT (conversation, message) DO UPDATE SET delivery = excluded.delivery WHERE ?3",
+                    params![id, message, changed == 1],
                 )?;
             }
             if let Some(outbound) = outbound {

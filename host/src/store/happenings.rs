@@ -185,39 +185,34 @@ fn apply(
     match new.happening {
         Happening::Message(message) => accept(db, platform, new.event, *message, terms, encounters),
         Happening::Edited { conversation, message, text } => {
-            let changed = db.execute(
-                "UPDATE inbound SET text = ?3 WHERE conversation = ?1 AND message = ?2",
-                params![conversation, message, text],
-            )?;
+            let Some(id) = numbered(db, &conversation, &message)? else { return Ok(Taken::Ignored) };
+            db.execute("UPDATE inbound SET text = ?2 WHERE id = ?1", params![id, text])?;
             db.execute(
                 &format!(
                     "UPDATE messages SET content = (SELECT {} || coalesce(char(10, 10) || (SELECT r.appended FROM runs r WHERE r.inbound = i.id), '')
                                                     FROM inbound i WHERE i.id = messages.inbound) WHERE role = 'user'
-                     AND inbound IN (SELECT coalesce(merged_into, id) FROM inbound WHERE conversation = ?1 AND message = ?2)",
+                     AND inbound = (SELECT coalesce(merged_into, id) FROM inbound WHERE id = ?1)",
                     inbound::WHOLE_TEXT
                 ),
-                params![conversation, message],
+                [id],
             )?;
             db.execute(
                 "UPDATE messages SET content = (SELECT CASE WHEN coalesce(i.author_name, '') = '' THEN i.text
                      ELSE i.author_name || ': ' || i.text END FROM inbound i WHERE i.id = messages.inbound)
-                 WHERE role = 'ambient' AND inbound IN (SELECT id FROM inbound WHERE conversation = ?1 AND message = ?2)",
-                params![conversation, message],
+                 WHERE role = 'ambient' AND inbound = ?1",
+                [id],
             )?;
-            Ok(if changed > 0 { Taken::Applied } else { Taken::Ignored })
+            Ok(Taken::Applied)
         }
         Happening::Deleted { conversation, message } => {
+            let Some(id) = numbered(db, &conversation, &message)? else { return Ok(Taken::Ignored) };
             // What was said to the assistant stays in the record of its run; the conversation forgets it.
             let asked = db.execute(
                 "DELETE FROM messages WHERE role = 'user'
-                 AND inbound IN (SELECT coalesce(merged_into, id) FROM inbound WHERE conversation = ?1 AND message = ?2)",
-                params![conversation, message],
+                 AND inbound = (SELECT coalesce(merged_into, id) FROM inbound WHERE id = ?1)",
+                [id],
             )?;
-            let heard = db.execute(
-                "DELETE FROM messages WHERE role = 'ambient'
-                 AND inbound IN (SELECT id FROM inbound WHERE conversation = ?1 AND message = ?2)",
-                params![conversation, message],
-            )?;
+            let heard = db.execute("DELETE FROM messages WHERE role = 'ambient' AND inbound = ?1", [id])?;
             Ok(if asked + heard > 0 { Taken::Applied } else { Taken::Ignored })
         }
         Happening::Removed { conversation } => {
@@ -292,9 +287,26 @@ fn accept(
         chat: Some(message.chat),
     };
     Ok(match inbound::insert(db, &new)? {
-        Accepted::New(id) => Taken::New(Box::new(Inbound { id, message: new, occasion: None, consented: None })),
+        Accepted::New(id) => {
+            // Whatever the bot said under this number is known by it no more.
+            if let Some(chat) = &new.chat {
+                db.prepare_cached("DELETE FROM said WHERE conversation = ?1 AND message = ?2")?
+                    .execute(params![new.conversation, chat.message_id])?;
+            }
+            Taken::New(Box::new(Inbound { id, message: new, occasion: None, consented: None }))
+        }
         Accepted::Duplicate(_) => Taken::Duplicate,
     })
+}
+
+/// The message of a person that has this number now: the newest one, if the bot has not said something under it since.
+fn numbered(db: &Transaction<'_>, conversation: &str, message: &str) -> rusqlite::Result<Option<i64>> {
+    if has_said(db, conversation, message)? {
+        return Ok(None);
+    }
+    db.prepare_cached("SELECT id FROM inbound WHERE conversation = ?1 AND message = ?2 ORDER BY id DESC LIMIT 1")?
+        .query_row(params![conversation, message], |row| row.get(0))
+        .optional()
 }
 
 fn has_said_lately(db: &Transaction<'_>, conversation: &str, message: &str, now: i64) -> rusqlite::Result<bool> {
@@ -305,6 +317,7 @@ fn has_said_lately(db: &Transaction<'_>, conversation: &str, message: &str, now:
     .exists(params![conversation, message, now.saturating_sub(SAME_MESSAGE)])
 }
 
+/// Whether the number is one of the bot's messages: whoever has it last, the bot or a person, has it.
 fn has_said(db: &Transaction<'_>, conversation: &str, message: &str) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM said WHERE conversation = ?1 AND message = ?2")?
         .exists(params![conversation, message])

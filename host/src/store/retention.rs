@@ -3,25 +3,35 @@
 use std::path::Path;
 
 use mercury_protocol::io::Attachment;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::{Store, StoreError, from_json, runs::UNFINISHED};
 use crate::domain::ids::{RunId, SpaceId};
 
 impl Store {
-    /// Names in the inbox of the space that messages brought whose agent has not begun.
-    pub async fn waiting_files(&self, space: &SpaceId) -> Result<Vec<String>, StoreError> {
+    /// Names in the inbox of the space that messages brought whose agent has not begun, at `now`.
+    pub async fn waiting_files(&self, space: &SpaceId, now: i64) -> Result<Vec<String>, StoreError> {
         let space = space.clone();
         self.read(move |db| {
+            // What is held back until its author says yes is decided and has no run, and the yes takes it up as its
+            // part before it has one itself.
             let lists = db
                 .prepare_cached(&format!(
                     "SELECT attachments FROM inbound WHERE decided = 0 AND space = ?1 UNION ALL
+                     SELECT p.attachments FROM inbound i CROSS JOIN inbound p ON p.merged_into = i.id
+                     WHERE i.decided = 0 AND +i.space = ?1 UNION ALL
+                     SELECT i.attachments FROM unconfirmed CROSS JOIN inbound i ON i.id = unconfirmed.inbound
+                     WHERE expires_at > ?2 AND i.space = ?1 UNION ALL
+                     SELECT p.attachments FROM unconfirmed CROSS JOIN inbound p ON p.merged_into = unconfirmed.inbound
+                     WHERE expires_at > ?2 AND +p.space = ?1 UNION ALL
                      SELECT i.attachments FROM runs r JOIN inbound i ON i.id = r.inbound
                      WHERE {UNFINISHED} AND r.state <> 'running' AND +r.space = ?1 UNION ALL
                      SELECT p.attachments FROM runs r JOIN inbound p ON p.merged_into = r.inbound
                      WHERE {UNFINISHED} AND r.state <> 'running' AND +r.space = ?1"
                 ))?
-                .query_map([space.as_str()], |row| from_json::<Vec<Attachment>>(0, &row.get::<_, String>(0)?))?
+                .query_map(params![space.as_str(), now], |row| {
+                    from_json::<Vec<Attachment>>(0, &row.get::<_, String>(0)?)
+                })?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             let name = |file: Attachment| Path::new(&file.path).file_name()?.to_str().map(str::to_owned);
             Ok(lists.into_iter().flatten().filter_map(name).collect())
@@ -29,15 +39,17 @@ impl Store {
         .await
     }
 
-    /// Spaces in which something is going on: their files stay as they are.
-    pub async fn busy_spaces(&self) -> Result<Vec<String>, StoreError> {
-        self.read(|db| {
+    /// Spaces in which something is going on at `now`: their files stay as they are.
+    pub async fn busy_spaces(&self, now: i64) -> Result<Vec<String>, StoreError> {
+        self.read(move |db| {
             db.prepare_cached(&format!(
                 "SELECT r.space FROM runs r WHERE {UNFINISHED}
                  UNION ALL SELECT space FROM runs WHERE answered = 0 AND state IN ('finished', 'failed', 'aborted')
-                 UNION ALL SELECT space FROM inbound WHERE decided = 0"
+                 UNION ALL SELECT space FROM inbound WHERE decided = 0
+                 UNION ALL SELECT i.space FROM unconfirmed CROSS JOIN inbound i ON i.id = unconfirmed.inbound
+                 WHERE expires_at > ?1"
             ))?
-            .query_map([], |row| row.get(0))?
+            .query_map([now], |row| row.get(0))?
             .collect()
         })
         .await

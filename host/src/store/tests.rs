@@ -171,7 +171,8 @@ async fn roles_are_kept_apart_by_space() {
     assert_eq!(name.await.unwrap(), "Ada L.", "no name keeps the old one");
 }
 
-/// storage.md #13: the first mapping of a platform's id stays, and another conversation does not know it.
+/// storage.md #13: what is told twice is known once, another conversation does not know it, and of several that had a
+/// number the last one has it.
 #[tokio::test]
 async fn a_platforms_id_is_known_in_its_conversation() {
     let (_folder, store) = store();
@@ -190,35 +191,44 @@ async fn a_platforms_id_is_known_in_its_conversation() {
         assert!(!store.send(new, 2).await.unwrap(), "the same again is the same");
         let head = store.heads().await.unwrap().into_iter().find(|(it, _)| it.new.message == message).unwrap().0;
         store.sent(&head, vec!["99".into()], 3).await.unwrap();
-        deliveries.push(head.id);
+        deliveries.push(head);
     }
+    store.sent(&deliveries[0], vec!["99".into()], 4).await.unwrap();
+    let deliveries: Vec<_> = deliveries.into_iter().map(|head| head.id).collect();
     let said = store.read(|db| {
         let mut rows = db.prepare("SELECT conversation || ' ' || message || ' ' || delivery FROM said ORDER BY 1")?;
         rows.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
     });
-    let expected = [format!("p:1 99 {}", deliveries[0]), format!("p:2 99 {}", deliveries[2])];
+    let expected = [format!("p:1 99 {}", deliveries[1]), format!("p:2 99 {}", deliveries[2])];
     assert_eq!(said.await.unwrap(), expected);
 }
 
-/// One broadcast at a time, and one that nobody can receive holds up the others for an hour.
+/// One broadcast at a time. One that nobody can receive holds up others for an hour, and itself for good.
 #[tokio::test]
 async fn a_broadcast_waits_for_the_one_before() {
+    const HOUR: i64 = 60 * 60 * 1000;
     let (_folder, store) = store();
-    let say = async |number: i64, now: i64| {
+    let say = async |number: i64, text: &str, conversation: &str, now: i64| {
         let new = NewDelivery {
             message: format!("{BROADCAST_DELIVERY}{number}"),
             platform: "away".into(),
-            conversation: "away:1".into(),
+            conversation: conversation.into(),
             thread: None,
             reply_to: None,
-            text: "x".into(),
+            text: text.into(),
             choices: Vec::new(),
         };
         store.broadcast(vec![new], now).await.unwrap()
     };
-    assert!(say(1, 0).await);
-    assert!(!say(2, 60 * 60 * 1000 - 1).await);
-    assert!(say(3, 60 * 60 * 1000).await);
+    assert!(say(1, "x", "away:1", 0).await);
+    assert!(!say(2, "y", "away:1", HOUR - 1).await);
+    assert!(!say(2, "x", "away:1", 99 * HOUR).await, "nobody is to hear it twice");
+    assert!(say(2, "x", "away:2", 99 * HOUR).await, "to somebody else");
+    assert!(say(3, "y", "away:1", 100 * HOUR).await);
+    for (head, _) in store.heads().await.unwrap() {
+        store.sent(&head, Vec::new(), 101 * HOUR).await.unwrap();
+    }
+    assert!(say(4, "x", "away:1", 101 * HOUR).await, "the one before is heard by now");
 }
 
 /// What a message brought is not taken away before its agent could look at it.
@@ -229,7 +239,7 @@ async fn files_are_needed_until_the_agent_has_them() {
     let run = queued(&store, "main", "1").await;
     let file = r#"[{"path":"/spaces/main/inbox/a.pdf","type":"document","mimeType":"application/pdf"}]"#;
     store.write(move |db| db.execute("UPDATE inbound SET attachments = ?1", [file])).await.unwrap();
-    let needed = async || store.waiting_files(&space("main")).await.unwrap();
+    let needed = async || store.waiting_files(&space("main"), 2).await.unwrap();
     assert_eq!(needed().await, ["a.pdf"]);
     assert_eq!(store.take_next(2, Vec::new).await.unwrap().unwrap().0.id, run);
     assert_eq!(needed().await, ["a.pdf"], "it is prepared");

@@ -159,6 +159,14 @@ mod tests {
         let last = say("2", "p:ada", None, "my mail", &["b"]).await;
         store.merge(last, vec![first]).await.unwrap().unwrap();
         store.hold_back(reply(last), vec!["Mail".into()], 100, 1).await.unwrap();
+        let needed = async |now| {
+            let main = SpaceId::try_from("main".to_owned()).unwrap();
+            let mut files = store.waiting_files(&main, now).await.unwrap();
+            files.sort();
+            (files.join(" "), store.busy_spaces(now).await.unwrap().join(" "))
+        };
+        assert_eq!(needed(99).await, ("a b".into(), "main".into()), "the files of what is held back are needed");
+        assert_eq!(needed(100).await, (String::new(), String::new()), "until its time is over");
         for (event, author, thread, now) in
             [("3", "p:bob", None, 2), ("4", "p:ada", Some("t"), 2), ("5", "p:ada", None, 100)]
         {
@@ -176,6 +184,7 @@ mod tests {
             let chat = whole.message.chat.unwrap();
             assert_eq!((chat.message_id.as_str(), chat.prompt.as_deref()), ("6", Some("read\nmy mail")));
             assert_eq!((whole.consented, whole.id), (Some(vec!["Mail".to_owned()]), yes));
+            assert_eq!(needed(100).await, ("a b".into(), "main".into()), "with the yes, which has no run yet");
         }
         let store = Store::open(&path).unwrap();
         let undecided = store.undecided().await.unwrap();

@@ -277,7 +277,8 @@ async fn spaces_and_conversations() {
         async move { ask(host, caller, "POST", &format!("/api/conversations/{id}/unlink"), Value::Null).await }
     };
     assert_eq!(refused(&unlink("api:bob", "telegram:2").await), (404, "conversation_unknown"), "of another space");
-    assert_eq!(unlink("api:bob", "telegram:1").await.body, json!({ "conversationId": "telegram:1", "unlinked": true }));
+    let unlinked = json!({ "conversationId": "telegram:1", "unlinked": true, "alsoUnlinked": [] });
+    assert_eq!(unlink("api:bob", "telegram:1").await.body, unlinked);
     assert_eq!(unlink("api:root", "telegram:2").await.status, 200);
     assert_eq!(host.query::<i64>("SELECT count(*) FROM conversations WHERE space IS NOT NULL"), Some(1));
 }

@@ -75,7 +75,7 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/conversations/{id}",
         Operator,
         "Links a conversation to a space, or takes the link away.",
-        &["id", "space"],
+        &["id", "space", "alsoUnlinked"],
     )
     .body("{\"space\": \"main\"}"),
     route("get", "/api/deliveries", Operator, "What waits to be sent, and what was given up.", &["deliveries"]),
@@ -434,6 +434,6 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/conversations/{id}/unlink",
         Caller,
         "Takes a conversation out of its space. Needs `spaces.rename`.",
-        &["conversationId", "unlinked"],
+        &["conversationId", "unlinked", "alsoUnlinked"],
     ),
 ];

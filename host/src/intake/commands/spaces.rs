@@ -41,9 +41,9 @@ impl Intake {
             SpacesCommand::Switch(Some(id)) => self.switch_space(inbound, id).await?,
             SpacesCommand::Delete(None) => "Write `/spaces delete ID`; `/spaces list` shows the ids.".into(),
             SpacesCommand::Delete(Some(id)) => self.ask_to_delete(inbound, id).await?,
-            SpacesCommand::Unlink => match self.store.link(&inbound.message.conversation, None).await? {
-                true => "This conversation belongs to no space now. I no longer answer here.".into(),
-                false => not_a_conversation(),
+            SpacesCommand::Unlink => match self.store.unlink(&inbound.message.conversation).await? {
+                Some(others) => unlinked(&others),
+                None => not_a_conversation(),
             },
             SpacesCommand::Unknown(verb) => format!("I do not know `/spaces {verb}`.\n{HELP}"),
         })
@@ -149,6 +149,15 @@ impl Intake {
 
 fn unknown(id: &str) -> String {
     format!("There is no space {id}. `/spaces list` shows those that there are.")
+}
+
+/// With the conversations that the same person has under other ids.
+fn unlinked(others: &[String]) -> String {
+    let others = match others {
+        [] => String::new(),
+        others => format!(" The same goes for {}, which is you under another id.", others.join(", ")),
+    };
+    format!("This conversation belongs to no space now.{others} I no longer answer here.")
 }
 
 fn not_a_conversation() -> String {

@@ -245,3 +245,42 @@ async fn an_alias_is_no_way_out() {
     assert!(muted(LID).await && muted(PHONE).await && muted("p:fresh@s").await);
     assert_eq!(learn(&store, LID, "p:fresh@s", "s", 3).await, Learned::default());
 }
+
+/// Whoever unlinks a person's conversation unlinks those under their other ids from the same space, else the next
+/// message would bring it back; from another space, and of a group, nothing.
+#[tokio::test]
+async fn a_person_is_unlinked_under_all_ids() {
+    const OLD_LID: &str = "p:245@lid";
+    const BOB: &str = "p:973@s";
+    for unlinked in [PHONE, LID, OLD_LID] {
+        let (_folder, store) = store();
+        for (at, (id, to)) in [(PHONE, "team"), (LID, "team"), (OLD_LID, "team"), ("p:246@lid", "other"), (BOB, "team")]
+            .into_iter()
+            .enumerate()
+        {
+            write(&store, id, id, None, None).await;
+            link(&store, id, to).await;
+            if id.ends_with("@lid") {
+                learn(&store, id, PHONE, "key-alt", 9 - at as i64).await;
+            }
+        }
+        let others: Vec<String> =
+            [LID, OLD_LID, PHONE].into_iter().filter(|id| *id != unlinked).map(str::to_owned).collect();
+        assert_eq!(store.unlink(unlinked).await.unwrap(), Some(others));
+        for (event, id) in [("a", PHONE), ("b", LID), ("c", OLD_LID)] {
+            let taken = write(&store, event, id, None, None).await.taken;
+            assert!(matches!(taken[..], [Taken::Ignored]), "{unlinked}, {id}: {taken:?}");
+        }
+        let spaces = [space_of(&store, "p:246@lid").await, space_of(&store, BOB).await];
+        assert_eq!(spaces, [Some("other".to_owned()), Some("team".to_owned())]);
+    }
+    let (_folder, store) = store();
+    learn(&store, LID, PHONE, "key-alt", 1).await;
+    for (id, group) in [(LID, None), ("p:g", Some("p:g"))] {
+        write(&store, id, LID, group, None).await;
+        link(&store, id, "team").await;
+    }
+    assert_eq!(store.unlink("p:g").await.unwrap(), Some(Vec::new()));
+    assert_eq!(space_of(&store, LID).await.as_deref(), Some("team"));
+    assert_eq!(store.unlink("p:nowhere").await.unwrap(), None);
+}

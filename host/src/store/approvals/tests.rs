@@ -193,25 +193,47 @@ async fn old_decisions_make_room() {
     assert_eq!((count, first), (MOST_DECISIONS, 6));
 }
 
-/// From the moment that it is to be put until it is known by which message.
-#[tokio::test]
-async fn a_question_on_its_way_is_known() {
-    let (_folder, store, _run) = store_with_run().await;
-    let new = NewDelivery {
-        message: format!("{QUESTION_DELIVERY}7"),
+fn putting(question: i64) -> NewDelivery {
+    NewDelivery {
+        message: format!("{QUESTION_DELIVERY}{question}"),
         platform: "p".into(),
         conversation: "p:1".into(),
         thread: None,
         reply_to: None,
         text: "Really?".into(),
         choices: Vec::new(),
-    };
+    }
+}
+
+/// From the moment that it is to be put until it is known by which message.
+#[tokio::test]
+async fn a_question_on_its_way_is_known() {
+    let (_folder, store, _run) = store_with_run().await;
     assert!(!store.is_being_put(7, "p:1").await.unwrap());
-    store.send(new, 1).await.unwrap();
+    store.send(putting(7), 1).await.unwrap();
     assert!(store.is_being_put(7, "p:1").await.unwrap());
     assert!(!store.is_being_put(7, "p:2").await.unwrap() && !store.is_being_put(8, "p:1").await.unwrap());
     let (head, _) = store.heads().await.unwrap().remove(0);
     store.sent(&head, vec!["99".into()], 2).await.unwrap();
     assert!(!store.is_being_put(7, "p:1").await.unwrap());
     assert_eq!(store.question_put_by("p:1", "99").await.unwrap(), Some(7));
+}
+
+/// A bot with another token counts from where its own account is: the message of a question may have the number of
+/// one of long ago, and its buttons are still its own.
+#[tokio::test]
+async fn a_question_may_have_a_number_that_was_another_ones() {
+    let (_folder, store, _run) = store_with_run().await;
+    let put = async |delivery: NewDelivery| {
+        store.send(delivery, 1).await.unwrap();
+        let (head, _) = store.heads().await.unwrap().remove(0);
+        store.sent(&head, vec!["8".into()], 2).await.unwrap();
+        head
+    };
+    let answer = put(NewDelivery { message: "answer-1-1".into(), ..putting(0) }).await;
+    assert_eq!(store.question_put_by("p:1", "8").await.unwrap(), None);
+    put(putting(7)).await;
+    assert_eq!(store.question_put_by("p:1", "8").await.unwrap(), Some(7));
+    store.sent(&answer, vec!["8".into()], 3).await.unwrap();
+    assert_eq!(store.question_put_by("p:1", "8").await.unwrap(), Some(7), "what is told again is no news");
 }

@@ -148,18 +148,78 @@ async fn a_number_comes_again() {
     }
 }
 
+/// What is edited, deleted and quoted by a number that came again is what has the number now.
+#[tokio::test]
+async fn a_number_means_what_has_it_now() {
+    let (_folder, store) = linked().await;
+    let hear = async |event: &str, now: i64| {
+        let mut new = said(event, "p:g", event);
+        let Happening::Message(message) = &mut new.happening else { panic!("a message") };
+        (message.chat.message_id, message.received_at) = ("5".into(), now);
+        message.chat.quoted = Some(quote("5"));
+        let taken = take_at(&store, vec![new], event, 9, now).await.unwrap();
+        let [Taken::New(inbound)] = &taken[..] else { panic!("{taken:?}") };
+        store.overhear(inbound.id).await.unwrap();
+        inbound.message.chat.as_ref().unwrap().quoted.as_ref().unwrap().known
+    };
+    let (conversation, message) = ("p:g".to_owned(), "5".to_owned());
+    let deleted = Happening::Deleted { conversation: conversation.clone(), message: message.clone() };
+    let edited = |text: &str| Happening::Edited {
+        conversation: conversation.clone(),
+        message: message.clone(),
+        text: text.to_owned(),
+    };
+    let apply = async |happening| {
+        let taken = take(&store, vec![NewHappening { event: "e".into(), happening }], "c", 9).await.unwrap();
+        matches!(taken[..], [Taken::Applied])
+    };
+    let record = async || {
+        let history = store.history(&main(), "p:g", "", 9).await.unwrap();
+        history.into_iter().map(|message| message.content).collect::<Vec<_>>()
+    };
+    hear("old", 0).await;
+    hear("new", SAME_MESSAGE + 1).await;
+    assert!(apply(edited("newer")).await);
+    assert_eq!(record().await, ["Ada: old", "Ada: newer"]);
+    assert!(apply(deleted.clone()).await);
+    assert!(!apply(deleted.clone()).await);
+    assert_eq!(record().await, ["Ada: old"]);
+    // Now the bot has it, and then again a person.
+    let new = super::super::NewDelivery {
+        message: "m".into(),
+        platform: "p".into(),
+        conversation: "p:g".into(),
+        thread: None,
+        reply_to: None,
+        text: "hi".into(),
+        choices: Vec::new(),
+    };
+    store.send(new, SAME_MESSAGE + 2).await.unwrap();
+    let (delivery, _) = store.heads().await.unwrap().remove(0);
+    store.sent(&delivery, vec!["5".into()], SAME_MESSAGE + 3).await.unwrap();
+    assert!(!apply(edited("not hers")).await && !apply(deleted).await);
+    assert!(hear("newest", 3 * SAME_MESSAGE).await, "as it was when it was quoted");
+    assert!(apply(edited("the last")).await);
+    assert_eq!(record().await, ["Ada: old", "Ada: the last"]);
+    assert!(!hear("and again", 5 * SAME_MESSAGE).await, "a person's");
+}
+
 fn quoting(event: &str, text: &str) -> NewHappening {
     let mut new = said(event, "p:g", text);
     let Happening::Message(message) = &mut new.happening else { panic!() };
-    message.chat.quoted = Some(crate::domain::chat::Quoted {
-        message_id: Some("b1".into()),
+    message.chat.quoted = Some(crate::domain::chat::Quoted { from_bot: true, ..quote("b1") });
+    new
+}
+
+fn quote(number: &str) -> crate::domain::chat::Quoted {
+    crate::domain::chat::Quoted {
+        message_id: Some(number.into()),
         author: None,
         author_name: None,
         text: "?".into(),
-        from_bot: true,
+        from_bot: false,
         known: false,
-    });
-    new
+    }
 }
 
 /// An answer to the bot is fixed as it was when guards saw it.
