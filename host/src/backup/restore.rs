@@ -1,4 +1,7 @@
 //! Brings a backup back: unpacked beside the data directory, checked there, and put in its place at once.
+//!
+//! Whoever made the archive chose its names and its links. What was unpacked is used by way of its own folder, out of
+//! which no link leads.
 
 use std::{
     fs::File,
@@ -7,6 +10,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use cap_fs_ext::DirExt;
+use cap_std::{ambient_authority, fs::Dir};
 use flate2::read::GzDecoder;
 use serde::Serialize;
 use tempfile::{NamedTempFile, TempDir};
@@ -14,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ABOUT, About, BackupError, DATA, DATABASE, ENVIRONMENT, FORM, Interrupted, PROJECT, Places, SETTINGS, SIGN_INS,
+    walk::{Step, walk},
+    write::is_the_operators,
 };
 use crate::{
     clock, data_dir,
@@ -102,12 +109,18 @@ fn bring_back(
     // Beside it, so that it is put in its place by a rename; gone again where something fails.
     let staging = TempDir::with_prefix_in(".mercury-restore-", parent).map_err(&fail)?;
     unpack(archive, staging.path(), cancel, progress)?;
+    let unpacked = Dir::open_ambient_dir(staging.path(), ambient_authority()).map_err(&fail)?;
+    let data = unpacked.open_dir_nofollow(DATA).map_err(|error| BackupError::Damaged {
+        path: archive.to_owned(),
+        message: format!("its folder {DATA} cannot be used: {error}"),
+    })?;
     let fresh = staging.path().join(DATA);
-    check(archive, &fresh.join(DATABASE))?;
+    check_links(archive, &fresh)?;
+    check(archive, &data, &fresh.join(DATABASE))?;
     close(&fresh).map_err(&fail)?;
     // All that may fail for want of room or rights comes before the data directory is changed.
-    let (sign_ins, elsewhere) = sign_ins(&about, &fresh, places)?;
-    let mut beside = settings(&staging.path().join(PROJECT), &places.project)?;
+    let (sign_ins, elsewhere) = sign_ins(&about, &data, places)?;
+    let mut beside = settings(archive, &unpacked, &places.project)?;
     beside.extend(elsewhere);
     if cancel.is_cancelled() {
         return Err(BackupError::Cancelled);
@@ -185,10 +198,22 @@ fn unpack(
     })
 }
 
+/// A backup follows links where only the operator can have put them, so what it has there is none: a host would take
+/// such a link for the operator's, and work where it leads.
+fn check_links(archive: &Path, data: &Path) -> Result<(), BackupError> {
+    let walked = walk(data, |found| match found.metadata.is_symlink() && is_the_operators(&found.path) {
+        true => Err(io::Error::other(format!("{} is a link", Path::new(DATA).join(&found.path).display()))),
+        false if found.path.components().nth(1).is_some() => Ok(Step::Over),
+        false => Ok(Step::On),
+    });
+    let damaged = |error: io::Error| BackupError::Damaged { path: archive.to_owned(), message: error.to_string() };
+    walked.map(drop).map_err(damaged)
+}
+
 /// The database is whole, and one that this version knows.
-fn check(archive: &Path, database: &Path) -> Result<(), BackupError> {
+fn check(archive: &Path, data: &Dir, database: &Path) -> Result<(), BackupError> {
     let damaged = |message: String| BackupError::Damaged { path: archive.to_owned(), message };
-    if !database.is_file() {
+    if !data.symlink_metadata(DATABASE).is_ok_and(|found| found.is_file()) {
         return Err(damaged(format!("it holds no {DATABASE}")));
     }
     let connection = store::open_for_reading(database).map_err(|error| damaged(error.to_string()))?;
@@ -264,10 +289,19 @@ struct Beside {
 }
 
 /// The operator's own are never overwritten: what differs is put beside them.
-fn settings(from: &Path, project: &Path) -> Result<Vec<Beside>, BackupError> {
+fn settings(archive: &Path, unpacked: &Dir, project: &Path) -> Result<Vec<Beside>, BackupError> {
     let mut all = Vec::new();
     for name in SETTINGS.iter().copied().chain([ENVIRONMENT]) {
-        let Ok(content) = std::fs::read(from.join(name)) else { continue };
+        let from = Path::new(PROJECT).join(name);
+        let content = match unpacked.symlink_metadata(&from) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Ok(found) if !found.is_file() => Err(io::Error::other("it is no plain file")),
+            found => found.and_then(|_| unpacked.read(&from)),
+        };
+        let content = content.map_err(|error| BackupError::Damaged {
+            path: archive.to_owned(),
+            message: format!("{}: {error}", from.display()),
+        })?;
         let mode = if name == ENVIRONMENT { 0o600 } else { 0o644 };
         let path = project.join(name);
         all.extend(beside(&path, &content, mode).map_err(BackupError::io(&path))?);
@@ -298,25 +332,24 @@ fn beside(path: &Path, content: &[u8], mode: u32) -> io::Result<Option<Beside>> 
 
 /// Sees to it that the backup's sign-ins come to where the configuration keeps them, and returns that place;
 /// outside of the data directory with the file that is still to get its name.
-fn sign_ins(about: &About, fresh: &Path, places: &Places) -> Result<(Option<PathBuf>, Option<Beside>), BackupError> {
+fn sign_ins(about: &About, data: &Dir, places: &Places) -> Result<(Option<PathBuf>, Option<Beside>), BackupError> {
     let is_below = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
     let stored = about.sign_ins.as_deref().filter(|path| is_below(path)).unwrap_or(Path::new(SIGN_INS));
-    let found = fresh.join(stored);
-    if !std::fs::symlink_metadata(&found).is_ok_and(|found| found.is_file()) {
+    // Where a link leads to them they are not the backup's own: those that lie there stay.
+    if !data.symlink_metadata(stored).is_ok_and(|found| found.is_file()) {
         return Ok((None, None));
     }
     let fail = BackupError::io(&places.auth_path);
     if let Some(inside) = places.sign_ins_inside() {
         if inside != stored {
-            let target = fresh.join(&inside);
-            target.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(&fail)?;
-            std::fs::rename(&found, target).map_err(&fail)?;
+            inside.parent().map_or(Ok(()), |folder| data.create_dir_all(folder)).map_err(&fail)?;
+            data.rename(stored, data, &inside).map_err(&fail)?;
         }
         return Ok((Some(places.data_dir.join(inside)), None));
     }
-    let content = std::fs::read(&found).map_err(&fail)?;
+    let content = data.read(stored).map_err(&fail)?;
     // A second copy would be read by nobody, and open the accounts all the same.
-    std::fs::remove_file(&found).map_err(&fail)?;
+    data.remove_file(stored).map_err(&fail)?;
     let file = beside(&places.auth_path, &content, 0o600).map_err(&fail)?;
     Ok((Some(file.as_ref().map_or_else(|| places.auth_path.clone(), |file| file.path.clone())), file))
 }

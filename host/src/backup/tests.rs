@@ -286,6 +286,88 @@ async fn sign_ins_come_to_their_own_place() {
     assert_eq!(usual.read(".mercury/safe.json"), None);
 }
 
+/// Whoever made the archive names paths and links in it: no link leads a restore to what lies outside, neither to
+/// read there, nor to write, nor to remove.
+#[tokio::test]
+async fn no_link_of_the_archive_leads_out() {
+    let (project, store) = Project::filled().await;
+    let (genuine, _) = project.backup(true);
+    drop(store);
+    let outside = tempfile::tempdir().unwrap();
+    let at = outside.path();
+    let look = || {
+        let mut found: Vec<_> = std::fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path()).collect();
+        found.sort();
+        let content: Vec<_> = found.iter().map(|path| std::fs::read(path).unwrap()).collect();
+        (found, content, std::fs::metadata(at).unwrap().mode())
+    };
+    std::fs::set_permissions(at, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["passwd", ".env", "mercury.yaml", "auth.json"] {
+        std::fs::write(at.join(name), "theirs").unwrap();
+    }
+    std::fs::copy(project.places.data_dir.join("state.db"), at.join("state.db")).unwrap();
+    let before = look();
+    // Where the link is, what it takes the place of, where the sign-ins are said to be, and where they belong.
+    for (link, target, sign_ins, auth_path, is_refused) in [
+        ("data/spaces/x/l", "", "spaces/x/l/passwd", "safe/auth.json", false),
+        ("data/spaces/x/l", "", "spaces/x/l/passwd", ".mercury/global/auth.json", false),
+        ("data/global/sub", "", "global/sub/auth.json", "safe/auth.json", false),
+        ("data/global/sub", "", "credentials.json", ".mercury/global/sub/auth.json", true),
+        ("data/global", "", SIGN_INS, "safe/auth.json", true),
+        ("data/spaces/team", "", SIGN_INS, ".mercury/global/auth.json", true),
+        ("data/run", "", SIGN_INS, ".mercury/global/auth.json", true),
+        ("data", "", SIGN_INS, "safe/auth.json", true),
+        ("data/state.db", "state.db", SIGN_INS, ".mercury/global/auth.json", true),
+        ("project", "", SIGN_INS, ".mercury/global/auth.json", true),
+        ("project/.env", ".env", SIGN_INS, ".mercury/global/auth.json", true),
+        ("project/mercury.yaml", "passwd", SIGN_INS, ".mercury/global/auth.json", true),
+    ] {
+        let mut other = Project::new();
+        other.places.auth_path = other.folder.path().join(auth_path);
+        let forged = forge(&genuine, link, &at.join(target), sign_ins);
+        let restored = other.restore(&forged, false);
+        assert!(look() == before, "{link}: what lies outside was touched");
+        assert_eq!(restored.is_err(), is_refused, "{link}: {restored:?}");
+        match restored {
+            Ok(restored) => assert_eq!(restored.sign_ins, None, "{link}"),
+            Err(_) => assert!(!other.places.data_dir.exists(), "{link}"),
+        }
+        for path in [auth_path, ".env", "mercury.yaml"] {
+            assert_ne!(other.read(path).as_deref(), Some("theirs"), "{link}");
+        }
+    }
+}
+
+/// The backup as somebody could have changed it: with a link in the place of what is there, and another word on where
+/// the sign-ins are.
+fn forge(genuine: &Path, link: &str, target: &Path, sign_ins: &str) -> PathBuf {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    let unpacked = flate2::read::GzDecoder::new(std::fs::File::open(genuine).unwrap());
+    tar::Archive::new(unpacked).unpack(folder.path()).unwrap();
+    let said = std::fs::read(at(ABOUT)).unwrap();
+    let about = About { sign_ins: Some(sign_ins.into()), ..serde_json::from_slice(&said).unwrap() };
+    std::fs::write(at(ABOUT), serde_json::to_vec(&about).unwrap()).unwrap();
+    match std::fs::symlink_metadata(at(link)) {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(at(link)).unwrap(),
+        Ok(_) => std::fs::remove_file(at(link)).unwrap(),
+        Err(_) => std::fs::create_dir_all(at(link).parent().unwrap()).unwrap(),
+    }
+    symlink(target, at(link)).unwrap();
+    let forged = genuine.with_file_name("forged.tar.gz");
+    let packer = flate2::write::GzEncoder::new(std::fs::File::create(&forged).unwrap(), flate2::Compression::fast());
+    let mut builder = tar::Builder::new(packer);
+    builder.follow_symlinks(false);
+    for name in [ABOUT, "data", "project"] {
+        match std::fs::symlink_metadata(at(name)).unwrap().is_dir() {
+            true => builder.append_dir_all(name, at(name)).unwrap(),
+            false => builder.append_path_with_name(at(name), name).unwrap(),
+        }
+    }
+    builder.into_inner().unwrap().finish().unwrap();
+    forged
+}
+
 /// What fails is found before anything is changed; what fails after that says where everything is.
 #[tokio::test]
 async fn no_half_state_without_a_word() {

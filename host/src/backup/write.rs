@@ -158,7 +158,7 @@ enum Choice {
 }
 
 /// Where only the operator can have put a link: agents write in the folders of their spaces, not beside them.
-fn is_the_operators(path: &Path) -> bool {
+pub(super) fn is_the_operators(path: &Path) -> bool {
     let mut parts = path.iter();
     match (parts.next(), parts.next(), parts.next()) {
         (Some(_), None, None) => true,

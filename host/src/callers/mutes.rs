@@ -83,7 +83,7 @@ pub(super) async fn unset(
     callers.require(&caller, "mutes.unmute").await?;
     if !callers.store.unmute(&caller.space, &person, clock::millis()).await? {
         let error = "User is not muted in this space";
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "not_muted", error, "GET /api/mutes lists those who are"));
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "not_muted", error, "`mrctl mutes` lists those who are"));
     }
     Ok(Json(json!({ "unmuted": true, "platformUserId": person })))
 }

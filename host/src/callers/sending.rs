@@ -77,7 +77,8 @@ pub(super) async fn broadcast(
     }
     let delivered = deliveries.len();
     if !callers.store.broadcast(deliveries, clock::millis()).await? {
-        let next = "Wait until it has arrived everywhere; GET /api/deliveries shows what is still on its way";
+        let next =
+            "Wait until it has arrived everywhere; `mercury deliveries` shows the operator what is still on its way";
         let error = "Broadcast already in progress";
         return Err(ApiError::new(StatusCode::CONFLICT, "broadcasting", error, next));
     }

@@ -54,7 +54,7 @@ pub fn refusal(error: SettingError) -> ApiError {
         SettingError::UnknownSpace { .. } => (StatusCode::NOT_FOUND, "unknown_space"),
         SettingError::Store(error) => return error.into(),
     };
-    ApiError::new(status, code, error.to_string(), "GET /api/config lists the settings")
+    ApiError::new(status, code, error.to_string(), "`mrctl config get` (GET /api/config) lists the settings")
 }
 
 /// As clients of the replaced system know it: the values, and beside them what there is.
@@ -136,7 +136,7 @@ pub async fn set(
     if callers.plugins.is_guarding(&given.key) {
         // Else whoever is guarded could switch the guard off, an agent that was talked into it first of all.
         let error = format!("{} is the operator's to set: its plugin guards this space", given.key);
-        let next = "The operator sets it for the space, with `PUT /api/config` or in mercury.yaml";
+        let next = "The operator sets it for the space, with `mercury plugins settings` or in mercury.yaml";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "operators_setting", error, next));
     }
     callers.plugins.set_setting(&given.key, Some(&caller.space), Some(&value)).await.map_err(refusal)?;

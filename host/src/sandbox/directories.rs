@@ -34,6 +34,8 @@ const MOST_FILE: u64 = 25 << 20;
 const MOST_FILES: usize = 50;
 /// All files of one reply together: they are copied out of the space, where no quota of it counts.
 const MOST_OF_A_REPLY: u64 = 100 << 20;
+/// The file of a space that its agents read.
+const GUIDE: &str = "AGENTS.md";
 
 /// Where a run's folders are on the host.
 #[derive(Clone, Debug)]
@@ -206,12 +208,32 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Where people and agents write down what holds in a space: empty at first. What lies there stays, whatever it is.
 fn make_guide(workspace: &Path, user: AgentUser) -> io::Result<()> {
-    let path = workspace.join("AGENTS.md");
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path) {
-        Ok(_) => own(&path, user),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+    let path = workspace.join(GUIDE);
+    let file = match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match ungiven_guide(workspace)? {
+            Some(file) => file,
+            None => return Ok(()),
+        },
+        Err(error) => return Err(error),
+    };
+    let found = file.metadata()?;
+    if found.uid() == user.uid && found.gid() == user.gid {
+        return Ok(());
     }
+    // By its handle: the folder is the agents', where a name may mean something else a moment later.
+    std::os::unix::fs::fchown(&file, Some(user.uid), Some(user.gid)).map_err(|error| not_given(&path, user, &error))
+}
+
+/// What a host has made that ended before it gave it away: no agent could ever write it. All else is none.
+fn ungiven_guide(workspace: &Path) -> io::Result<Option<std::fs::File>> {
+    let folder = Dir::open_ambient_dir(workspace, ambient_authority())?;
+    let Ok(file) = open_untrusted(&folder, GUIDE) else { return Ok(None) };
+    let file = file.into_std();
+    let found = file.metadata()?;
+    // Under one name only: with another it could be a file from somewhere else.
+    let is_ungiven = found.uid() == rustix::process::geteuid().as_raw() && found.len() == 0 && found.nlink() == 1;
+    Ok(is_ungiven.then_some(file))
 }
 
 /// Gives `path` to the agent's user. Loud where it cannot: an agent that may not write its own
@@ -221,9 +243,11 @@ pub fn own(path: &Path, user: AgentUser) -> io::Result<()> {
     if found.uid() == user.uid && found.gid() == user.gid {
         return Ok(());
     }
-    std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid)).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot give {} to uid {}: {error}", path.display(), user.uid))
-    })
+    std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid)).map_err(|error| not_given(path, user, &error))
+}
+
+fn not_given(path: &Path, user: AgentUser, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot give {} to uid {}: {error}", path.display(), user.uid))
 }
 
 fn write_private(path: &Path, user: AgentUser, content: &[u8]) -> io::Result<()> {
@@ -402,6 +426,40 @@ mod tests {
         std::os::unix::fs::symlink(data.path().join("elsewhere"), &guide).unwrap();
         directories.make(user).unwrap();
         assert!(std::fs::read_link(&guide).is_ok() && !data.path().join("elsewhere").exists());
+    }
+
+    /// A host that was killed between making the guide and giving it away leaves one that no agent may write; the next
+    /// run's host gives it away. What somebody wrote or put there stays. Only root can give files away.
+    #[test]
+    fn a_guide_that_was_not_given_away_is() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let (data, directories) = make();
+        let user = AgentUser { uid: 12_345, gid: 12_345 };
+        let guide = directories.workspace.join("AGENTS.md");
+        let owner = |path: &Path| std::fs::symlink_metadata(path).map(|found| (found.uid(), found.gid())).unwrap();
+        assert_eq!(owner(&guide), (0, 0));
+        directories.make(user).unwrap();
+        assert_eq!(owner(&guide), (user.uid, user.gid));
+        std::fs::remove_file(&guide).unwrap();
+        directories.make(user).unwrap();
+        assert_eq!(owner(&guide), (user.uid, user.gid), "made anew");
+
+        let elsewhere = data.path().join("elsewhere");
+        let put: [(&str, &dyn Fn()); 4] = [
+            ("the operator's words", &|| std::fs::write(&guide, "be kind").unwrap()),
+            ("a file from elsewhere", &|| std::fs::hard_link(&elsewhere, &guide).unwrap()),
+            ("a link", &|| std::os::unix::fs::symlink(&elsewhere, &guide).unwrap()),
+            ("a folder", &|| std::fs::create_dir(&guide).unwrap()),
+        ];
+        std::fs::write(&elsewhere, "").unwrap();
+        for (what, put) in put {
+            std::fs::remove_file(&guide).unwrap();
+            put();
+            directories.make(user).unwrap();
+            assert_eq!((owner(&guide), owner(&elsewhere)), ((0, 0), (0, 0)), "{what}");
+        }
     }
 
     /// container.md #65: what is written for the agent is closed to others.

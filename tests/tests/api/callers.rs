@@ -118,6 +118,21 @@ async fn the_last_admin_stays() {
     assert_eq!(role(&host, "api:ada").await, "admin");
 }
 
+/// An agent reads them by `mrctl`, and knows commands, not routes.
+#[tokio::test(flavor = "multi_thread")]
+async fn next_steps_are_commands() {
+    let host = closed_setup().set("MERCURY_ADMINS", "api:root").start().await;
+    let set = |key: &str| json!({ "key": key, "value": "none" });
+    for (method, path, body, command) in [
+        ("DELETE", "/api/mutes/api:eve", Value::Null, "`mrctl mutes`"),
+        ("PUT", "/api/config", set("flying"), "`mrctl config get`"),
+        ("PUT", "/api/config", set("permission-guard.ask-before"), "`mercury plugins settings`"),
+    ] {
+        let answer = ask(&host, "api:root", method, path, body).await;
+        assert!(answer.body["next"].as_str().unwrap().contains(command), "{:#}", answer.body);
+    }
+}
+
 /// http-api.md #8 #16, permissions.md #5 #22 #27 #30: what a space says counts from the next message on.
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_are_a_spaces_own() {

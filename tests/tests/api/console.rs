@@ -130,6 +130,30 @@ async fn credentials_are_written() {
     assert!(!host.log().contains("a-key") && !host.log().contains("it's $new"), "no secret is logged");
 }
 
+/// Where the files were unfit before, a change is made all the same, so the answer is none of a change that was not: who
+/// rotates a key has to know which one is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_waits_is_no_refusal() {
+    let host = closed_setup().yaml("").start().await;
+    std::fs::write(host.folder().join("mercury.yaml"), "plugins:\n  telegram:\n    enabled: true\n").unwrap();
+    let key = json!({ "envVar": "MERCURY_GROQ_API_KEY", "value": "rotated" });
+    let adapters = json!({ "adapters": { "__model_providers": { "env": { "MERCURY_XAI_API_KEY": "new" } } } });
+    for (path, body, written) in [
+        ("/api/console/credentials", key, "MERCURY_GROQ_API_KEY=rotated\n"),
+        ("/api/console/adapters/configure", adapters, "MERCURY_XAI_API_KEY=new\n"),
+    ] {
+        let answer = post(&host, path, body).await;
+        let said = (answer.status, &answer.body["ok"], &answer.body["restarting"]);
+        assert_eq!(said, (200, &json!(true), &json!(false)), "{path}: {:#}", answer.body);
+        let waits = answer.body["waits"].as_str().unwrap();
+        assert!(waits.contains("MERCURY_TELEGRAM_BOT_TOKEN") && waits.contains("mercury doctor"), "{waits}");
+        assert!(read(&host, ".env").ends_with(written), "{path}");
+    }
+    let broken = post(&host, "/api/console/restart", Value::Null).await;
+    assert_eq!(refused(&broken), (409, "would_not_start"), "which changes nothing");
+    assert_eq!(begun(&host), 1);
+}
+
 /// http-api.md #32
 #[tokio::test(flavor = "multi_thread")]
 async fn adapters_are_switched() {

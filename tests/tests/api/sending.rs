@@ -75,7 +75,9 @@ async fn a_broadcast_reaches_everybody() {
     assert_eq!((failed, &answer.body["failed"]), (vec!["dm-gone", "dm-slack-u1"], &json!(2)));
     assert!(errors[1]["error"].as_str().unwrap().contains("adapter"), "{errors:?}");
     fake.held("sendMessage").await;
-    assert_eq!(refused(&say("api:root", "Tea is ready".into()).await), (409, "broadcasting"));
+    let second = say("api:root", "Tea is ready".into()).await;
+    assert_eq!(refused(&second), (409, "broadcasting"));
+    assert!(second.body["next"].as_str().unwrap().contains("`mercury deliveries`"), "{:#}", second.body);
     fake.release("sendMessage");
     let said = said(&fake, 3, 3).await;
     assert_eq!(said.iter().map(|(chat, _)| *chat).collect::<Vec<_>>(), [41, 42, 43]);

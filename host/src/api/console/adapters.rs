@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::Api,
-    begin_anew,
+    begin_with_change,
     credentials::{check_name, check_value, known, not_a_credential},
 };
 use crate::{
@@ -136,8 +136,7 @@ pub(in super::super) async fn configure(
     });
     changed.await.map_err(|error| super::broken(error.to_string()))?.map_err(super::refusal)?;
     tracing::warn!("adapters were configured by the operator");
-    begin_anew(&api).await?;
-    Ok(Json(json!({ "ok": true, "restarting": true })))
+    Ok(Json(begin_with_change(&api, json!({ "ok": true })).await))
 }
 
 /// Says it wherever it is said now, so that nothing says the opposite. Blocks.

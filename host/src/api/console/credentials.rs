@@ -7,7 +7,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{super::Api, begin_anew};
+use super::{super::Api, begin_with_change};
 use crate::{
     config,
     credentials::operator_variables,
@@ -49,10 +49,8 @@ pub(in super::super) async fn set(
     let is_set = written.is_some();
     api.change(Changes { variables: BTreeMap::from([(name.clone(), written)]), ..Changes::default() }).await?;
     tracing::warn!(variable = name, is_set, "a credential was changed by the operator");
-    if restarting {
-        begin_anew(&api).await?;
-    }
-    Ok(Json(json!({ "ok": true, "envVar": name, "restarting": restarting })))
+    let answer = json!({ "ok": true, "envVar": name, "restarting": false });
+    Ok(Json(if restarting { begin_with_change(&api, answer).await } else { answer }))
 }
 
 /// `^[A-Z_][A-Z0-9_]*$`

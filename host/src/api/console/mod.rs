@@ -83,6 +83,18 @@ async fn begin_anew(api: &Api) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The same after a change, and what `answer` says of it. A beginning that has to wait is no error by then: who is
+/// answered with one takes the change for one that was not made, and what was there before for what is in force.
+async fn begin_with_change(api: &Api, mut answer: Value) -> Value {
+    let begun = begin_anew(api).await;
+    answer["restarting"] = json!(begun.is_ok());
+    if let Err(error) = begun {
+        let next = error.body.next.map_or_else(String::new, |next| format!(". {next}"));
+        answer["waits"] = json!(format!("{}{next}", error.body.error));
+    }
+    answer
+}
+
 /// What is not done from afar. Who holds a session is not asked twice; a guard is not taken away so lightly.
 fn guards_others(name: &str, next: &str) -> ApiError {
     by_hand(format!("{name} guards the others, and is not switched off, removed or replaced from afar"), next)

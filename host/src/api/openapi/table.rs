@@ -151,7 +151,7 @@ pub(super) const ROUTES: &[Route] = &[
         "post",
         "/api/console/credentials",
         Console,
-        "Writes a credential into .env, or takes it out where the value is empty.",
+        "Writes a credential into .env, or takes it out where the value is empty. `waits` says why the host does not begin anew yet, though it should.",
         &["ok", "envVar", "restarting"],
     )
     .body("{\"envVar\": \"MERCURY_GROQ_API_KEY\", \"value\": \"\", \"restart\": false}"),
@@ -162,7 +162,7 @@ pub(super) const ROUTES: &[Route] = &[
         "post",
         "/api/console/adapters/configure",
         Console,
-        "Switches chat platforms on or off, writes their credentials, and has the host begin anew.",
+        "Switches chat platforms on or off, writes their credentials, and has the host begin anew, or says in `waits` why not yet.",
         &["ok", "restarting"],
     )
     .body("{\"adapters\": {\"telegram\": {\"enabled\": true}}}"),
