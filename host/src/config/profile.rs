@@ -13,7 +13,11 @@ pub(super) fn read(data_dir: &Path, named: Option<&str>, warnings: &mut Vec<Stri
     let remedy = "Remove it to go on without a profile, and activate one with `mercury profiles apply`";
     let refuse = |reason: &str| format!("{} does not say which profile is active: {reason}. {remedy}", path.display());
     let active = match std::fs::read_to_string(&path) {
-        Ok(text) => Some(Active::read(&text).map_err(|reason| refuse(&reason))?),
+        Ok(text) => {
+            let (active, odd) = Active::read(&text).map_err(|reason| refuse(&reason))?;
+            warnings.extend(odd.iter().map(|odd| format!("{}: {odd}", path.display())));
+            Some(active)
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(refuse(&error.to_string())),
     };
@@ -45,8 +49,10 @@ mod tests {
         assert!(warnings.is_empty(), "{warnings:?}");
         read(data.path(), Some("coding"), &mut warnings).unwrap();
         assert!(warnings[0].contains("the active profile is research"), "{warnings:?}");
-        let no_list = "{\"name\": \"a\", \"memberPermissions\": \"prompt\"}";
-        for broken in ["", "{\"memberPermissions\": [\"prompt\"]", "[]", no_list] {
+        std::fs::write(&path, "{\"name\": \"a\", \"memberPermissions\": \"prompt\"}").unwrap();
+        assert_eq!(read(data.path(), None, &mut warnings).unwrap().unwrap().members, None);
+        assert!(warnings[1].contains("no list"), "{warnings:?}");
+        for broken in ["", "{\"memberPermissions\": [\"prompt\"]", "[]"] {
             std::fs::write(&path, broken).unwrap();
             let refused = read(data.path(), None, &mut warnings).unwrap_err();
             assert!(refused.contains("active-profile.json") && refused.contains("Remove it"), "{refused}");

@@ -1,6 +1,5 @@
 //! What of a profile holds from the next start on: a record of a few lines, as the replaced system keeps it.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{profile::Profile, roles};
@@ -27,24 +26,26 @@ pub fn record(profile: &Profile) -> String {
 }
 
 impl Active {
-    /// Reads a record, also one of the replaced system.
+    /// Reads a record, also one of the replaced system. The second is what is odd about it.
     ///
     /// # Errors
-    /// The reason why it is none. Members' list says what is taken from them: one that cannot be read is no list that
-    /// is not there, by which they would hold it again.
-    pub fn read(text: &str) -> Result<Self, String> {
+    /// The reason why it is none.
+    pub fn read(text: &str) -> Result<(Self, Vec<String>), String> {
         let record: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
         let name = record["name"].as_str().ok_or("it has no `name`")?.to_owned();
-        let members = Option::<Vec<String>>::deserialize(&record["memberPermissions"]).map_err(|error| {
-            format!(
-                "its `memberPermissions` are no list of texts ({error}). Write one, such as [\"prompt\"], or null for what \
-                 members hold without a profile"
-            )
-        })?;
+        let mut odd = Vec::new();
+        let members = match &record["memberPermissions"] {
+            Value::Null => None,
+            Value::Array(list) => Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+            _ => {
+                odd.push("its memberPermissions are no list: members hold what they hold without a profile".to_owned());
+                None
+            }
+        };
         // Before 0.9 was out the field had another name.
         let prompt = record["profilePrompt"].as_str().or_else(|| record["systemPrompt"].as_str()).map(str::trim);
         let prompt = prompt.filter(|prompt| !prompt.is_empty()).map(str::to_owned);
-        Ok(Self { name, members: members.map(roles::with_media), prompt })
+        Ok((Self { name, members: members.map(roles::with_media), prompt }, odd))
     }
 }
 
@@ -55,7 +56,9 @@ mod tests {
     use super::*;
 
     fn read(record: Value) -> Active {
-        Active::read(&record.to_string()).unwrap()
+        let (active, odd) = Active::read(&record.to_string()).unwrap();
+        assert!(odd.is_empty(), "{odd:?}");
+        active
     }
 
     /// permissions.md #15 and cli.md #25 in part.
@@ -63,14 +66,14 @@ mod tests {
     fn what_is_written_is_read() {
         let profile = |text: &str| Profile::parse(text).unwrap();
         let full = profile("name: clinic\nmember_permissions: [prompt, rooms]\nprofile_prompt: Be kind.\n");
-        let active = Active::read(&record(&full)).unwrap();
+        let (active, odd) = Active::read(&record(&full)).unwrap();
         let members = ["prompt", "rooms", "media.receive", "media.send"].map(str::to_owned).to_vec();
         let expected = Active { name: "clinic".into(), members: Some(members), prompt: Some("Be kind.".into()) };
-        assert_eq!(active, expected);
+        assert_eq!((active, odd), (expected, Vec::new()));
         let bare: Value = serde_json::from_str(&record(&profile("name: general"))).unwrap();
         assert_eq!(bare, json!({ "name": "general", "memberPermissions": null, "profilePrompt": null }));
         let literal = profile("name: a\nmember_permissions: [prompt, media.send]\n");
-        assert_eq!(Active::read(&record(&literal)).unwrap().members.unwrap(), ["prompt", "media.send"]);
+        assert_eq!(Active::read(&record(&literal)).unwrap().0.members.unwrap(), ["prompt", "media.send"]);
     }
 
     /// permissions.md #14 #15 in part: records of the replaced system.
@@ -79,29 +82,10 @@ mod tests {
         assert_eq!(read(json!({ "name": "a", "systemPrompt": "old" })).prompt.as_deref(), Some("old"));
         assert_eq!(read(json!({ "name": "a", "systemPrompt": "old", "profilePrompt": "new" })).prompt.unwrap(), "new");
         assert_eq!(read(json!({ "name": "a", "profilePrompt": " \n" })).prompt, None);
-        assert_eq!(read(json!({ "name": "a", "memberPermissions": null })).members, None);
-        assert_eq!(read(json!({ "name": "a", "memberPermissions": ["media.send"] })).members.unwrap(), ["media.send"]);
+        let (active, odd) = Active::read("{\"name\": \"a\", \"memberPermissions\": \"prompt\"}").unwrap();
+        assert!(active.members.is_none() && odd[0].contains("no list"), "{odd:?}");
         for broken in ["", "{", "[]", "{}", "{\"name\": 1}"] {
             assert!(Active::read(broken).is_err(), "{broken}");
-        }
-    }
-
-    /// Unlike in the replaced system (permissions.md #14), which took it for none: members would hold all that the
-    /// profile takes from them.
-    #[test]
-    fn what_is_no_list_gives_members_nothing() {
-        for members in [
-            json!("prompt"),
-            json!(""),
-            json!(1),
-            json!(false),
-            json!({}),
-            json!({ "0": "prompt" }),
-            json!(["prompt", 1]),
-            json!([null]),
-        ] {
-            let refused = Active::read(&json!({ "name": "a", "memberPermissions": members }).to_string()).unwrap_err();
-            assert!(refused.contains("`memberPermissions`") && refused.contains("or null"), "{members}: {refused}");
         }
     }
 
@@ -109,7 +93,7 @@ mod tests {
         #[test]
         fn a_record_keeps_what_it_was_given(members in prop::option::of(prop::collection::vec("[a-z.]{1,8}", 0..6)), prompt in prop::option::of("[ -~]{0,40}")) {
             let profile = Profile { member_permissions: members.clone(), profile_prompt: prompt.clone(), ..Profile::parse("name: a").unwrap() };
-            let active = Active::read(&record(&profile)).unwrap();
+            let (active, _) = Active::read(&record(&profile)).unwrap();
             prop_assert_eq!(active.members, members.map(roles::with_media));
             let prompt = prompt.map(|prompt| prompt.trim().to_owned()).filter(|prompt| !prompt.is_empty());
             prop_assert_eq!(active.prompt, prompt);

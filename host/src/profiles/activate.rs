@@ -134,7 +134,7 @@ fn take_back(path: &Path, change: &Persona, before: Option<&str>) {
 
 fn active(record: &Path) -> Option<String> {
     let text = std::fs::read_to_string(record).ok()?;
-    Active::read(&text).ok().map(|active| active.name)
+    Active::read(&text).ok().map(|(active, _)| active.name)
 }
 
 /// From the next start on no profile is active; the persona stays. Returns which one was.

@@ -159,7 +159,7 @@ async fn a_profile_is_activated_as_a_whole() {
     let agents = data.path().join("global/AGENTS.md");
     let first = activate(data.path(), &clinic, BLANK).unwrap();
     assert_eq!(first, Activated { persona: Persona::Written, before: None });
-    let active = Active::read(&content(data.path())[FILE]).unwrap();
+    let active = Active::read(&content(data.path())[FILE]).unwrap().0;
     assert_eq!(active.members.unwrap(), ["prompt", "gws", "media.receive", "media.send"]);
     assert_eq!(active.prompt.as_deref(), Some("Be kind."));
     assert_eq!(activate(data.path(), &clinic, BLANK).unwrap().persona, Persona::Stays, "it is there already");
@@ -173,7 +173,7 @@ async fn a_profile_is_activated_as_a_whole() {
     }
     let all = content(data.path());
     assert_eq!((all["global/AGENTS.md.1"].as_str(), all["global/AGENTS.md.2"].as_str()), ("mine", "mine again"));
-    assert_eq!(Active::read(&all[FILE]).unwrap().members, None);
+    assert_eq!(Active::read(&all[FILE]).unwrap().0.members, None);
     // What nobody wrote is not.
     for nobodys in [" \n", BLANK, ALL[2].persona] {
         fs::write(&agents, nobodys).unwrap();
@@ -232,7 +232,7 @@ async fn a_project_goes_out_and_comes_back() {
     assert_eq!(again.persona, clinic.persona);
     let other = tempfile::tempdir().unwrap();
     activate(other.path(), &again, BLANK).unwrap();
-    let read = |data: &Path| Active::read(&content(data)[FILE]).unwrap();
+    let read = |data: &Path| Active::read(&content(data)[FILE]).unwrap().0;
     assert_eq!(Active { name: "clinic".into(), ..read(other.path()) }, read(&data));
 
     // Nobody's folder is written over; an empty one is taken.
