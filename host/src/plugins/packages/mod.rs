@@ -126,6 +126,10 @@ impl Package {
 
     fn read_files(folder: &Path) -> Result<Self, PackageError> {
         let manifest = Manifest::read(folder)?;
+        let component = folder.join(&manifest.component);
+        if std::fs::symlink_metadata(&component).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Err(PackageError::NotBuilt { path: component });
+        }
         let mut files = BTreeMap::new();
         let mut bytes = 0;
         for path in named_files(folder, &manifest)? {
@@ -138,11 +142,8 @@ impl Package {
             }
         }
         check_alike(files.keys())?;
-        let component = folder.join(&manifest.component);
-        let wasm = std::fs::read(&component).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => PackageError::NotBuilt { path: component.clone() },
-            _ => PackageError::Unreadable { path: component.clone(), source },
-        })?;
+        let wasm =
+            std::fs::read(&component).map_err(|source| PackageError::Unreadable { path: component.clone(), source })?;
         let declared = Declaration::read(&wasm)
             .map_err(|source| PackageError::Component { path: component, source: Box::new(source) })?;
         let contract = declared.version.to_string();

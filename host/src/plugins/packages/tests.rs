@@ -298,9 +298,12 @@ fn only_named_and_plain_files_belong_to_a_package() {
     std::fs::write(place.join("skill/a\nfile plugin.toml"), "x").unwrap();
     assert!(matches!(Package::read(&place), Err(PackageError::Name { .. })));
     std::fs::remove_dir_all(place.join("skill")).unwrap();
-    assert!(matches!(Package::read(&place), Err(PackageError::NotBuilt { .. })), "what is named must be there");
+    assert!(matches!(Package::read(&place), Err(PackageError::Unreadable { .. })), "what is named must be there");
     std::os::unix::fs::symlink("/etc", place.join("skill")).unwrap();
     assert!(matches!(Package::read(&place), Err(PackageError::Special { .. })));
+    std::fs::remove_file(place.join("p.wasm")).unwrap();
+    let unbuilt = Package::read(&place).unwrap_err().to_string();
+    assert!(unbuilt.contains("p.wasm") && unbuilt.contains("build the plugin first"), "{unbuilt}");
 }
 
 /// Names that a file system without case, or a reader, takes for one.
