@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     adapters::Adapters,
@@ -109,6 +109,8 @@ pub struct App {
     stop: CancellationToken,
     hand_over: CancellationToken,
     server: JoinHandle<()>,
+    /// What the operator changes at present.
+    changes: TaskTracker,
     /// Held until the host has stopped.
     _lock: Arc<File>,
 }
@@ -136,7 +138,9 @@ impl App {
             guesses: Arc::default(),
             project: options.project.clone(),
             stopping: stop.clone(),
+            changes: TaskTracker::new(),
         };
+        let changes = api.changes.clone();
         let live = api.live.clone();
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(telemetry::sum_up(api.metrics.clone())));
         let (address, server) = listen(api, &config, stop.clone()).await?;
@@ -184,7 +188,7 @@ impl App {
         tokio::spawn(hand_over.clone().run_until_cancelled_owned(live.follow(rooms.clone())));
         let _ = rooms_slot.set(rooms.clone());
         tracing::info!(%address, data_dir = %config.data_dir.display(), runtime = config.runtime.name(), "ready");
-        Ok(Self { config, rooms, address, stop, hand_over, server, _lock: lock })
+        Ok(Self { config, rooms, address, stop, hand_over, server, changes, _lock: lock })
     }
 
     /// Stops in order: no new messages, waiting clients are told, running containers go on and are
@@ -196,7 +200,9 @@ impl App {
         }
         self.stop.cancel();
         self.rooms.adapters.stop().await;
-        if tokio::time::timeout(DRAIN, self.server).await.is_err() {
+        self.changes.close();
+        let open = async { tokio::join!(self.server, self.changes.wait()) };
+        if tokio::time::timeout(DRAIN, open).await.is_err() {
             tracing::warn!("open requests did not end within {} s", DRAIN.as_secs());
         }
         self.hand_over.cancel();

@@ -1,9 +1,10 @@
 //! From names to addresses, and which addresses are this machine's own.
 
 use std::{
+    collections::HashMap,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use futures_util::future::BoxFuture;
@@ -12,28 +13,37 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
 };
 
-/// Names that are looked up at once: 8. libc's lookup cannot be given up, and keeps one of the few threads for files
-/// as long as a name server takes that does not answer.
-const MOST_LOOKUPS: usize = 8;
-/// Of one asker: 3, so that an agent with an eye to slow names keeps no other waiting.
-const MOST_EACH: usize = 3;
+/// Names that are looked up at once for agents and plugins, and for the host itself: 6 each. libc's lookup cannot be
+/// given up, and keeps one of the few threads for files as long as a name server takes that does not answer.
+const MOST_LOOKUPS: usize = 6;
+/// Of one asker: 2, so that it takes several with slow names to keep others waiting.
+const MOST_EACH: usize = 2;
 
-static PLACES: Semaphore = Semaphore::const_new(MOST_LOOKUPS);
+static OF_GUESTS: Semaphore = Semaphore::const_new(MOST_LOOKUPS);
+/// Whatever agents look up, the host reaches the models.
+static OF_THE_HOST: Semaphore = Semaphore::const_new(MOST_LOOKUPS);
 
-/// Who has names looked up: a run, a plugin, the host itself.
+/// Who has names looked up: a run or a plugin.
 #[derive(Clone, Debug)]
-pub struct Asker(Arc<Semaphore>);
+pub struct Asker {
+    own: Arc<Semaphore>,
+    shared: &'static Semaphore,
+}
 
 impl Default for Asker {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_EACH)))
+        Self::of(&OF_GUESTS)
     }
 }
 
 impl Asker {
+    fn of(shared: &'static Semaphore) -> Self {
+        Self { own: Arc::new(Semaphore::new(MOST_EACH)), shared }
+    }
+
     async fn place(&self) -> io::Result<Place> {
-        let own = self.0.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let shared = PLACES.acquire().await.map_err(io::Error::other)?;
+        let own = self.own.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let shared = self.shared.acquire().await.map_err(io::Error::other)?;
         Ok(Place { _own: own, _shared: shared })
     }
 }
@@ -67,10 +77,15 @@ impl Resolve for SystemResolver {
 }
 
 /// For the host's own clients, whose places are bounded as well: without an answer from a name server each of their
-/// attempts would keep a thread.
-impl reqwest::dns::Resolve for Asker {
+/// attempts would keep a thread. Each name has its own, so that a provider with slow names keeps none of the others
+/// from its turn; they are the few that the operator has configured.
+#[derive(Debug, Default)]
+pub struct OwnNames(Mutex<HashMap<String, Asker>>);
+
+impl reqwest::dns::Resolve for OwnNames {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let asker = self.clone();
+        let mut askers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let asker = askers.entry(name.as_str().to_owned()).or_insert_with(|| Asker::of(&OF_THE_HOST)).clone();
         Box::pin(async move {
             let found = SystemResolver.resolve(name.as_str(), &asker).await?;
             // The client puts the URL's port in place of none.
@@ -99,17 +114,17 @@ mod tests {
 
     /// One whose names are slow waits for himself alone.
     #[tokio::test]
-    async fn an_asker_has_three_places() {
+    async fn an_asker_has_few_places() {
         let (slow, other) = (Asker::default(), Asker::default());
         let mut places = Vec::new();
         for _ in 0..MOST_EACH {
             places.push(slow.place().await.unwrap());
         }
-        let mut fourth = SystemResolver.resolve("localhost", &slow);
-        assert!((&mut fourth).now_or_never().is_none());
+        let mut next = SystemResolver.resolve("localhost", &slow);
+        assert!((&mut next).now_or_never().is_none());
         assert!(!SystemResolver.resolve("localhost", &other).await.unwrap().is_empty());
         places.pop();
-        assert!(!fourth.await.unwrap().is_empty());
+        assert!(!next.await.unwrap().is_empty());
     }
 
     #[tokio::test]

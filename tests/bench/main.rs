@@ -84,7 +84,7 @@ async fn start_and_idle() {
         host.kill();
         let began = Instant::now();
         host.spawn();
-        while host.health().await.is_none_or(|health| health["status"] != "ok") {
+        while host.health().await.is_none_or(|health| health["status"] == "warming") {
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
         healthy.push(began.elapsed());

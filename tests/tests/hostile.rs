@@ -134,16 +134,16 @@ async fn one_plugin_cannot_take_every_place() {
     let manifest = format!("{}[limits]\nconcurrency = 16\n", mode("park"));
     let wasm = std::fs::read(fixture("hostile")).unwrap();
     let installed = Installed { name: "attacker", provides: "\"prompt-guard\"", manifest: &manifest, wasm };
-    let engine = Engine::start(&[installed]).await;
-    // Several times: a slow machine may take longer for three calls than the attackers' two seconds.
+    // Several times: a slow machine may take longer for three calls than the attackers' two seconds. With an engine
+    // each, for who has failed is called seldom.
     for _ in 0..5 {
-        let before = engine.seen("attacker").calls;
+        let engine = Engine::start(std::slice::from_ref(&installed)).await;
         let attacks = futures_util::future::join_all((0..64).map(|_| engine.prompt("hi")));
         let honest = async {
             for _ in 0..3 {
                 assert!(matches!(engine.tool("bash", r#"{"command":"ls"}"#).await, Verdict::Allow));
             }
-            engine.seen("attacker").calls - before
+            engine.seen("attacker").calls
         };
         let (answers, over_meanwhile) = tokio::join!(attacks, honest);
         assert!(answers.iter().all(|answer| matches!(answer, Answer::Deny(_))));

@@ -8,6 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use tokio_util::task::TaskTracker;
+
 use super::{Api, MOST_BODY};
 use crate::http::{ApiError, Peer};
 
@@ -28,8 +30,9 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let id = uuid::Uuid::now_v7().simple().to_string();
     let is_change = is_the_operators(request.uri().path()) && ![Method::GET, Method::HEAD].contains(request.method());
     let mut response = match check(&api, &request) {
+        Err(error) if is_change => note(&id, &Asked::of(&request), error.into_response()),
         Err(error) => error.into_response(),
-        Ok(()) if is_change => changed(&id, request, next).await,
+        Ok(()) if is_change => changed(&api.changes, &id, request, next).await,
         Ok(()) => next.run(request).await,
     };
     let headers = response.headers_mut();
@@ -42,16 +45,31 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     response
 }
 
-/// In a task of its own, to its end and into the log: who hangs up in between leaves nothing half changed.
-async fn changed(id: &str, request: Request, next: Next) -> Response {
-    let (id, method, path) = (id.to_owned(), request.method().clone(), request.uri().path().to_owned());
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string());
-    let change = tokio::spawn(async move {
-        let response = next.run(request).await;
-        let status = response.status().as_u16();
-        tracing::info!(%method, path, status, request = id, peer, "a request of the operator");
-        response
-    });
+/// What the log says of a request of the operator.
+struct Asked {
+    method: Method,
+    path: String,
+    peer: Option<String>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string());
+        Self { method: request.method().clone(), path: request.uri().path().to_owned(), peer }
+    }
+}
+
+fn note(id: &str, asked: &Asked, response: Response) -> Response {
+    let (Asked { method, path, peer }, status) = (asked, response.status().as_u16());
+    tracing::info!(%method, path, status, request = id, peer, "a request of the operator");
+    response
+}
+
+/// In a task of its own, to its end and into the log: who hangs up in between leaves nothing half changed. A host that
+/// stops waits for `changes`.
+async fn changed(changes: &TaskTracker, id: &str, request: Request, next: Next) -> Response {
+    let (id, asked) = (id.to_owned(), Asked::of(&request));
+    let change = changes.spawn(async move { note(&id, &asked, next.run(request).await) });
     change.await.unwrap_or_else(|error| {
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string(), "").into_response()
     })
@@ -127,13 +145,20 @@ mod tests {
                 done.notify_one();
             })
         };
-        let carried = middleware::from_fn(async |request: Request, next: Next| changed("1", request, next).await);
+        let changes = TaskTracker::new();
+        let tracked = changes.clone();
+        let carried = middleware::from_fn(move |request: Request, next: Next| {
+            let changes = tracked.clone();
+            async move { changed(&changes, "1", request, next).await }
+        });
         let routes = TowerToHyperService::new(Router::new().route("/", handler).layer(carried));
         let mut asked = Box::pin(routes.call(Request::post("/").body(Body::empty()).unwrap()));
         assert!((&mut asked).now_or_never().is_none());
         drop(asked);
         go_on.notify_one();
-        done.notified().await;
+        changes.close();
+        changes.wait().await;
+        assert!(done.notified().now_or_never().is_some(), "who waits for changes waits for this one");
     }
 
     #[test]

@@ -38,7 +38,7 @@ use axum::{
 };
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use live::Live;
 pub use openapi::document;
@@ -72,6 +72,8 @@ pub struct Api {
     pub project: Option<Arc<Project>>,
     /// Cancelled when the host stops: whoever waits is told.
     pub stopping: CancellationToken,
+    /// What the operator changes at present.
+    pub changes: TaskTracker,
 }
 
 impl Api {

@@ -134,8 +134,8 @@ pub fn main() -> ExitCode {
 }
 
 /// Threads for work on files, which wait for the disk. More do not make it faster; with tokio's 512, one moment in which
-/// the disk stood still brought forty threads, each with a hundred kilobytes that it never gave back. Fewer than
-/// what may wait for other processes' locks, one for each provider of a model, would stop everything.
+/// the disk stood still brought forty threads, each with a hundred kilobytes that it never gave back. Twelve
+/// of them may be held by lookups of names (`resolve.rs`).
 const MOST_BLOCKING: usize = 20;
 
 fn dispatch(arguments: Arguments) -> Result<ExitCode> {

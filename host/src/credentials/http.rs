@@ -10,7 +10,7 @@ use reqwest::{Client, RequestBuilder, StatusCode, header, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 
-use crate::resolve::Asker;
+use crate::resolve::OwnNames;
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// For a whole call (pi-ai 0.87.1, auth/oauth/anthropic.js).
@@ -47,7 +47,7 @@ impl Http {
     /// In words, where the machine has no usable TLS set-up.
     pub(super) fn client(&self) -> Result<&Client, String> {
         let made = self.client.get_or_init(|| {
-            let builder = Client::builder().dns_resolver(Arc::new(Asker::default()));
+            let builder = Client::builder().dns_resolver(Arc::new(OwnNames::default()));
             let builder = if self.direct { builder.no_proxy() } else { builder };
             builder
                 .connect_timeout(CONNECT)

@@ -114,21 +114,20 @@ impl Links {
         let attempt = async {
             loop {
                 let file = self.file.clone();
-                match tokio::task::spawn_blocking(move || file.try_lock()).await.map_err(io::Error::other)? {
-                    Ok(Some(lock)) => return Ok(lock),
-                    Ok(None) => tokio::time::sleep(BETWEEN_LOCKS).await,
-                    Err(error) => return Err(error),
+                match tokio::task::spawn_blocking(move || file.try_lock()).await {
+                    Ok(Ok(Some(lock))) => return Ok(Some(lock)),
+                    Ok(Ok(None)) => tokio::time::sleep(BETWEEN_LOCKS).await,
+                    Ok(Err(error)) => {
+                        tracing::warn!(path = %self.path().display(), %error, "the credentials file cannot be locked");
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error.to_string()),
                 }
             }
         };
-        match timeout(PATIENCE_FOR_LOCK, attempt).await {
-            Ok(Ok(lock)) => Ok(Some(lock)),
-            Ok(Err(error)) => {
-                tracing::warn!(path = %self.path().display(), %error, "the credentials file cannot be locked");
-                Ok(None)
-            }
-            Err(_) => Err(format!("another process holds the lock of {} for too long", self.path().display())),
-        }
+        timeout(PATIENCE_FOR_LOCK, attempt).await.unwrap_or_else(|_| {
+            Err(format!("another process holds the lock of {} for too long", self.path().display()))
+        })
     }
 
     /// Writes `next`, which came of `current`, or of somebody else. Where that fails it counts for

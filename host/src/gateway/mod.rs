@@ -37,7 +37,7 @@ use crate::{
         ids::RunId,
         price::Price,
     },
-    resolve::Asker,
+    resolve::OwnNames,
     store::{Store, StoreError},
 };
 use allow::Allowed;
@@ -134,7 +134,7 @@ impl Gateway {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
-            .dns_resolver(Arc::new(Asker::default()));
+            .dns_resolver(Arc::new(OwnNames::default()));
         if config.model_endpoints.values().any(|url| url.contains(DOCKER_HOST_NAME))
             && !resolves(DOCKER_HOST_NAME).await
         {

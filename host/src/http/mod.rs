@@ -4,6 +4,7 @@ mod bodies;
 mod bounded;
 mod error;
 mod extract;
+mod linger;
 mod serve;
 mod unix;
 

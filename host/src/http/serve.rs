@@ -3,9 +3,8 @@
 //! came before its request was read to the end so that the answer may be lost.
 
 use std::{
-    future::poll_fn,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
+    pin::pin,
     time::Duration,
 };
 
@@ -15,8 +14,9 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::linger::Lingering;
 
 /// How long the head of a request may take, also the next one of a connection that is kept: 20 s, above
 /// what any client needs, and below what holds a place for long.
@@ -24,9 +24,6 @@ pub const HEAD_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes that are buffered of a connection, about: hyper reads on while a head of up to 80 KiB is complete.
 /// 64 KiB.
 const MOST_HEAD: usize = 64 << 10;
-/// How long a client may take to see that its connection ends: 10 s, enough to notice a refusal in the middle
-/// of an upload.
-const LINGER: Duration = Duration::from_secs(10);
 
 /// Where a request came from, in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,47 +47,30 @@ pub async fn serve<L: Listener<Addr = SocketAddr>>(
         let service = TowerToHyperService::new(router.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer.ip()));
-            Box::pin(hyper::service::Service::call(&service, request))
+            hyper::service::Service::call(&service, request)
         });
         let stop = stop.clone();
         connections.spawn(async move {
-            let mut connection = http1::Builder::new()
+            let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(head_within)
                 .max_buf_size(MOST_HEAD)
-                .serve_connection(TokioIo::new(io), service);
+                .serve_connection(TokioIo::new(Lingering::new(io, stop.clone())), service);
+            let mut connection = pin!(connection);
             let ended = tokio::select! {
-                ended = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(ended),
-                () = stop.cancelled() => None,
-            };
-            let ended = match ended {
-                Some(ended) => ended,
-                None => {
-                    Pin::new(&mut connection).graceful_shutdown();
-                    poll_fn(|context| connection.poll_without_shutdown(context)).await
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
                 }
             };
-            match ended {
-                Ok(()) => {
-                    let io = connection.into_parts().io.into_inner();
-                    stop.run_until_cancelled(tokio::time::timeout(LINGER, close(io))).await;
-                }
-                Err(error) => tracing::debug!(%peer, %error, "a connection ended badly"),
+            if let Err(error) = ended {
+                tracing::debug!(%peer, %error, "a connection ended badly");
             }
         });
     }
     connections.close();
     connections.wait().await;
-}
-
-/// Ends a connection so that its last answer arrives: this side first, then what is still sent is read and
-/// dropped. A socket that is closed with bytes unread is reset, and with it the answer that says why (RFC 9112,
-/// section 9.6).
-async fn close(mut io: impl AsyncRead + AsyncWrite + Unpin) {
-    let mut dropped = [0; 8 << 10];
-    if io.shutdown().await.is_ok() {
-        while io.read(&mut dropped).await.is_ok_and(|read| read > 0) {}
-    }
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn tell_met(encounter: Encounter, report: &mut Report) {
         Met::Adopted { space, moved } => {
             let why = format!(
                 "{alias} is the same person, so it is linked to that one's space {space}. If that is wrong, run \
-                 `mercury conversations unlink {conversation}`"
+                 `mercury conversations link {conversation} SPACE` for another one"
             );
             report.leave(format!("{conversation} without a space"), &why);
             tell_lost(&alias, &conversation, &moved, report);

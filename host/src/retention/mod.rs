@@ -151,11 +151,14 @@ pub async fn purge_inbox(
 ) -> Result<io::Result<usize>, StoreError> {
     // Behind the wait for a turn: messages arrive meanwhile.
     let (turn, asked_at) = (storage.turn().await, clock::millis());
+    // First: what is written down from now on is kept by its age, or because it waits.
+    let written: BTreeSet<String> = store.newest_files(space).await?.into_iter().collect();
     let waiting: BTreeSet<String> = store.waiting_files(space, asked_at).await?.into_iter().collect();
     let kept = move |name: &str| {
         // To the other side, too: whatever an agent calls its files, none stays for ever.
         let taken = asked_at - BEING_TAKEN..=clock::millis() + BEING_TAKEN;
-        waiting.contains(name) || media::stored_at(name).is_some_and(|at| taken.contains(&at))
+        let being_taken = || media::stored_at(name).is_some_and(|at| taken.contains(&at)) && !written.contains(name);
+        waiting.contains(name) || being_taken()
     };
     Ok(turn.walk(move || purge(&workspace, "inbox", kept)).await)
 }

@@ -142,7 +142,11 @@ impl Daemon {
 
     /// Whether it answers at all.
     pub(super) async fn ping(&self) -> Result<(), DaemonError> {
-        within(INSPECT_PATIENCE, self.client().await?.ping()).await.map(drop)
+        let asked = async {
+            let client = self.client().await?;
+            Ok(within(INSPECT_PATIENCE, client.ping()).await.map(drop)?)
+        };
+        tokio::time::timeout(INSPECT_PATIENCE, asked).await.unwrap_or_else(|_| Err(silent(INSPECT_PATIENCE)))
     }
 
     pub async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<(), DaemonError> {
@@ -363,11 +367,13 @@ async fn within<T>(
 ) -> Result<T, DaemonError> {
     match tokio::time::timeout(patience, call).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(DaemonError::Unavailable(format!(
-            "no answer within {} s; the daemon may be overloaded or stuck",
-            patience.as_secs()
-        ))),
+        Err(_) => Err(silent(patience)),
     }
+}
+
+fn silent(patience: Duration) -> DaemonError {
+    let seconds = patience.as_secs();
+    DaemonError::Unavailable(format!("no answer within {seconds} s; the daemon may be overloaded or stuck"))
 }
 
 /// What a refused create or start means. Docker has no codes for it, only texts (20.10 to 28).

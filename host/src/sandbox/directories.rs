@@ -206,7 +206,8 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     std::fs::create_dir(folder)
 }
 
-/// Where people and agents write down what holds in a space: empty at first. What lies there stays, whatever it is.
+/// Where people and agents write down what holds in a space: empty at first. What lies there stays, whatever it
+/// is; an empty file of the host's own is given to the agents.
 fn make_guide(workspace: &Path, user: AgentUser) -> io::Result<()> {
     let path = workspace.join(GUIDE);
     let file = match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path) {

@@ -39,9 +39,12 @@ impl Pulse {
         }
     }
 
-    /// Whether that is news. An engine that refuses is there.
+    /// Whether that is news. An engine that refuses is there; a proxy that says of it that it is away is not.
     fn note(&self, asked: &Result<(), DaemonError>) -> bool {
-        let answers = !matches!(asked, Err(DaemonError::Unavailable(_)));
+        let away = |error: &DaemonError| {
+            matches!(error, DaemonError::Unavailable(_) | DaemonError::Answered { status: 502..=504, .. })
+        };
+        let answers = !asked.as_ref().is_err_and(away);
         let before = self.0.send_replace(Some(answers));
         before.unwrap_or(true) != answers
     }
@@ -61,6 +64,8 @@ mod tests {
             (Ok(()), false, true),
             (away(), true, false),
             (away(), false, false),
+            (refused(), true, true),
+            (Err(DaemonError::Answered { status: 503, message: "no server".into() }), true, false),
             (refused(), true, true),
             (Ok(()), false, true),
         ] {

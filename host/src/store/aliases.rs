@@ -77,6 +77,7 @@ impl Store {
     pub async fn adoptable(&self, conversation: &str) -> Result<Option<SpaceId>, StoreError> {
         let conversation = conversation.to_owned();
         self.read(move |db| match newest_alias(db, &conversation)? {
+            Some(_) if conversations::is_apart(db, &conversation)? => Ok(None),
             Some(alias) => conversations::direct_space_of(db, &alias),
             None => Ok(None),
         })
@@ -125,12 +126,13 @@ pub(crate) fn learn(db: &Transaction<'_>, new: &NewAlias) -> rusqlite::Result<Re
 }
 
 /// Looks for the alias's direct conversation beside the person's, and links the latter to the same space where
-/// it has none.
+/// it has none and nobody took it from it.
 pub(super) fn meet(db: &Transaction<'_>, person: &str, now: i64) -> rusqlite::Result<Option<Encounter>> {
     let Some(alias) = newest_alias(db, person)? else { return Ok(None) };
     let spaces = (conversations::space_of(db, person)?, conversations::direct_space_of(db, &alias)?);
     let met = match identity::adoption(spaces.0, spaces.1) {
         Adoption::None => return Ok(None),
+        Adoption::Take(_) if conversations::is_apart(db, person)? => return Ok(None),
         Adoption::Split { own, other } => Met::Split { own, other },
         Adoption::Take(space) => {
             db.execute("UPDATE conversations SET space = ?2 WHERE id = ?1", params![person, space.as_str()])?;

@@ -163,16 +163,16 @@ impl Store {
         let Some(space) = space.cloned() else { return Ok(self.unlink(id).await?.is_some()) };
         let id = id.to_owned();
         self.write(move |db| {
-            let changed =
-                db.execute("UPDATE conversations SET space = ?2 WHERE id = ?1", params![id, space.as_str()])?;
+            let changed = db
+                .execute("UPDATE conversations SET space = ?2, apart = 0 WHERE id = ?1", params![id, space.as_str()])?;
             Ok(changed == 1)
         })
         .await
     }
 
     /// Takes the link of a conversation away, and with that of a direct one those to the same space that its person
-    /// has under other ids: the next message would take the space over from there ([`aliases::meet`]). Returns the
-    /// others; none where there is no such conversation.
+    /// has under other ids. None of them takes a space over from another id any more ([`aliases::meet`]), until
+    /// somebody links it. Returns the others; none where there is no such conversation.
     pub async fn unlink(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
         let id = id.to_owned();
         self.write(move |db| {
@@ -182,13 +182,13 @@ impl Store {
                 })
                 .optional()?;
             let Some((direct, space)) = known else { return Ok(None) };
-            db.execute("UPDATE conversations SET space = NULL WHERE id = ?1", [&id])?;
+            db.execute("UPDATE conversations SET space = NULL, apart = 1 WHERE id = ?1", [&id])?;
             if !direct {
                 return Ok(Some(Vec::new()));
             }
             let mut others: Vec<String> = db
                 .prepare_cached(
-                    "UPDATE conversations SET space = NULL WHERE space = ?2 AND direct
+                    "UPDATE conversations SET space = NULL, apart = 1 WHERE space = ?2 AND direct
                      AND id IN (SELECT ?1 UNION ALL SELECT alias FROM aliases WHERE person = ?1) RETURNING id",
                 )?
                 .query_map(params![aliases::person_of(db, &id)?, space], |row| row.get(0))?
@@ -265,6 +265,11 @@ pub(super) fn direct_space_of(db: &Connection, conversation: &str) -> rusqlite::
     let space: Option<Option<String>> =
         db.prepare_cached(sql)?.query_row([conversation], |row| row.get(0)).optional()?;
     Ok(space.flatten().and_then(|space| SpaceId::try_from(space).ok()))
+}
+
+/// Whether somebody took it out of its space.
+pub(super) fn is_apart(db: &Connection, conversation: &str) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM conversations WHERE id = ?1 AND apart")?.exists([conversation])
 }
 
 /// Whether somebody has written there and the bot is still in it.

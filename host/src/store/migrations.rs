@@ -28,6 +28,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/22-unconfirmed.sql"),
     include_str!("migrations/23-aliases.sql"),
     include_str!("migrations/24-counted-failures.sql"),
+    include_str!("migrations/25-apart.sql"),
 ];
 /// The version of the schema that this version of Mercury has.
 pub const LATEST: usize = ALL.len();

@@ -8,6 +8,14 @@ use rusqlite::{Connection, params};
 use super::{Store, StoreError, from_json, runs::UNFINISHED};
 use crate::domain::ids::{RunId, SpaceId};
 
+/// Messages whose files are known to be written down: more than come to a space in some minutes.
+const NEWEST: i64 = 500;
+
+fn names(lists: Vec<Vec<Attachment>>) -> Vec<String> {
+    let name = |file: Attachment| Path::new(&file.path).file_name()?.to_str().map(str::to_owned);
+    lists.into_iter().flatten().filter_map(name).collect()
+}
+
 impl Store {
     /// Names in the inbox of the space that messages brought whose agent has not begun, at `now`.
     pub async fn waiting_files(&self, space: &SpaceId, now: i64) -> Result<Vec<String>, StoreError> {
@@ -33,8 +41,22 @@ impl Store {
                     from_json::<Vec<Attachment>>(0, &row.get::<_, String>(0)?)
                 })?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
-            let name = |file: Attachment| Path::new(&file.path).file_name()?.to_str().map(str::to_owned);
-            Ok(lists.into_iter().flatten().filter_map(name).collect())
+            Ok(names(lists))
+        })
+        .await
+    }
+
+    /// Names in the inbox of the space that its newest messages brought.
+    pub async fn newest_files(&self, space: &SpaceId) -> Result<Vec<String>, StoreError> {
+        let space = space.clone();
+        self.read(move |db| {
+            let lists = db
+                .prepare_cached("SELECT attachments FROM inbound WHERE space = ?1 ORDER BY id DESC LIMIT ?2")?
+                .query_map(params![space.as_str(), NEWEST], |row| {
+                    from_json::<Vec<Attachment>>(0, &row.get::<_, String>(0)?)
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(names(lists))
         })
         .await
     }

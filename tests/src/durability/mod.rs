@@ -121,7 +121,7 @@ impl Stage {
                 return false;
             }
             let health = self.host.health().await.unwrap_or_default();
-            if health["status"] == "ok" && health["adapters"]["ledger"] == true {
+            if health["queue"].is_object() && health["adapters"]["ledger"] == true {
                 return true;
             }
             assert!(Instant::now() < until, "the host is not healthy; its log:\n{}", self.host.log());

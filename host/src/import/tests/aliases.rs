@@ -65,7 +65,7 @@ async fn what_one_person_loses_by_two_ids_is_named() {
         format!("{phone} without a space"),
         format!(
             "{lid} is the same person, so it is linked to that one's space team. If that is wrong, run `mercury \
-             conversations unlink {phone}`"
+             conversations link {phone} SPACE` for another one"
         ),
     );
     assert_eq!(told(&[conversation]).await, [adopted, Vec::new()]);

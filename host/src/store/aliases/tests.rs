@@ -281,6 +281,15 @@ async fn a_person_is_unlinked_under_all_ids() {
         link(&store, id, "team").await;
     }
     assert_eq!(store.unlink("p:g").await.unwrap(), Some(Vec::new()));
+    // Nor does the space of another id count, whether this one had one or not, until somebody links it anew.
+    write(&store, "n", PHONE, None, None).await;
+    assert_eq!(space_of(&store, PHONE).await.as_deref(), Some("team"));
+    link(&store, PHONE, "other").await;
+    for again in ["x", "y"] {
+        assert_eq!(store.unlink(PHONE).await.unwrap(), Some(Vec::new()), "{again}");
+        assert!(matches!(write(&store, again, PHONE, None, None).await.taken[..], [Taken::Ignored]));
+        assert_eq!((space_of(&store, PHONE).await, store.adoptable(PHONE).await.unwrap()), (None, None));
+    }
     assert_eq!(space_of(&store, LID).await.as_deref(), Some("team"));
     assert_eq!(store.unlink("p:nowhere").await.unwrap(), None);
 }

@@ -101,6 +101,7 @@ const ROWS: &[(usize, &str)] = &[
     ),
     (23, "INSERT INTO aliases VALUES ('p:a', 'p:ada', 'key', 5, 6);"),
     (24, "UPDATE tasks SET counted = 2;"),
+    (25, "UPDATE conversations SET apart = 1;"),
 ];
 
 /// A database of `version` with all that it could hold.
