@@ -13,15 +13,14 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
 };
 
-/// Names that are looked up at once for agents and plugins, and for the host itself: 6 each. libc's lookup cannot be
-/// given up, and keeps one of the few threads for files as long as a name server takes that does not answer.
-const MOST_LOOKUPS: usize = 6;
-/// Of one asker: 2, so that it takes several with slow names to keep others waiting.
-const MOST_EACH: usize = 2;
-
-static OF_GUESTS: Semaphore = Semaphore::const_new(MOST_LOOKUPS);
-/// Whatever agents look up, the host reaches the models.
-static OF_THE_HOST: Semaphore = Semaphore::const_new(MOST_LOOKUPS);
+/// Names that are looked up at once for agents and plugins: 8. libc's lookup cannot be given up, and keeps one of the
+/// few threads for files as long as a name server takes that does not answer.
+static OF_GUESTS: Semaphore = Semaphore::const_new(8);
+/// For the host itself: 6 of its own, for whatever agents look up it is to reach the models.
+static OF_THE_HOST: Semaphore = Semaphore::const_new(6);
+/// Of one asker: 4, enough for 64 connections at once through a name server that takes 300 ms, and so few that it takes
+/// several with slow names to keep others waiting.
+const MOST_EACH: usize = 4;
 
 /// Who has names looked up: a run or a plugin.
 #[derive(Clone, Debug)]

@@ -134,7 +134,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Threads for work on files, which wait for the disk. More do not make it faster; with tokio's 512, one moment in which
-/// the disk stood still brought forty threads, each with a hundred kilobytes that it never gave back. Twelve
+/// the disk stood still brought forty threads, each with a hundred kilobytes that it never gave back. Fourteen
 /// of them may be held by lookups of names (`resolve.rs`).
 const MOST_BLOCKING: usize = 20;
 
